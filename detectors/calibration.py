@@ -1,0 +1,208 @@
+"""What a detector's statistics look like while nothing happens: the null distribution from blocks of the reference.
+
+Rows that arrive together resemble one another, so a window differs from its reference by more than independent rows
+would. Cutting the time-ordered reference into contiguous blocks of the window's size, and measuring each block against
+all the others, shows by how much. Nothing here decides: it turns statistics into p-values that hold for such windows.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta
+
+from detectors.arrays import Rows, checked_rows, frozen
+from detectors.errors import InvalidParameter, TooFewRows
+from detectors.protocols import Detector
+from detectors.results import Measurement
+
+Values = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+"""Told how many blocks are done, and how many there are."""
+
+MINIMUM_BLOCKS = 3
+"""The others of a block need a mean and a deviation."""
+
+_NO_DEVIATION = 1e-9  # what a statistic that never moved is measured in: any move is large, and still finite
+
+
+@runtime_checkable
+class LeavesOut(Protocol):
+    """A detector that can measure rows of its reference against the others without fitting anew."""
+
+    def measure_held_out(self, reference: Any, summary: Any, held: slice, /) -> Measurement:
+        """Measure the summary of the rows at `held` against the others.
+
+        As `measure(fit(the others), summary)` would, but for what a detector takes from the whole reference as a
+        yardstick (its docstring says so).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockNull:
+    """One detector's statistics for the blocks of the reference."""
+
+    detector: str
+    window_rows: int
+    statistics: Values
+    """Shape (blocks, k): k is the number of features, or 1."""
+
+    @property
+    def blocks(self) -> int:
+        """How many there are."""
+        return len(self.statistics)
+
+
+def block_null(
+    detector: Detector[Any, Any], rows: Any, window_rows: int, *, progress: Progress | None = None
+) -> BlockNull:
+    """Measure every block of `window_rows` rows against the rest; rows left over at the end are in the rest only."""
+    checked = checked_rows(rows)
+    if window_rows < 1:
+        raise InvalidParameter("window_rows", f"window_rows is at least 1, not {window_rows}")
+    blocks = len(checked) // window_rows
+    if blocks < MINIMUM_BLOCKS:
+        made = f"{len(checked)} reference rows make {blocks} blocks of {window_rows}"
+        raise TooFewRows(f"{made}, and at least {MINIMUM_BLOCKS} blocks are needed")
+    measure = _measuring(detector, checked)
+    statistics = []
+    for block in range(blocks):
+        statistics.append(measure(slice(block * window_rows, (block + 1) * window_rows)).statistic)
+        if progress is not None:
+            progress(block + 1, blocks)
+    return BlockNull(detector.name, window_rows, frozen(np.stack(statistics)))
+
+
+def _measuring(detector: Detector[Any, Any], rows: Rows) -> Callable[[slice], Measurement]:
+    """How to measure some of the rows against the others."""
+    if isinstance(detector, LeavesOut):
+        leaving_out: LeavesOut = detector
+        reference = detector.fit(rows)
+        return lambda held: leaving_out.measure_held_out(reference, detector.summarise(reference, rows[held]), held)
+
+    def fit_anew(held: slice) -> Measurement:
+        others = detector.fit(np.concatenate([rows[: held.start], rows[held.stop :]]))
+        return detector.measure(others, detector.summarise(others, rows[held]))
+
+    return fit_anew
+
+
+@dataclass(frozen=True, slots=True)
+class FalseAlarms:
+    """How often blocks of the reference would have raised an alarm, each judged by the others alone."""
+
+    alarms: int
+    blocks: int
+    rate: float
+    lower: float
+    upper: float
+    """95 % confidence interval of the rate (Clopper-Pearson), as if blocks were independent."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JointNull:
+    """The null distribution of the largest standardised statistic over detectors and features.
+
+    Each block is standardised by the mean and deviation of the *other* blocks, just as a new window is by those of all
+    blocks: with its own value in them, a block would look less extreme than a window that is just like it.
+    """
+
+    widths: tuple[int, ...]
+    """Statistics of each detector."""
+    means: Values
+    """Over the blocks, for all detectors in a row."""
+    deviations: Values
+    largest: Values
+    """Each block's largest standardised statistic, ascending."""
+
+    @classmethod
+    def of(cls, statistics: Values, widths: tuple[int, ...]) -> Self:
+        """From the shape (blocks, all statistics)."""
+        blocks = len(statistics)
+        means = statistics.mean(axis=0)
+        centred = statistics - means
+        squares = (centred**2).sum(axis=0)
+        # Without block b the mean moves by -c_b / (B - 1), and the sum of squares shrinks by c_b^2 B / (B - 1).
+        squares_of_others = np.maximum(squares - centred**2 * (blocks / (blocks - 1)), 0)
+        least = _NO_DEVIATION * np.maximum(np.abs(statistics).max(axis=0), 1)
+        scores = centred * (blocks / (blocks - 1)) / np.maximum(np.sqrt(squares_of_others / (blocks - 2)), least)
+        deviations = np.maximum(np.sqrt(squares / (blocks - 1)), least)
+        return cls(widths, frozen(means), frozen(deviations), frozen(np.sort(scores.max(axis=1))))
+
+    @property
+    def blocks(self) -> int:
+        """How many the estimate rests on."""
+        return len(self.largest)
+
+    def score(self, statistics: Sequence[Values]) -> tuple[Values, ...]:
+        """A window's statistics, detector by detector, in deviations from their means."""
+        if tuple(len(each) for each in statistics) != self.widths:
+            raise InvalidParameter("statistics", f"{[len(each) for each in statistics]} statistics, not {self.widths}")
+        scores = (np.concatenate(statistics) - self.means) / self.deviations
+        return tuple(np.split(scores, np.cumsum(self.widths)[:-1]))
+
+    def largest_score(self, statistics: Sequence[Values]) -> float:
+        """T: the largest of them."""
+        return max(float(scores.max()) for scores in self.score(statistics))
+
+    def p_value(self, largest_score: float) -> float:
+        """(1 + blocks that are at least as extreme) / (1 + blocks)."""
+        extreme = self.blocks - int(np.searchsorted(self.largest, largest_score, side="left"))
+        return (1 + extreme) / (1 + self.blocks)
+
+    def threshold(self, alpha: float) -> float | None:
+        """p <= alpha if and only if T is above it; None if there are too few blocks for so small an alpha."""
+        rank = _rank(alpha, self.blocks)
+        return None if rank < 1 else float(self.largest[-rank])
+
+
+def blocks_needed(alpha: float) -> int:
+    """The fewest blocks with which a p-value can be as small as alpha."""
+    _refuse_no_probability(alpha)
+    blocks = max(int(np.ceil(1 / alpha)) - 2, 0)
+    while _rank(alpha, blocks) < 1:
+        blocks += 1
+    return blocks
+
+
+def joint_null(nulls: Sequence[BlockNull]) -> JointNull:
+    """The null of several detectors over the same blocks."""
+    if len({(null.blocks, null.window_rows) for null in nulls}) != 1:
+        raise InvalidParameter("nulls", "the nulls are of one reference, cut into the same blocks")
+    return JointNull.of(_side_by_side(nulls), tuple(null.statistics.shape[1] for null in nulls))
+
+
+def false_alarms(nulls: Sequence[BlockNull], alpha: float) -> FalseAlarms | None:
+    """Judge each block by a joint null of the others; None if these are too few for alpha."""
+    statistics = _side_by_side(nulls)
+    blocks = len(statistics)
+    if blocks <= MINIMUM_BLOCKS or _rank(alpha, blocks - 1) < 1:
+        return None
+    alarms = 0
+    for block, own in enumerate(statistics):
+        others = JointNull.of(np.delete(statistics, block, axis=0), (statistics.shape[1],))
+        alarms += others.p_value(others.largest_score([own])) <= alpha
+    lower = float(beta.ppf(0.025, alarms, blocks - alarms + 1)) if alarms else 0.0
+    upper = float(beta.ppf(0.975, alarms + 1, blocks - alarms)) if alarms < blocks else 1.0
+    return FalseAlarms(alarms, blocks, alarms / blocks, lower, upper)
+
+
+def _side_by_side(nulls: Sequence[BlockNull]) -> Values:
+    return np.concatenate([null.statistics for null in nulls], axis=1)
+
+
+def _rank(alpha: float, blocks: int) -> int:
+    """The largest k with k / (blocks + 1) <= alpha, in the very arithmetic that p-values are computed in."""
+    _refuse_no_probability(alpha)
+    rank = int(alpha * (blocks + 1))
+    rank += (rank + 1) / (blocks + 1) <= alpha
+    rank -= rank / (blocks + 1) > alpha
+    return min(rank, blocks)
+
+
+def _refuse_no_probability(alpha: float) -> None:
+    if not 0 < alpha < 1:
+        raise InvalidParameter("alpha", f"alpha lies between 0 and 1, not {alpha}")

@@ -1,0 +1,77 @@
+"""What every detector promises.
+
+Laws (executable in tests/conformance/detectors):
+
+* `+` on summaries is associative and commutative, and `empty(reference)` is its neutral element.
+* `summarise(reference, x ++ y) == summarise(reference, x) + summarise(reference, y)`.
+* `test` is a pure function: the same reference, summary and parameters give the same bits.
+* `test(...).statistic` and `.effect` are those of `measure(...)`.
+"""
+
+from typing import Any, ClassVar, Protocol, Self, TypeVar
+
+from detectors.results import DriftResult, Measurement, Scope
+
+Array = Any
+"""A two-dimensional array (rows, features) of any library that `detectors.arrays` speaks."""
+
+
+class Reference(Protocol):
+    """What a detector learnt from the reference rows; immutable."""
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` of the reference rows and of every parameter that influences the result."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """Reference rows it was fitted on."""
+        ...
+
+
+class Summary(Protocol):
+    """A mergeable statistic of rows, on the host; immutable."""
+
+    @property
+    def reference_digest(self) -> str: ...
+
+    @property
+    def count(self) -> int:
+        """Rows summarised."""
+        ...
+
+    def __add__(self, other: Self, /) -> Self:
+        """Merge; raises `ReferenceMismatch` when the other summary belongs to another reference."""
+        ...
+
+
+R = TypeVar("R", bound=Reference)
+S = TypeVar("S", bound=Summary)
+
+
+class Detector(Protocol[R, S]):
+    """Holds parameters only, so that one instance may be shared by any number of threads."""
+
+    name: ClassVar[str]
+    scope: ClassVar[Scope]
+
+    def fit(self, rows: Array, /) -> R:
+        """Learn from reference rows; raises `InvalidRows`, `TooFewRows`."""
+        ...
+
+    def empty(self, reference: R, /) -> S:
+        """The summary of no rows."""
+        ...
+
+    def summarise(self, reference: R, rows: Array, /) -> S:
+        """Summarise window rows; raises `InvalidRows`."""
+        ...
+
+    def measure(self, reference: R, summary: S, /) -> Measurement:
+        """Statistic and effect, without a p-value; raises `TooFewRows`, `ReferenceMismatch`."""
+        ...
+
+    def test(self, reference: R, summary: S, /) -> DriftResult:
+        """Measure, and say how surprising that is; raises `TooFewRows`, `ReferenceMismatch`."""
+        ...

@@ -1,0 +1,48 @@
+"""What a detector says of a window: measurements, never decisions."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Scope(StrEnum):
+    """What one number of a measurement speaks of."""
+
+    FEATURE = "feature"
+    """One number for each feature, in the order of the reference's columns."""
+    JOINT = "joint"
+    """One number for all features together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """How far a window is from its reference, without a probability (cheap; what calibration repeats many times)."""
+
+    statistic: NDArray[np.float64]
+    """Shape (features,) or (1,): the test statistic, in the detector's own unit."""
+    effect: NDArray[np.float64]
+    """Same shape: size of the difference on a scale that does not grow with the number of rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriftResult:
+    """One detector's measurement of one window."""
+
+    detector: str
+    scope: Scope
+    statistic: NDArray[np.float64]
+    """Shape (features,) for `Scope.FEATURE`, (1,) for `Scope.JOINT`."""
+    p_value: NDArray[np.float64]
+    """Same shape: probability of a statistic at least this large if rows were independent and nothing had changed."""
+    effect: NDArray[np.float64]
+    """Same shape: see `Measurement.effect`."""
+    reference_count: int
+    """Reference rows that the test rested on."""
+    window_count: int
+    """Window rows that the test rested on."""
+    method: str
+    """How the p-value was had, e.g. `kstwo` or `permutation`."""
+    seed: int | None
+    """Seed of the random choices made, if any: the same rows and seed give the same bits."""

@@ -1,0 +1,147 @@
+"""The command line.
+
+What takes long to import is imported by the command that needs it: `--help` answers at once, and a signal that comes
+while the service starts finds its handler.
+"""
+
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+
+import click
+from pydantic import ValidationError
+
+from service.domain.errors import DriftwardenError
+from service.settings import Settings
+from service.telemetry.logging import configure
+
+_log = logging.getLogger("driftwarden")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="driftwarden", prog_name="driftwarden")
+def cli() -> None:
+    """Drift detection and model integrity for models on Kubernetes.
+
+    \b
+    Try it on real data:         driftwarden demo
+    Run the service:             driftwarden serve
+    What can be set, and how:    driftwarden settings
+    """
+
+
+@cli.command("serve")
+def serve_command() -> None:
+    """Run the service: take observations, judge windows, start retraining.
+
+    Everything is set by environment variables (see `driftwarden settings`). Without any it listens on
+    127.0.0.1:8080, keeps its data in ./.driftwarden in an embedded Valkey, and only shows the retraining
+    Job that it would create.
+
+    \b
+    A Redis or Valkey of your own:   DRIFT_STORE__URL=redis://localhost:6379 driftwarden serve
+    Jobs in a cluster:               DRIFT_TRIGGER__KIND=kubernetes driftwarden serve
+    """
+    settings = _settings()
+    configure(settings.telemetry.log_level, settings.telemetry.log_format)
+    with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+        runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    from service.app import running  # noqa: PLC0415 - see the module's docstring
+    from service.server import listening_socket, serve  # noqa: PLC0415
+
+    host, port = settings.http.host, settings.http.port
+    try:
+        listener = listening_socket(host, port)
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}; set DRIFT_HTTP__PORT") from error
+    with listener:
+        async with running(settings) as app:
+            taken = listener.getsockname()[1]
+            store = settings.store.url is None
+            where = f"embedded, in {settings.store.embedded_directory}" if store else "external"
+            url = f"http://{f'[{host}]' if ':' in host else host}:{taken}"
+            _log.info("listening", extra={"url": url, "store": where, "trigger": settings.trigger.kind})
+            if host not in {"127.0.0.1", "::1", "localhost"}:
+                _log.warning("callers are not authenticated: let only trusted networks reach this address")
+            await serve(app, listener, settings.http.drain_seconds)
+
+
+@cli.command("demo")
+@click.option("--serve", is_flag=True, help="Leave the service running at the end, until Ctrl-C.")
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Also draw the timeline (PNG, SVG, PDF).",
+)
+def demo_command(*, serve: bool, plot: Path | None) -> None:
+    """The whole way through on real data, in about a minute.
+
+    Starts the service with its embedded store, registers three months of departures from LaGuardia airport as the
+    reference, replays the two months after them over HTTP as inference pods would, and shows the windows, the
+    week that really was different, and the retraining Job. Needs no Redis and no cluster.
+    """
+    from service.demo.command import demonstrate  # noqa: PLC0415 - the service itself needs none of it
+
+    if not demonstrate(serve=serve, plot=plot):
+        raise click.ClickException("the week that really drifted was not found: please report this")
+
+
+@cli.command("settings")
+def settings_command() -> None:
+    """List every setting: its environment variable, default and meaning."""
+    for group, field in Settings.model_fields.items():
+        annotation = field.annotation
+        if annotation is None:
+            continue
+        summary = (annotation.__doc__ or "").strip()
+        click.secho(f"\n{summary}", bold=True)
+        for name, setting in annotation.model_fields.items():
+            default = "" if setting.default is None else f" = {setting.default}"
+            click.echo(f"  DRIFT_{group.upper()}__{name.upper()}{default}")
+            click.echo(f"      {setting.description}")
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [f"  DRIFT_{'__'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()]
+        raise click.ClickException("these settings cannot be used:\n" + "\n".join(lines)) from None
+
+
+def _stop_before_serving(number: int, _: object) -> None:
+    """Until the server has its own handler, there is nothing to drain."""
+    sys.exit(128 + number)
+
+
+def main() -> None:
+    """Entry point of the `driftwarden` command: errors of ours are a line, not a traceback."""
+    # As the first process of a container, a process without a handler is not ended by SIGTERM at all.
+    signal.signal(signal.SIGTERM, _stop_before_serving)
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except DriftwardenError as error:
+        click.secho(f"driftwarden: {error}", fg="red", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Which actions were delivered: a stream beside the verdicts, numbered like them."""
+
+from collections.abc import Sequence
+
+import msgspec
+from redis.asyncio import Redis
+
+from service.adapters.store import Keys, add_numbered, number_of, stream_entries
+from service.domain.errors import CorruptedState
+from service.domain.models import Delivery, ModelName
+
+_DOCUMENT = b"d"
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Delivery).decode
+
+
+class RedisDeliveryLog:
+    """`service.ports.DeliveryLog` on Redis >= 6.2 or Valkey."""
+
+    def __init__(self, redis: Redis, keys: Keys, keep: int) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._keep = keep
+
+    async def record(self, model: ModelName, delivery: Delivery, /) -> bool:
+        fields = {_DOCUMENT: _encode(delivery)}
+        return await add_numbered(
+            self._redis, self._keys.deliveries(model), delivery.verdict_number, fields, self._keep
+        )
+
+    async def last(self, model: ModelName, /) -> int:
+        entries = await stream_entries(self._redis.xrevrange(self._keys.deliveries(model), count=1))
+        return number_of(entries[0][0]) if entries else 0
+
+    async def page(self, model: ModelName, first: int, last: int, /) -> Sequence[Delivery]:
+        entries = await stream_entries(
+            self._redis.xrange(self._keys.deliveries(model), min=f"{first}-0", max=f"{last}-0")
+        )
+        try:
+            return [_decode(fields[_DOCUMENT]) for _, fields in entries]
+        except (KeyError, msgspec.MsgspecError) as error:
+            raise CorruptedState(f"a delivery of model {model} cannot be read: {error}") from error

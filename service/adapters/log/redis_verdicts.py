@@ -1,0 +1,54 @@
+"""A model's verdicts as one Redis stream, each under its own number: adding one is the compare-and-set."""
+
+from collections.abc import Sequence
+
+import msgspec
+from redis.asyncio import Redis
+
+from service.adapters.store import Entry, Keys, add_numbered, stream_entries
+from service.domain.errors import CorruptedState
+from service.domain.models import ModelName, Verdict
+
+_DOCUMENT = b"v"
+_FORMAT = b"f"
+_FORMAT_1 = b"1"
+_encode = msgspec.json.Encoder().encode
+_decode_document = msgspec.json.Decoder(Verdict).decode  # fields that a newer release has added are passed over
+
+
+class RedisVerdictLog:
+    """`service.ports.VerdictLog` on Redis >= 6.2 or Valkey."""
+
+    def __init__(self, redis: Redis, keys: Keys, keep: int) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._keep = keep
+
+    async def commit(self, verdict: Verdict, /) -> bool:
+        fields = {_FORMAT: _FORMAT_1, _DOCUMENT: _encode(verdict)}
+        return await add_numbered(self._redis, self._keys.verdicts(verdict.model), verdict.number, fields, self._keep)
+
+    async def newest(self, model: ModelName, /) -> Verdict | None:
+        latest = await self.latest(model, 1)
+        return latest[0] if latest else None
+
+    async def page(self, model: ModelName, after: int, limit: int, /) -> Sequence[Verdict]:
+        entries = await stream_entries(
+            self._redis.xrange(self._keys.verdicts(model), min=f"{after + 1}-0", count=limit)
+        )
+        return [_decode(entry) for entry in entries]
+
+    async def latest(self, model: ModelName, limit: int, before: int | None = None, /) -> Sequence[Verdict]:
+        newest = "+" if before is None else f"({before}-0"
+        entries = await stream_entries(self._redis.xrevrange(self._keys.verdicts(model), max=newest, count=limit))
+        return [_decode(entry) for entry in entries]
+
+
+def _decode(entry: Entry) -> Verdict:
+    position, fields = entry
+    try:
+        if fields.get(_FORMAT) != _FORMAT_1:
+            raise CorruptedState(f"verdict {position.decode()} is of a format that this release does not read")
+        return _decode_document(fields[_DOCUMENT])
+    except (KeyError, msgspec.MsgspecError) as error:
+        raise CorruptedState(f"verdict {position.decode()} cannot be read: {error}") from error

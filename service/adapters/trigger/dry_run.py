@@ -1,0 +1,19 @@
+"""A trigger that starts nothing and shows what it would have started."""
+
+import yaml
+
+from service.adapters.trigger.manifest import render
+from service.adapters.trigger.template import Template
+from service.domain.models import RetrainRequest, TriggerOutcome, TriggerReceipt
+
+
+class DryRunTrigger:
+    """Needs no cluster: for trying plans and templates, and where retraining is somebody else's decision."""
+
+    def __init__(self, template: Template) -> None:
+        self._template = template
+
+    async def fire(self, request: RetrainRequest, /) -> TriggerReceipt:
+        manifest = yaml.safe_dump(render(self._template, request), sort_keys=False)
+        template = self._template
+        return TriggerReceipt(TriggerOutcome.DRY_RUN, request.name, template.namespace, template.kind, detail=manifest)

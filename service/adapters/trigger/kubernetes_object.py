@@ -1,0 +1,186 @@
+"""A trigger that creates the template's object through the Kubernetes API."""
+
+import json
+import math
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import aiohttp
+from kubernetes_asyncio.client import ApiClient, Configuration
+from kubernetes_asyncio.config import ConfigException
+
+from service.adapters.trigger.credentials import Credentials
+from service.adapters.trigger.manifest import identity_labels, render
+from service.adapters.trigger.template import Template
+from service.domain.errors import InvalidConfiguration, TriggerRejected, TriggerUnavailable
+from service.domain.models import RetrainRequest, TriggerOutcome, TriggerReceipt
+
+# Refusals that somebody can lift without changing the request: credentials, permissions, a namespace or a resource
+# definition that is not there yet, load, and faults of the server. Everything else will be refused again.
+_RETRYABLE = frozenset({401, 403, 404, 408, 409, 425, 429})
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the API server said."""
+
+    status: int
+    body: dict[str, Any]
+    text: str
+    retry_after: float | None
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def reason(self) -> str:
+        return str(self.body.get("reason", ""))
+
+    @property
+    def message(self) -> str:
+        return str(self.body.get("message") or self.text[:500] or "no message")
+
+
+class KubernetesObjectTrigger:
+    """Creates one object for each request; the API server's unique names make repeating it harmless.
+
+    Credentials that are refused (401) are read again at once, so a token that was rotated is noticed.
+    """
+
+    def __init__(self, template: Template, credentials: Credentials, *, request_timeout_s: float = 10.0) -> None:
+        self._template = template
+        self._credentials = credentials
+        self._request_timeout_s = request_timeout_s
+        self._client: ApiClient | None = None
+        self._collection: str | None = None
+
+    async def open(self) -> None:
+        """Read the credentials; sends nothing. Raises `InvalidConfiguration`."""
+        configuration = Configuration()
+        try:
+            await self._credentials.load(configuration)
+            self._client = ApiClient(configuration)
+        except (ConfigException, OSError) as error:
+            raise InvalidConfiguration(str(error)) from error
+
+    async def aclose(self) -> None:
+        """Close the connections; a second time has no effect."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def fire(self, request: RetrainRequest, /) -> TriggerReceipt:
+        collection = await self._find_collection()
+        # Strict: a misspelt field of the template is refused, where the default is to drop it and run something else.
+        answer = await self._send("POST", f"{collection}?fieldValidation=Strict", render(self._template, request))
+        if answer.ok:
+            return self._receipt(TriggerOutcome.CREATED, request)
+        if answer.status == 409 and answer.reason == "AlreadyExists":
+            await self._check_is_ours(collection, request)
+            return self._receipt(TriggerOutcome.ALREADY_EXISTS, request)
+        raise _refusal(f"create {self._template.kind} {request.name}", answer)
+
+    def _receipt(self, outcome: TriggerOutcome, request: RetrainRequest) -> TriggerReceipt:
+        return TriggerReceipt(outcome, request.name, self._template.namespace, self._template.kind)
+
+    async def _check_is_ours(self, collection: str, request: RetrainRequest) -> None:
+        answer = await self._send("GET", f"{collection}/{quote(request.name, safe='')}")
+        if not answer.ok:
+            raise _refusal(f"get {self._template.kind} {request.name}", answer)
+        labels = answer.body.get("metadata", {}).get("labels") or {}
+        if not identity_labels(request).items() <= labels.items():
+            raise TriggerRejected(
+                f"{self._template.kind} {request.name} in {self._template.namespace} exists and was not made for this "
+                f"verdict: the name is taken; look at it and remove it"
+            )
+
+    async def _find_collection(self) -> str:
+        """The path under which objects of the template's kind are created; asked once."""
+        if self._collection is None:
+            template = self._template
+            group = f"/{'apis' if '/' in template.api_version else 'api'}/{template.api_version}"
+            answer = await self._send("GET", group)
+            if not answer.ok:
+                raise _refusal(f"look up {template.api_version}", answer)
+            self._collection = f"{group}/namespaces/{template.namespace}/{_plural(template, answer)}"
+        return self._collection
+
+    async def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> _Answer:
+        if self._client is None:
+            raise RuntimeError("the trigger is not open")
+        try:
+            answer = await self._exchange(self._client, method, path, body)
+            if answer.status == 401:
+                await self._credentials.load(self._client.configuration)
+                answer = await self._exchange(self._client, method, path, body)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, ConfigException) as error:
+            message = f"the Kubernetes API could not be asked to {method} {path}: {str(error) or type(error).__name__}"
+            raise TriggerUnavailable(message) from error
+        return answer
+
+    async def _exchange(self, client: ApiClient, method: str, path: str, body: dict[str, Any] | None) -> _Answer:
+        response = await client.call_api(
+            path,
+            method,
+            header_params={
+                "Accept": "application/json",
+                "Content-Type": "application/json",
+                "User-Agent": "driftwarden",
+            },
+            body=body,
+            auth_settings=["BearerToken"],
+            _preload_content=False,  # the bare response: a refusal is an answer here, not an exception of the driver
+            _request_timeout=self._request_timeout_s,
+        )
+        async with response:
+            text = (await response.read()).decode(errors="replace")
+            return _Answer(response.status, _object(text), text, _seconds(response.headers.get("Retry-After")))
+
+
+def _plural(template: Template, answer: _Answer) -> str:
+    for resource in answer.body.get("resources", ()):
+        if resource.get("kind") == template.kind and "/" not in resource.get("name", "/"):
+            if not resource.get("namespaced"):
+                raise TriggerRejected(
+                    f"{template.api_version} {template.kind} is not a namespaced kind: change the template"
+                )
+            return str(resource["name"])
+    raise TriggerUnavailable(
+        f"the Kubernetes API knows no {template.kind} in {template.api_version}: is its CRD installed?"
+    )
+
+
+def _refusal(attempt: str, answer: _Answer) -> TriggerUnavailable | TriggerRejected:
+    message = f"the Kubernetes API refused to {attempt} ({answer.status}): {answer.message}"
+    if answer.status in _RETRYABLE or answer.status >= 500:
+        return TriggerUnavailable(message, answer.retry_after)
+    return TriggerRejected(message)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _seconds(header: str | None) -> float | None:
+    """Retry-After as seconds; its other form, a date, is left to the caller's own back-off."""
+    try:
+        seconds = float(header) if header is not None else math.nan
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None

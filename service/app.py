@@ -1,0 +1,160 @@
+"""The composition root: settings -> adapters -> use cases -> application. The only place that knows all of them."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from os import environ
+from pathlib import Path
+
+import anyio
+from anyio import CapacityLimiter
+from fastapi import FastAPI
+from redis.asyncio import Redis
+
+from service.adapters.embedded_store import embedded_store
+from service.adapters.log import RedisDeliveryLog, RedisObservationLog, RedisVerdictLog
+from service.adapters.reference_store import RedisRegistrations
+from service.adapters.store import Keys, connection, is_writable
+from service.adapters.trigger.dry_run import DryRunTrigger
+from service.adapters.trigger.template import SHIPPED_TEMPLATE, read_template
+from service.http import errors
+from service.http.limits import BodyLimits
+from service.http.routes import models, observations, operations
+from service.ports import Trigger
+from service.settings import Settings, TriggerSettings
+from service.telemetry.metrics import Metrics
+from service.telemetry.tracing import Tracing
+from service.usecases.deliver_actions import BackOff, DeliverActions
+from service.usecases.evaluate_window import EvaluateWindow, Tuning
+from service.usecases.fitted_models import FittedModels
+from service.usecases.keep_watch import KeepWatch
+from service.usecases.observe_batch import ObserveBatch
+from service.usecases.read_verdicts import ReadVerdicts
+from service.usecases.register_model import RegisterModel
+from service.usecases.registered_models import RegisteredModels
+
+VERSION = version("driftwarden")
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    redis: Redis
+    observations: RedisObservationLog
+    verdicts: RedisVerdictLog
+    deliveries: RedisDeliveryLog
+    registrations: RedisRegistrations
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The application with its store, connections and loops, while the context lasts. Raises `InvalidConfiguration`."""
+    async with AsyncExitStack() as stack:
+        url = settings.store.url
+        if url is None:
+            url = stack.enter_context(embedded_store(settings.store.embedded_directory))
+        redis = await stack.enter_async_context(connection(url, settings.store.timeout_seconds))
+        tracing = Tracing(VERSION, export=_traces_wanted())
+        stack.callback(tracing.close)
+        trigger = await _trigger(settings.trigger, stack)
+        app, watch = _wire(settings, _stores(settings, redis), trigger, tracing)
+        async with anyio.create_task_group() as tasks:
+            if settings.evaluation.enabled:
+                tasks.start_soon(watch.run)
+            try:
+                yield app
+            finally:
+                tasks.cancel_scope.cancel()
+
+
+def _stores(settings: Settings, redis: Redis) -> _Stores:
+    keys = Keys(settings.store.prefix)
+    return _Stores(
+        redis,
+        RedisObservationLog(redis, keys, settings.store.max_waiting_batches),
+        RedisVerdictLog(redis, keys, settings.store.kept_verdicts),
+        RedisDeliveryLog(redis, keys, settings.store.kept_verdicts),
+        RedisRegistrations(redis, keys),
+    )
+
+
+def _wire(settings: Settings, stores: _Stores, trigger: Trigger, tracing: Tracing) -> tuple[FastAPI, KeepWatch]:
+    metrics = Metrics(settings.telemetry.max_models, settings.telemetry.max_features)
+    known = RegisteredModels(stores.registrations, time.monotonic)
+    fitted = FittedModels(stores.registrations, CapacityLimiter(1))
+    evaluate = EvaluateWindow(
+        registrations=stores.registrations,
+        fitted=fitted,
+        log=stores.observations,
+        verdicts=stores.verdicts,
+        clock=_now,
+        metrics=metrics,
+        tracing=tracing,
+        tuning=Tuning(CapacityLimiter(settings.evaluation.threads), settings.store.kept_batches),
+    )
+    deliver = DeliverActions(
+        verdicts=stores.verdicts,
+        deliveries=stores.deliveries,
+        trigger=trigger,
+        clock=_now,
+        monotonic=time.monotonic,
+        back_off=BackOff(settings.trigger.first_retry_seconds, settings.trigger.longest_retry_seconds),
+        metrics=metrics,
+        tracing=tracing,
+    )
+    watch = KeepWatch(stores.registrations, evaluate, deliver, settings.evaluation.poll_seconds, metrics)
+    observe = ObserveBatch(known, stores.observations, watch.rows_came, _now, metrics, tracing)
+    register = RegisterModel(stores.registrations, known, fitted, stores.observations, _now)
+    read_verdicts = ReadVerdicts(known, stores.verdicts, stores.deliveries)
+
+    async def check_ready() -> None:
+        await is_writable(stores.redis, Keys(settings.store.prefix))
+
+    app = FastAPI(
+        title="Driftwarden",
+        version=VERSION,
+        summary="Drift detection and model integrity for models on Kubernetes.",
+        redoc_url=None,
+    )
+    app.add_middleware(
+        BodyLimits, max_body_bytes=settings.http.max_body_bytes, max_reference_bytes=settings.http.max_reference_bytes
+    )
+    errors.install(app)
+    app.include_router(models.routes(register, read_verdicts))
+    app.include_router(observations.routes(observe, metrics))
+    app.include_router(operations.routes(check_ready, metrics))
+    return app, watch
+
+
+async def _trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Trigger:
+    path = settings.template or SHIPPED_TEMPLATE
+    if settings.kind == "dry_run":
+        return DryRunTrigger(read_template(path, settings.namespace or _own_namespace()))
+    # The client takes more than a second to import, and a dry run does not need it.
+    from service.adapters.trigger.credentials import find_credentials  # noqa: PLC0415
+    from service.adapters.trigger.kubernetes_object import KubernetesObjectTrigger  # noqa: PLC0415
+
+    credentials = find_credentials(settings.kubeconfig, settings.context)
+    template = read_template(path, settings.namespace or credentials.namespace())
+    trigger = KubernetesObjectTrigger(template, credentials, request_timeout_s=settings.timeout_seconds)
+    return await stack.enter_async_context(trigger)
+
+
+def _own_namespace() -> str:
+    try:
+        return _NAMESPACE_FILE.read_text().strip()
+    except OSError:
+        return "default"
+
+
+def _traces_wanted() -> bool:
+    # The names are the OpenTelemetry specification's, read by its SDK as well; so they are no settings of ours.
+    endpoint = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return bool(endpoint) and environ.get("OTEL_SDK_DISABLED", "").lower() != "true"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

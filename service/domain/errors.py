@@ -1,0 +1,116 @@
+"""What can go wrong, each with the answer to "would trying again help?".
+
+DriftwardenError
+├── InvalidInput                 the caller must change something; carries the places that are wrong
+│   ├── InvalidModelName
+│   ├── InvalidBatch
+│   ├── InvalidReference
+│   ├── InvalidPlan
+│   └── UnsupportedFormat
+├── UnknownModel                 nothing is registered under that name
+├── ConcurrentChange       retry somebody else changed the registration at the same time
+├── Overloaded             retry the model's log is full; carries how long to wait
+├── StoreUnavailable       retry the log or the registrations cannot be reached or written
+├── CorruptedState               something in the store is not what its digest or format says
+├── TriggerUnavailable     retry the target of an action did not answer, or not yet
+├── TriggerRejected              the target refused the action for good
+└── InvalidConfiguration         settings or a template that cannot work; raised at start
+"""
+
+from dataclasses import dataclass
+
+
+class DriftwardenError(Exception):
+    """The root of what the service raises on purpose."""
+
+    retryable = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with an input, and where."""
+
+    place: str
+    """Path inside the document, e.g. `rows[3][1]` or `detectors[0].name`; empty for the document as a whole."""
+    message: str
+    """What is wrong and what would be right. Never repeats the offending value: inputs may be personal data."""
+
+
+class InvalidInput(DriftwardenError):
+    """The caller sent something that cannot be right; nothing of it was stored."""
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__(
+            "; ".join(f"{fault.place}: {fault.message}" if fault.place else fault.message for fault in faults)
+        )
+        self.faults = faults
+
+
+class InvalidModelName(InvalidInput):
+    """A model name that could not be a Kubernetes label value or a safe key."""
+
+
+class InvalidBatch(InvalidInput):
+    """Observations that cannot be compared with the model's reference."""
+
+
+class InvalidReference(InvalidInput):
+    """Reference rows that cannot be tested against: too few, not finite, without features."""
+
+
+class InvalidPlan(InvalidInput):
+    """A plan that names something unknown or asks for something impossible."""
+
+
+class UnsupportedFormat(InvalidInput):
+    """A media type that no payload format reads."""
+
+
+class UnknownModel(DriftwardenError):
+    """No reference was registered under this name."""
+
+
+class ConcurrentChange(DriftwardenError):
+    """Another writer registered a newer revision first; read it and decide again."""
+
+    retryable = True
+
+
+class Overloaded(DriftwardenError):
+    """More rows wait for their test than this model may keep waiting."""
+
+    retryable = True
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds."""
+
+
+class StoreUnavailable(DriftwardenError):
+    """The store did not answer, refused to write, or is full; nothing was acknowledged."""
+
+    retryable = True
+
+
+class CorruptedState(DriftwardenError):
+    """Stored bytes that do not decode or do not match their digest; they are not used."""
+
+
+class TriggerUnavailable(DriftwardenError):
+    """The action could not be delivered now; it stays in the outbox."""
+
+    retryable = True
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds, where the target said so."""
+
+
+class TriggerRejected(DriftwardenError):
+    """The target will not accept this action however often it is sent; the refusal is recorded."""
+
+
+class InvalidConfiguration(DriftwardenError):
+    """A setting, file or template that cannot work; the message names it and says what to change."""

@@ -1,0 +1,244 @@
+"""The words of the service, as data. Everything here is frozen; what changes is which one is newest."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.errors import Fault, InvalidModelName
+
+ModelName = NewType("ModelName", str)
+"""A served model under watch; safe as a store key, a metric label and a Kubernetes label value."""
+
+BatchPosition = NewType("BatchPosition", str)
+"""Where the log put a batch; ordered as the log is. `LOG_START` is before the first."""
+
+LOG_START = BatchPosition("0-0")
+
+_MODEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII)
+
+
+def model_name(text: str) -> ModelName:
+    """Check a name from outside; raises `InvalidModelName`."""
+    if not _MODEL_NAME.fullmatch(text):
+        message = (
+            "a model name has 1 to 63 letters, digits, '.', '_' or '-', and begins and ends with a letter or digit"
+        )
+        raise InvalidModelName(Fault("model", message))
+    return ModelName(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one request carried."""
+
+    identifier: str
+    """The sender's idempotency key, or one made for it: a batch counts once however often it is sent."""
+    rows: NDArray[np.float64]
+    """Shape (rows, features), columns in the order of the registration."""
+    observed_at: datetime
+    """When the inferences happened, by the sender's word; when they arrived, without it."""
+    traceparent: str | None = None
+    """W3C trace context of the request, so that a verdict's trace can point back to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedBatch:
+    """A batch and its place in the log."""
+
+    position: BatchPosition
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Up to where a model's log has been judged."""
+
+    position: BatchPosition = LOG_START
+    """Every batch up to this one, it included, is judged (or was dropped as repeated) ..."""
+    offset: int = 0
+    """... and so are this many rows of the batch that follows it."""
+
+
+def is_after(position: BatchPosition, other: BatchPosition) -> bool:
+    """Whether `position` comes later in the log than `other`."""
+    return _ordinal(position) > _ordinal(other)
+
+
+def _ordinal(position: BatchPosition) -> tuple[int, int]:
+    milliseconds, _, sequence = position.partition("-")
+    return int(milliseconds), int(sequence or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Rows that one test looks at, cut from the log."""
+
+    rows: NDArray[np.float64]
+    end: Cursor
+    started_at: datetime
+    ended_at: datetime
+    batches: int
+    duplicates: int
+    """Repeated batches dropped while this window was read."""
+    misfits: int
+    """Batches dropped because they have another number of features than the reference."""
+    traceparents: tuple[str, ...]
+    """Of some of its batches; bounded."""
+
+
+class Finding(StrEnum):
+    """What a window says of its model."""
+
+    DRIFT = "DRIFT"
+    STABLE = "STABLE"
+    UNDECIDED = "UNDECIDED"
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureMeasurement:
+    """One number of one detector, judged."""
+
+    feature: str | None
+    """None for a detector that looks at all features together."""
+    statistic: float
+    effect: float
+    p_value: float
+    """If rows were independent: an i.i.d. p-value, never what a calibrated decision rests on."""
+    score: float | None
+    """Standardised by what calm blocks of the reference do; None without calibration."""
+    drifted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorMeasurement:
+    """What one detector measured in one window."""
+
+    detector: str
+    method: str
+    seed: int | None
+    reference_rows: int
+    window_rows: int
+    features: tuple[FeatureMeasurement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A finding and what it rests on."""
+
+    finding: Finding
+    reason: str
+    calibrated: bool
+    """True: judged against blocks of the reference. False: against independent rows, which real traffic is not."""
+    false_alarm_rate: float
+    """What was asked for, a window."""
+    p_value: float | None
+    """Of the whole window, all detectors and features together."""
+    detectors: tuple[DetectorMeasurement, ...]
+
+    @property
+    def drifted_features(self) -> tuple[str, ...]:
+        """Features that some detector found drifted, largest effect first."""
+        effects: dict[str, float] = {}
+        for detector in self.detectors:
+            for measurement in detector.features:
+                if measurement.drifted and measurement.feature is not None:
+                    effects[measurement.feature] = max(measurement.effect, effects.get(measurement.feature, 0.0))
+        return tuple(sorted(effects, key=lambda feature: -effects[feature]))
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseState:
+    """What a response policy remembers from one verdict to the next; it travels inside the verdict."""
+
+    recent: tuple[bool, ...] = ()
+    """Whether each of the latest windows drifted, newest last."""
+    silent_until: int = 0
+    """No action before this verdict number: the cool-down."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainRequest:
+    """An action: start retraining. Made once, inside the verdict that caused it; delivered at least once."""
+
+    name: str
+    """Deterministic, a DNS-1123 label: the same verdict gives the same name, so a second create is refused."""
+    model: ModelName
+    verdict_number: int
+    window_start: datetime
+    window_end: datetime
+    reference_digest: str
+    plan_digest: str
+    drifted_features: tuple[str, ...]
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A window's finding with what it rests on, what follows from it, and where the log is read next."""
+
+    number: int
+    """1, 2, 3 ... for each model, without gaps. The store refuses a number that it has: the compare-and-set."""
+    model: ModelName
+    cursor: Cursor
+    first_row: int
+    """Ordinal of the window's first row among all rows judged for this model."""
+    rows: int
+    batches: int
+    duplicates: int
+    misfits: int
+    started_at: datetime
+    ended_at: datetime
+    decided_at: datetime
+    reference_digest: str
+    plan_digest: str
+    registration_revision: int
+    decision: Decision
+    response: ResponseState
+    action: RetrainRequest | None
+
+
+class TriggerOutcome(StrEnum):
+    """What became of an action."""
+
+    CREATED = "CREATED"
+    ALREADY_EXISTS = "ALREADY_EXISTS"
+    """An earlier delivery of the same action had succeeded: success too."""
+    DRY_RUN = "DRY_RUN"
+    REJECTED = "REJECTED"
+    """The target refused it for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerReceipt:
+    """What a trigger says after it fired."""
+
+    outcome: TriggerOutcome
+    name: str
+    namespace: str | None
+    kind: str
+    """Of the object, e.g. `Job`."""
+    detail: str = ""
+    """The server's message, or the manifest of a dry run (YAML)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An action's entry in the record of deliveries."""
+
+    verdict_number: int
+    receipt: TriggerReceipt
+    delivered_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The immutable rows that production is compared with."""
+
+    features: tuple[str, ...]
+    rows: NDArray[np.float64] = field(repr=False)
+    """Shape (rows, features), in time order where the sender has it so: calibration cuts contiguous blocks from it."""

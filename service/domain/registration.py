@@ -1,0 +1,89 @@
+"""A registration: which reference and which plan a model is under, from which place in its log on."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from detectors import codec
+from detectors.arrays import checked_rows
+from detectors.errors import InvalidDocument, InvalidRows
+from service.domain.errors import CorruptedState, Fault, InvalidReference
+from service.domain.models import BatchPosition, ModelName, Reference
+from service.domain.plan import Plan
+
+MINIMUM_REFERENCE_ROWS = 100
+"""Fewer rows than this say too little of a distribution to hold anything against it."""
+MAXIMUM_FEATURES = 2_000
+MAXIMUM_FEATURE_NAME = 200
+REFERENCE_KIND = "reference"
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """Numbered like verdicts: the store refuses a revision that it has."""
+
+    revision: int
+    model: ModelName
+    features: tuple[str, ...]
+    reference_digest: str
+    reference_rows: int
+    plan: Plan
+    since: BatchPosition
+    """Batches up to here were observed under an earlier reference and are not judged against this one."""
+    registered_at: datetime
+
+
+def check_reference(reference: Reference) -> None:
+    """Raise `InvalidReference` with every fault that can be told at once."""
+    faults = _feature_faults(reference.features)
+    try:
+        rows = checked_rows(reference.rows)
+    except InvalidRows as error:
+        raise InvalidReference(*faults, Fault("rows", str(error))) from error
+    if rows.shape[1] != len(reference.features):
+        message = f"each row has {rows.shape[1]} values, but {len(reference.features)} features are named"
+        faults.append(Fault("rows", message))
+    if rows.shape[0] < MINIMUM_REFERENCE_ROWS:
+        message = (
+            f"{rows.shape[0]} rows are too few: a reference needs at least {MINIMUM_REFERENCE_ROWS}, better thousands"
+        )
+        faults.append(Fault("rows", message))
+    if faults:
+        raise InvalidReference(*faults)
+
+
+def _feature_faults(features: tuple[str, ...]) -> list[Fault]:
+    if not 1 <= len(features) <= MAXIMUM_FEATURES:
+        return [Fault("features", f"a reference has 1 to {MAXIMUM_FEATURES} features")]
+    faults = []
+    for index, name in enumerate(features):
+        if not 1 <= len(name) <= MAXIMUM_FEATURE_NAME or not name.isprintable():
+            message = f"a feature name has 1 to {MAXIMUM_FEATURE_NAME} printable characters"
+            faults.append(Fault(f"features[{index}]", message))
+    repeated = {name for name, count in Counter(features).items() if count > 1}
+    faults += [Fault(f"features[{i}]", "is named twice") for i, name in enumerate(features) if name in repeated]
+    return faults
+
+
+def encode_reference(reference: Reference) -> bytes:
+    """The bytes whose digest names the reference."""
+    return codec.encode(REFERENCE_KIND, {"rows": reference.rows}, {"features": list(reference.features)})
+
+
+def decode_reference(blob: bytes, expected_digest: str) -> Reference:
+    """Verify, then decode; raises `CorruptedState`."""
+    if codec.digest(blob) != expected_digest:
+        raise CorruptedState(
+            f"the stored reference is not the one registered as {expected_digest}: its bytes have changed"
+        )
+    try:
+        document = codec.decode(blob, kind=REFERENCE_KIND)
+        names = document.attributes["features"]
+        rows = document.arrays["rows"]
+    except (InvalidDocument, KeyError) as error:
+        raise CorruptedState(f"the stored reference {expected_digest} cannot be read: {error}") from error
+    if not isinstance(names, list):
+        raise CorruptedState(f"the stored reference {expected_digest} names no features")
+    return Reference(tuple(str(name) for name in names), np.asarray(rows, dtype=np.float64))

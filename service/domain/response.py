@@ -1,0 +1,31 @@
+"""What follows from findings over time: confirm k of n, cool down, one action at most a verdict."""
+
+import hashlib
+from dataclasses import replace
+
+from service.domain.models import Finding, ModelName, ResponseState
+from service.domain.plan import ResponsePlan
+
+
+def respond(plan: ResponsePlan, state: ResponseState, number: int, finding: Finding) -> tuple[ResponseState, bool]:
+    """The state after verdict `number`, and whether it starts retraining.
+
+    `UNDECIDED` says nothing either way: it neither confirms nor breaks a run of drifted windows.
+    """
+    if finding is not Finding.UNDECIDED:
+        recent = (*state.recent, finding is Finding.DRIFT)[-plan.out_of :]
+        state = replace(state, recent=recent)
+    confirmed = finding is Finding.DRIFT and sum(state.recent) >= plan.confirm
+    if not (plan.retrain and confirmed and number >= state.silent_until):
+        return state, False
+    return ResponseState(recent=(), silent_until=number + 1 + plan.cool_down), True
+
+
+def action_name(model: ModelName, number: int, reference_digest: str) -> str:
+    """A DNS-1123 label of at most 63 characters that is the same for the same verdict, and for no other.
+
+    The readable part may collide (names differ in case or in '_' and '.'); the digest does not.
+    """
+    identity = f"{model}\n{number}\n{reference_digest}".encode()
+    readable = "".join(letter if letter.isalnum() else "-" for letter in model.lower())[:32].strip("-")
+    return f"retrain-{readable}-{number}-{hashlib.sha256(identity).hexdigest()[:10]}"

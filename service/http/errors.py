@@ -1,0 +1,139 @@
+"""One table from what went wrong to an RFC 9457 problem document."""
+
+import math
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from service.domain.errors import (
+    ConcurrentChange,
+    CorruptedState,
+    DriftwardenError,
+    Fault,
+    InvalidBatch,
+    InvalidInput,
+    InvalidModelName,
+    InvalidPlan,
+    InvalidReference,
+    Overloaded,
+    StoreUnavailable,
+    UnknownModel,
+    UnsupportedFormat,
+)
+
+MEDIA_TYPE = "application/problem+json"
+MAXIMUM_FAULTS = 20
+MAXIMUM_TEXT = 300
+MAXIMUM_DETAIL = 2_000
+RETRY_AFTER_SECONDS = 2
+
+# Kind of problem -> status, short name (the last part of its URN), title.
+_PROBLEMS: dict[type[DriftwardenError], tuple[HTTPStatus, str, str]] = {
+    InvalidModelName: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-model-name", "Not a model name"),
+    InvalidBatch: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-batch", "The observations do not fit the model"),
+    InvalidReference: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-reference", "The reference cannot be tested against"),
+    InvalidPlan: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-plan", "The plan cannot be carried out"),
+    UnsupportedFormat: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-format", "No payload format reads this"),
+    InvalidInput: (HTTPStatus.BAD_REQUEST, "invalid-input", "The request cannot be read"),
+    UnknownModel: (HTTPStatus.NOT_FOUND, "unknown-model", "No such model"),
+    ConcurrentChange: (HTTPStatus.CONFLICT, "concurrent-change", "Changed by somebody else at the same time"),
+    Overloaded: (HTTPStatus.TOO_MANY_REQUESTS, "overloaded", "Too much waits to be tested"),
+    StoreUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "store-unavailable", "The store does not answer"),
+    CorruptedState: (HTTPStatus.INTERNAL_SERVER_ERROR, "corrupted-state", "Stored state is damaged"),
+}
+
+
+def problem(
+    status: HTTPStatus,
+    name: str,
+    title: str,
+    detail: str,
+    faults: tuple[Fault, ...] = (),
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """An RFC 9457 document; `errors` lists the places (an extension member the RFC itself uses as its example)."""
+    content: dict[str, Any] = {
+        "type": f"urn:driftwarden:problem:{name}",
+        "title": title,
+        "status": status,
+        "detail": _told(detail, MAXIMUM_DETAIL),
+    }
+    if faults:
+        content["errors"] = [
+            {"place": _told(fault.place, MAXIMUM_TEXT), "message": _told(fault.message, MAXIMUM_TEXT)}
+            for fault in faults[:MAXIMUM_FAULTS]
+        ]
+    return JSONResponse(content, status, headers, MEDIA_TYPE)
+
+
+def too_large() -> JSONResponse:
+    """A body over the limit; in words of our own, because the phrase of 413 differs between versions of Python."""
+    detail = "the body is larger than this service takes at once; send it in smaller parts"
+    return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "content-too-large", "Content too large", detail)
+
+
+def _told(text: str, longest: int) -> str:
+    """Names may be the sender's: of bounded length, and writeable (JSON may hold halves of a surrogate pair)."""
+    told = text if len(text) <= longest else f"{text[:longest]}..."
+    return told.encode("utf-8", "backslashreplace").decode()
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the application a problem document."""
+    app.add_exception_handler(DriftwardenError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _of_the_framework)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _ours(_: Request, error: Exception) -> JSONResponse:
+    for kind in type(error).__mro__:
+        if kind in _PROBLEMS:
+            status, name, title = _PROBLEMS[kind]
+            break
+    else:  # an error that has no business at the HTTP edge
+        return await _unexpected(_, error)
+    headers = {}
+    if getattr(error, "retryable", False):
+        headers["Retry-After"] = str(math.ceil(getattr(error, "retry_after", RETRY_AFTER_SECONDS)))
+    faults = error.faults if isinstance(error, InvalidInput) else ()
+    return problem(status, name, title, str(error), faults, headers)
+
+
+async def _invalid_request(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
+    faults = faults_of(error.errors())
+    detail = "; ".join(f"{fault.place}: {fault.message}" for fault in faults[:MAXIMUM_FAULTS])
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", "The request cannot be read", detail, faults)
+
+
+async def _of_the_framework(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    status = HTTPStatus(error.status_code)
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return too_large()
+    name = status.phrase.lower().replace(" ", "-")
+    headers = dict(error.headers) if error.headers else None
+    return problem(status, name, status.phrase, str(error.detail), headers=headers)
+
+
+async def _unexpected(_: Request, __: Exception) -> JSONResponse:
+    """A defect of ours: the framework logs it with its traceback after this answer."""
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "Internal error", "see the service's log")
+
+
+def faults_of(errors: Any) -> tuple[Fault, ...]:
+    """Pydantic's errors as places and messages, without the values themselves."""
+    return tuple(Fault(place(error["loc"]), str(error["msg"])) for error in list(errors)[:MAXIMUM_FAULTS])
+
+
+def place(location: tuple[int | str, ...]) -> str:
+    """`("rows", 3, 1)` as `rows[3][1]`."""
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path

@@ -1,0 +1,18 @@
+"""What every format yields."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of numbers, and what the payload said about them."""
+
+    rows: NDArray[np.float64]
+    """Shape (rows, columns), at least one of each, finite."""
+    features: Sequence[str] | None
+    observed_at: datetime | None = None

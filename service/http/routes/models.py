@@ -1,0 +1,74 @@
+"""/v1/models: put a model under watch, and read what became of its windows."""
+
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Path, Query, Request
+
+from service.domain.errors import InvalidInput, InvalidReference, UnsupportedFormat
+from service.domain.models import Reference, model_name
+from service.http.formats import read_table, refuse_coded
+from service.http.formats.json_rows import JsonRows
+from service.http.routes import problems
+from service.http.schemas import Plan, RegistrationView, VerdictPage, VerdictView
+from service.usecases.read_verdicts import ReadVerdicts
+from service.usecases.register_model import RegisterModel
+
+ModelPath = Annotated[str, Path(description="The model's name: letters, digits, '.', '_', '-'; at most 63.")]
+BODIES: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": JsonRows.model_json_schema()},
+            "text/csv": {"schema": {"type": "string"}, "example": "a,b\n1.5,20\n0.5,18\n"},
+        },
+    }
+}
+
+
+def routes(register: RegisterModel, read_verdicts: ReadVerdicts) -> APIRouter:
+    """The management routes over their use cases."""
+    router = APIRouter(prefix="/v1/models/{model}", tags=["models"])
+
+    @router.put("/reference", responses=problems(400, 409, 413, 415, 422, 503), openapi_extra=BODIES)
+    async def put_reference(model: ModelPath, request: Request) -> RegistrationView:
+        """Register the rows that production is compared with, in time order; windows begin anew after them."""
+        name = model_name(model)
+        refuse_coded(request.headers.get("content-encoding"))
+        body = await request.body()
+        # A reference may be large: parsing it on the event loop would hold up every batch meanwhile.
+        reference = await to_thread.run_sync(_reference, request.headers.get("content-type"), body)
+        return RegistrationView.of(await register.reference(name, reference))
+
+    @router.put("/plan", responses=problems(404, 409, 413, 422, 503))
+    async def put_plan(model: ModelPath, plan: Plan) -> RegistrationView:
+        """Set the plan: detectors, window, budget, response."""
+        return RegistrationView.of(await register.plan(model_name(model), plan.to_domain()))
+
+    @router.get("/verdicts", responses=problems(404, 422, 503))
+    async def get_verdicts(
+        model: ModelPath,
+        limit: Annotated[int, Query(ge=1, le=1_000, description="Verdicts a page.")] = 100,
+        before: Annotated[int | None, Query(ge=1, le=2**53, description="Only verdicts with lower numbers.")] = None,
+    ) -> VerdictPage:
+        """The findings, newest first."""
+        name = model_name(model)
+        judged = await read_verdicts(name, limit, before)
+        verdicts = [VerdictView.of(window) for window in judged]
+        more = len(verdicts) == limit and verdicts[-1].number > 1
+        return VerdictPage(model=name, verdicts=verdicts, before=verdicts[-1].number if more else None)
+
+    return router
+
+
+def _reference(content_type: str | None, body: bytes) -> Reference:
+    try:
+        table = read_table(content_type, body)
+    except UnsupportedFormat:
+        raise
+    except InvalidInput as error:
+        raise InvalidReference(*error.faults) from error
+    names = table.features
+    if names is None:
+        names = [f"feature_{index}" for index in range(table.rows.shape[1])]
+    return Reference(tuple(names), table.rows)

@@ -1,0 +1,276 @@
+"""What the API takes and gives, as pydantic models: the OpenAPI document is made of these."""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.domain import plan as domain
+from service.domain.models import DetectorMeasurement, Finding, TriggerOutcome
+from service.usecases.fitted_models import Readiness
+from service.usecases.read_verdicts import JudgedWindow
+from service.usecases.register_model import Registered
+
+_DEFAULT = domain.Plan()
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, from_attributes=True)
+
+
+class WindowPlan(_Document):
+    """How the log is cut."""
+
+    rows: int = _DEFAULT.window.rows
+    """Rows a window."""
+
+
+class DetectorPlan(_Document):
+    """One detector."""
+
+    name: str
+    """e.g. `kolmogorov_smirnov`, `maximum_mean_discrepancy`."""
+    parameters: dict[str, str | int | float | bool | None] = {}
+    """The detector's own."""
+    minimum_effect: float = 0.0
+    """A smaller difference is no drift however surprising it is."""
+
+
+class DecisionPlan(_Document):
+    """How often an alarm may be false."""
+
+    false_alarm_rate: float = _DEFAULT.decision.false_alarm_rate
+    """Of one window, all detectors and features together, when nothing has changed."""
+
+
+class ResponsePlan(_Document):
+    """What follows from findings over time."""
+
+    retrain: bool = _DEFAULT.response.retrain
+    """False: never start anything."""
+    confirm: int = _DEFAULT.response.confirm
+    """This many of the latest `out_of` windows must have drifted."""
+    out_of: int = _DEFAULT.response.out_of
+    """See `confirm`."""
+    cool_down: int = _DEFAULT.response.cool_down
+    """Windows without a further action after one."""
+
+
+class Plan(_Document):
+    """Detectors, window, budget and response of one model. What is left out has its default."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"window": {"rows": 300}, "detectors": [{"name": "kolmogorov_smirnov", "minimum_effect": 0.1}]},
+            ]
+        }
+    )
+
+    window: WindowPlan = WindowPlan()
+    detectors: list[DetectorPlan] = [DetectorPlan.model_validate(planned) for planned in _DEFAULT.detectors]
+    decision: DecisionPlan = DecisionPlan()
+    response: ResponsePlan = ResponsePlan()
+
+    def to_domain(self) -> domain.Plan:
+        """The same, frozen."""
+        return domain.Plan(
+            window=domain.WindowPlan(**self.window.model_dump()),
+            detectors=tuple(domain.DetectorPlan(**detector.model_dump()) for detector in self.detectors),
+            decision=domain.DecisionPlan(**self.decision.model_dump()),
+            response=domain.ResponsePlan(**self.response.model_dump()),
+        )
+
+
+class ReadinessView(_Document):
+    """Whether findings rest on the reference's own calm blocks."""
+
+    calibrated: bool
+    """False: findings rest on the assumption of independent rows and will alarm too often on real traffic."""
+    window_rows: int
+    blocks: int
+    """Contiguous blocks of the window's size in the reference."""
+    blocks_needed: int
+    reference_rows_needed: int
+    """How long the reference must be to calibrate this plan."""
+    false_alarm_rate: float | None
+    """Share of the reference's own blocks that alarm when each is judged by the others."""
+    false_alarm_interval: tuple[float, float] | None
+    """Its 95 % confidence interval."""
+
+    @classmethod
+    def of(cls, readiness: Readiness) -> Self:
+        return cls.model_validate(readiness)
+
+
+class RegistrationView(_Document):
+    """What a model is watched by."""
+
+    model: str
+    revision: int
+    changed: bool
+    """False: exactly this was registered already."""
+    features: list[str]
+    reference_digest: str
+    reference_rows: int
+    plan_digest: str
+    plan: Plan
+    registered_at: datetime
+    readiness: ReadinessView
+
+    @classmethod
+    def of(cls, registered: Registered) -> Self:
+        registration = registered.registration
+        return cls(
+            model=registration.model,
+            revision=registration.revision,
+            changed=registered.changed,
+            features=list(registration.features),
+            reference_digest=registration.reference_digest,
+            reference_rows=registration.reference_rows,
+            plan_digest=registration.plan.digest,
+            plan=Plan.model_validate(registration.plan),
+            registered_at=registration.registered_at,
+            readiness=ReadinessView.of(registered.readiness),
+        )
+
+
+class Acknowledgement(_Document):
+    """The batch is in the log."""
+
+    batch: str
+    """Its identifier: the `Idempotency-Key`, or one made for it."""
+    rows: int
+    position: str
+    """Its place in the model's log."""
+
+
+class FeatureView(_Document):
+    """One number of one detector."""
+
+    feature: str | None
+    statistic: float
+    effect: float
+    p_value: float
+    """If rows were independent."""
+    score: float | None
+    """In standard deviations of what calm blocks of the reference do."""
+    drifted: bool
+
+
+class DetectorView(_Document):
+    """What one detector measured."""
+
+    detector: str
+    method: str
+    seed: int | None
+    reference_rows: int
+    window_rows: int
+    features: list[FeatureView]
+
+    @classmethod
+    def of(cls, measurement: DetectorMeasurement) -> Self:
+        return cls.model_validate(measurement)
+
+
+class ActionView(_Document):
+    """What a verdict set off, and what became of it."""
+
+    name: str
+    """Of the object that is created."""
+    outcome: TriggerOutcome | None
+    """None: waiting in the outbox."""
+    kind: str | None
+    namespace: str | None
+    delivered_at: datetime | None
+    detail: str
+    """The manifest of a dry run, or the target's message."""
+
+
+class VerdictView(_Document):
+    """A window's finding and what it rests on."""
+
+    number: int
+    finding: Finding
+    reason: str
+    calibrated: bool
+    p_value: float | None
+    """Of the whole window, all detectors and features together."""
+    false_alarm_rate: float
+    """What the plan asks for."""
+    first_row: int
+    rows: int
+    batches: int
+    duplicates: int
+    """Repeated batches that were not counted."""
+    misfits: int
+    """Batches that did not fit the reference and were not counted."""
+    started_at: datetime
+    ended_at: datetime
+    decided_at: datetime
+    drifted_features: list[str]
+    """Largest effect first."""
+    detectors: list[DetectorView]
+    reference_digest: str
+    plan_digest: str
+    action: ActionView | None
+
+    @classmethod
+    def of(cls, judged: JudgedWindow) -> Self:
+        verdict, decision = judged.verdict, judged.verdict.decision
+        return cls(
+            number=verdict.number,
+            finding=decision.finding,
+            reason=decision.reason,
+            calibrated=decision.calibrated,
+            p_value=decision.p_value,
+            false_alarm_rate=decision.false_alarm_rate,
+            first_row=verdict.first_row,
+            rows=verdict.rows,
+            batches=verdict.batches,
+            duplicates=verdict.duplicates,
+            misfits=verdict.misfits,
+            started_at=verdict.started_at,
+            ended_at=verdict.ended_at,
+            decided_at=verdict.decided_at,
+            drifted_features=list(decision.drifted_features),
+            detectors=[DetectorView.of(measurement) for measurement in decision.detectors],
+            reference_digest=verdict.reference_digest,
+            plan_digest=verdict.plan_digest,
+            action=_action(judged),
+        )
+
+
+def _action(judged: JudgedWindow) -> ActionView | None:
+    if judged.verdict.action is None:
+        return None
+    receipt = judged.delivery.receipt if judged.delivery is not None else None
+    return ActionView(
+        name=judged.verdict.action.name,
+        outcome=receipt.outcome if receipt is not None else None,
+        kind=receipt.kind if receipt is not None else None,
+        namespace=receipt.namespace if receipt is not None else None,
+        delivered_at=judged.delivery.delivered_at if judged.delivery is not None else None,
+        detail=receipt.detail if receipt is not None else "",
+    )
+
+
+class VerdictPage(_Document):
+    """Newest first."""
+
+    model: str
+    verdicts: list[VerdictView]
+    before: Annotated[int | None, Field(description="Ask for the next page with `?before=` this; None on the last.")]
+
+
+class Problem(_Document):
+    """RFC 9457."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, str]] = []
+    """Each with `place` and `message`."""

@@ -1,0 +1,114 @@
+"""The outside world on one page.
+
+Every port raises errors of `service.domain.errors` only; each error's `retryable` says whether trying again helps.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from service.domain.models import (
+    Batch,
+    BatchPosition,
+    Delivery,
+    LoggedBatch,
+    ModelName,
+    Reference,
+    RetrainRequest,
+    TriggerReceipt,
+    Verdict,
+)
+from service.domain.registration import Registration
+
+Clock = Callable[[], datetime]
+"""The time now, with its zone."""
+
+
+class ObservationLog(Protocol):
+    """Every batch of a model, in the order of acknowledgement.
+
+    Raises `StoreUnavailable`, `Overloaded`.
+    """
+
+    async def append(self, model: ModelName, batch: Batch, /) -> BatchPosition:
+        """Returns when the batch is in the log. Unconditional: repeated batches are dropped when the log is read."""
+        ...
+
+    async def read(self, model: ModelName, after: BatchPosition, limit: int, /) -> Sequence[LoggedBatch]:
+        """The batches that follow, in order; at most `limit`."""
+        ...
+
+    async def recent_identifiers(self, model: ModelName, until: BatchPosition, limit: int, /) -> Sequence[str]:
+        """Identifiers of the latest `limit` batches up to and including `until`, oldest first."""
+        ...
+
+    async def newest_position(self, model: ModelName, /) -> BatchPosition:
+        """Of the last batch ever appended; `LOG_START` without any."""
+        ...
+
+    async def forget_before(self, model: ModelName, position: BatchPosition, keep: int, /) -> None:
+        """Allow batches up to and including `position` to be dropped, all but about the latest `keep` of them."""
+        ...
+
+
+class VerdictLog(Protocol):
+    """A model's verdicts, numbered without gaps. Raises `StoreUnavailable`."""
+
+    async def commit(self, verdict: Verdict, /) -> bool:
+        """Add it under its number. False: another evaluator had committed that number first."""
+        ...
+
+    async def newest(self, model: ModelName, /) -> Verdict | None:
+        """Holds the cursor."""
+        ...
+
+    async def page(self, model: ModelName, after: int, limit: int, /) -> Sequence[Verdict]:
+        """Verdicts with numbers above `after`, oldest first."""
+        ...
+
+    async def latest(self, model: ModelName, limit: int, before: int | None = None, /) -> Sequence[Verdict]:
+        """The newest verdicts (with numbers below `before`), newest first."""
+        ...
+
+
+class DeliveryLog(Protocol):
+    """Which actions have been delivered; with the verdicts it is the outbox. Raises `StoreUnavailable`."""
+
+    async def record(self, model: ModelName, delivery: Delivery, /) -> bool:
+        """False: it, or a later one, was recorded before."""
+        ...
+
+    async def last(self, model: ModelName, /) -> int:
+        """Number of the last verdict whose action was delivered; 0 without any."""
+        ...
+
+    async def page(self, model: ModelName, first: int, last: int, /) -> Sequence[Delivery]:
+        """Deliveries of the verdicts numbered `first` to `last`."""
+        ...
+
+
+class Registrations(Protocol):
+    """References and plans. Raises `StoreUnavailable`, `CorruptedState`."""
+
+    async def models(self) -> Sequence[ModelName]: ...
+
+    async def newest(self, model: ModelName, /) -> Registration | None: ...
+
+    async def register(self, registration: Registration, reference: Reference | None, /) -> bool:
+        """Store the reference (unless None: it is there already), then the registration under its revision.
+
+        False: another writer had registered that revision first.
+        """
+        ...
+
+    async def reference(self, registration: Registration, /) -> Reference:
+        """Its rows, verified against their digest."""
+        ...
+
+
+class Trigger(Protocol):
+    """Starts what a verdict asks for. Raises `TriggerUnavailable`, `TriggerRejected`."""
+
+    async def fire(self, request: RetrainRequest, /) -> TriggerReceipt:
+        """Firing the same request any number of times starts it once."""
+        ...

@@ -1,0 +1,127 @@
+"""Every knob of the service. Read by the composition root and the command line only; adapters take plain arguments.
+
+Each is an environment variable: `DRIFT_`, the group, two underscores, the name, e.g. `DRIFT_STORE__URL`. The prefix is
+not the product's name because Kubernetes itself sets `DRIFTWARDEN_PORT` in every pod beside a Service of that name.
+What differs from model to model (detectors, windows, budgets, responses) is a plan, not a setting.
+"""
+
+from os import environ
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class HttpSettings(_Group):
+    """The HTTP edge."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Callers are not authenticated yet: open it to trusted networks only."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """Port to listen on; 0 takes a free one."""
+    max_body_bytes: PositiveInt = 4 * 2**20
+    """Largest body of a batch of observations: some 10,000 rows of 20 features as JSON."""
+    max_reference_bytes: PositiveInt = 128 * 2**20
+    """Largest body of a reference."""
+    drain_seconds: PositiveInt = 20
+    """How long requests under way may take after SIGTERM; below Kubernetes' default grace of 30."""
+
+
+class StoreSettings(_Group):
+    """The Redis or Valkey that holds windows, verdicts, references and the outbox."""
+
+    url: str | None = None
+    """redis://, rediss:// or unix:// URL of any Redis >= 6.2 or Valkey. None: the embedded Valkey."""
+    embedded_directory: Path = Path(".driftwarden")
+    """Where the embedded Valkey keeps its data; it survives restarts."""
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,32}$")] = "driftwarden"
+    """First part of every key, so that a server may be shared."""
+    timeout_seconds: PositiveFloat = 2.0
+    """Longest wait for one answer; beyond it callers get 503 and Retry-After."""
+    max_waiting_batches: PositiveInt = 100_000
+    """Batches that a model's log may hold; beyond it callers get 429. At 16 KiB a batch: 1.6 GB.
+
+    More than the rows of the largest window, if rows may come one a batch: a window that does not fit is never cut."""
+    kept_batches: Annotated[int, Field(ge=0)] = 1_000
+    """Judged batches kept behind the cursor: also the horizon within which a repeated batch is noticed."""
+    kept_verdicts: PositiveInt = 10_000
+    """Verdicts kept of each model, about 2 to 20 KB each."""
+
+    @model_validator(mode="after")
+    def _leave_room_to_wait(self) -> Self:
+        # Judged batches count against the limit, and the log is trimmed by up to a hundred at a time.
+        if self.max_waiting_batches < self.kept_batches + 200:
+            raise ValueError("max_waiting_batches must be larger than kept_batches by 200 or more")
+        return self
+
+
+class EvaluationSettings(_Group):
+    """Testing windows."""
+
+    enabled: bool = True
+    """False: this process ingests only, and another one tests."""
+    poll_seconds: PositiveFloat = 1.0
+    """How often the log is looked at for rows that came in through other replicas; own rows are noticed at once."""
+    threads: PositiveInt = 1
+    """Windows tested at the same time."""
+
+
+class TriggerSettings(_Group):
+    """What starts retraining."""
+
+    kind: Literal["dry_run", "kubernetes"] = "dry_run"
+    """`kubernetes` creates the template's object through the API server; `dry_run` only says what it would create."""
+    template: Path | None = None
+    """YAML of the object to create. None: the shipped Job, which must be edited before it trains anything."""
+    namespace: str | None = None
+    """Namespace to create it in. None: that of the service account, or of the kubeconfig's context."""
+    kubeconfig: Path | None = None
+    """None: the pod's service account, and outside a pod the usual kubeconfig."""
+    context: str | None = None
+    """Context of the kubeconfig. None: its current one."""
+    timeout_seconds: PositiveFloat = 10.0
+    """Longest wait for the API server's answer."""
+    first_retry_seconds: PositiveFloat = 1.0
+    """Wait before an undelivered action is tried again; doubles with every try ..."""
+    longest_retry_seconds: PositiveFloat = 60.0
+    """... up to this."""
+
+
+class TelemetrySettings(_Group):
+    """Logs, metrics and traces. Traces leave only if OTEL_EXPORTER_OTLP_ENDPOINT says where to."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severity that is written to standard error."""
+    log_format: Literal["text", "json"] = "text"
+    """`json`: one object a line."""
+    max_models: PositiveInt = 200
+    """Models with metrics of their own; further ones are counted together as `other`."""
+    max_features: PositiveInt = 50
+    """Features of one model with metrics of their own."""
+
+
+class Settings(BaseSettings):
+    """All groups."""
+
+    model_config = SettingsConfigDict(env_prefix="DRIFT_", env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    http: HttpSettings = HttpSettings()
+    store: StoreSettings = StoreSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    trigger: TriggerSettings = TriggerSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+
+    @model_validator(mode="after")
+    def _refuse_unknown_groups(self) -> Self:
+        # pydantic-settings looks for the names it knows. Two underscores tell a misspelt setting from the variables
+        # that Kubernetes sets beside a Service called `drift` (DRIFT_PORT and so on).
+        for variable in map(str.upper, environ):
+            group, nested, _ = variable.removeprefix("DRIFT_").partition("__")
+            if variable.startswith("DRIFT_") and nested and group.lower() not in type(self).model_fields:
+                raise ValueError(f"{variable} is no setting")
+        return self

@@ -1,0 +1,120 @@
+"""Every metric of the service. Labels are bounded: models beyond a limit count as `other`, features are left out."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+from service.domain.models import Finding, TriggerOutcome, Verdict
+
+OTHER = "other"
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """One instance a process, on a registry of its own, so that two applications in one process do not mix."""
+
+    content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+    def __init__(self, max_models: int, max_features: int) -> None:
+        self._max_models = max_models
+        self._max_features = max_features
+        self._models: set[str] = set()
+        self._shown: dict[str, int] = {}
+        self._series: dict[str, set[tuple[str, str, str]]] = {}
+        self.registry = CollectorRegistry()
+        self._declare_work()
+        self._declare_newest_verdict()
+
+    def _declare_work(self) -> None:
+        """What this process did."""
+        counter, gauge, seconds = self._counter, self._gauge, self._seconds
+        self.rows = counter("observed_rows", "Rows acknowledged.", "model")
+        outcomes = "Batches by outcome: accepted, or the kind of problem."
+        self.batches = counter("observed_batches", outcomes, "model", "outcome")
+        self.ingest_seconds = seconds("ingest_seconds", "From a batch's request to its acknowledgement.")
+        self.windows = counter("windows", "Windows that this process judged and committed.", "model", "finding")
+        self.lost_races = counter("windows_lost_races", "Windows that another replica committed first.", "model")
+        dropped = "Batches read and not counted: repeated, or misfit (another number of features, unreadable)."
+        self.dropped_batches = counter("dropped_batches", dropped, "model", "reason")
+        tests = "Testing one window with all detectors of its plan."
+        self.evaluation_seconds = seconds("evaluation_seconds", tests, "model")
+        failures = "Rounds of evaluation or delivery that ended in an error."
+        self.evaluation_failures = counter("evaluation_failures", failures, "model", "error")
+        self.waiting_rows = gauge("waiting_rows", "Rows read for the next window and not judged yet.", "model")
+        self.actions = counter("actions", "Deliveries of actions, by outcome.", "model", "outcome")
+        retried = "Deliveries that failed and will be tried again."
+        self.delivery_failures = counter("delivery_failures", retried, "model")
+        self.pending_actions = gauge("pending_actions", "1 while an action waits in the outbox.", "model")
+
+    def _declare_newest_verdict(self) -> None:
+        """What the newest verdict says, whoever committed it."""
+        gauge = self._gauge
+        self.verdict_number = gauge("verdict_number", "Number of the newest verdict.", "model")
+        self.verdict_timestamp = gauge("verdict_timestamp_seconds", "When the newest verdict was decided.", "model")
+        self.window_rows = gauge("window_rows", "Rows of the newest window.", "model")
+        self.finding = gauge("finding", "1 for the newest verdict's finding, 0 for the others.", "model", "finding")
+        together = "Of the newest window, all detectors and features together."
+        self.window_p_value = gauge("window_p_value", together, "model")
+        basis = "1 if the newest verdict rests on blocks of the reference, 0 if on independent rows."
+        self.calibrated = gauge("calibrated", basis, "model")
+        feature = ("model", "detector", "feature")
+        self.statistic = gauge("statistic", "Test statistic in the newest window.", *feature)
+        self.effect = gauge("effect", "Size of the difference in the newest window.", *feature)
+        self.p_value = gauge("p_value", "p-value in the newest window if rows were independent.", *feature)
+        self.drifted = gauge("drifted", "1 where the newest window drifted, else 0.", *feature)
+
+    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        return Counter(f"driftwarden_{name}", documentation, labels, registry=self.registry)
+
+    def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
+        return Gauge(f"driftwarden_{name}", documentation, labels, registry=self.registry)
+
+    def _seconds(self, name: str, documentation: str, *labels: str) -> Histogram:
+        return Histogram(f"driftwarden_{name}", documentation, labels, buckets=_SECONDS, registry=self.registry)
+
+    def model(self, name: str) -> str:
+        """The label of a registered model, within the limit."""
+        if name in self._models or len(self._models) < self._max_models:
+            self._models.add(name)
+            return name
+        return OTHER
+
+    def show(self, verdict: Verdict) -> None:
+        """Make the newest verdict visible; every replica does, whoever committed it."""
+        model = self.model(verdict.model)
+        if model != verdict.model or self._shown.get(model, 0) >= verdict.number:
+            return
+        self._shown[model] = verdict.number
+        self.verdict_number.labels(model).set(verdict.number)
+        self.verdict_timestamp.labels(model).set(verdict.decided_at.timestamp())
+        self.window_rows.labels(model).set(verdict.rows)
+        self.calibrated.labels(model).set(verdict.decision.calibrated)
+        for finding in Finding:
+            self.finding.labels(model, finding.value).set(finding is verdict.decision.finding)
+        if verdict.decision.p_value is not None:
+            self.window_p_value.labels(model).set(verdict.decision.p_value)
+        else:
+            self.window_p_value.remove(model)
+        self._show_measurements(model, verdict)
+
+    def _show_measurements(self, model: str, verdict: Verdict) -> None:
+        shown = set()
+        for detector in verdict.decision.detectors:
+            for measurement in detector.features[: self._max_features]:
+                labels = (model, detector.detector, measurement.feature or "")
+                shown.add(labels)
+                self.statistic.labels(*labels).set(measurement.statistic)
+                self.effect.labels(*labels).set(measurement.effect)
+                self.p_value.labels(*labels).set(measurement.p_value)
+                self.drifted.labels(*labels).set(measurement.drifted)
+        for labels in self._series.get(model, set()) - shown:  # of an earlier plan or reference
+            for gauge in (self.statistic, self.effect, self.p_value, self.drifted):
+                gauge.remove(*labels)
+        self._series[model] = shown
+
+    def count_action(self, model: str, outcome: TriggerOutcome) -> None:
+        self.actions.labels(self.model(model), outcome.value).inc()
+
+    def exposition(self) -> bytes:
+        """What a scrape gets."""
+        exposition: bytes = generate_openmetrics(self.registry)  # type: ignore[no-untyped-call]
+        return exposition

@@ -1,0 +1,208 @@
+"""Judge a model's next window: read the log from the cursor, cut, test, decide, commit.
+
+Any number of evaluators may do this for the same model at the same time. Each computes verdict n+1 from verdict n; the
+store takes it from one of them. What an evaluator holds between calls is a cache of the log, rebuilt from it at will.
+"""
+
+from dataclasses import dataclass
+
+from anyio import CapacityLimiter, to_thread
+from opentelemetry.trace import Span
+from opentelemetry.util.types import AttributeValue
+
+from detectors.errors import DetectorError
+from service.domain.decision import decide, undecided
+from service.domain.fitted_plan import FittedPlan
+from service.domain.models import (
+    Cursor,
+    Decision,
+    ModelName,
+    ResponseState,
+    RetrainRequest,
+    Verdict,
+    Window,
+    is_after,
+)
+from service.domain.registration import Registration
+from service.domain.response import action_name, respond
+from service.domain.windows import RecentIdentifiers, WindowCutter
+from service.ports import Clock, ObservationLog, Registrations, VerdictLog
+from service.telemetry.metrics import Metrics
+from service.telemetry.tracing import Tracing, current_traceparent
+from service.usecases.fitted_models import FittedModels
+
+READ_BATCHES = 256
+"""Batches read from the log at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How evaluation uses the machine."""
+
+    limiter: CapacityLimiter
+    """Windows tested at the same time."""
+    horizon: int
+    """Batches behind the cursor within which a repeated one is noticed."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Where one evaluator stands in one model's log; valid for one verdict and one revision of the registration."""
+
+    newest: Verdict | None
+    registration: Registration
+    cutter: WindowCutter
+
+    def stands(self, newest: Verdict | None, registration: Registration) -> bool:
+        return _number(self.newest) == _number(newest) and self.registration.revision == registration.revision
+
+
+class EvaluateWindow:
+    """One instance a process; not to be called for the same model twice at the same time."""
+
+    def __init__(
+        self,
+        registrations: Registrations,
+        fitted: FittedModels,
+        log: ObservationLog,
+        verdicts: VerdictLog,
+        clock: Clock,
+        metrics: Metrics,
+        tracing: Tracing,
+        tuning: Tuning,
+    ) -> None:
+        self._registrations = registrations
+        self._fitted = fitted
+        self._log = log
+        self._verdicts = verdicts
+        self._clock = clock
+        self._metrics = metrics
+        self._tracing = tracing
+        self._limiter = tuning.limiter
+        self._horizon = tuning.horizon
+        self._progress: dict[ModelName, _Progress] = {}
+
+    async def __call__(self, model: ModelName) -> bool:
+        """Judge at most one window; whether there was one. Raises `StoreUnavailable`, `CorruptedState`."""
+        registration = await self._registrations.newest(model)
+        if registration is None:
+            return False
+        progress = await self._current(model, registration)
+        window = await self._next_window(model, progress.cutter)
+        self._metrics.waiting_rows.labels(self._metrics.model(model)).set(progress.cutter.waiting_rows)
+        if window is None:
+            return False
+        committed = False
+        try:
+            committed = await self._judge(progress, window)
+        finally:
+            # Lost to another replica, or an error after the window was cut: begin again at the newest verdict.
+            if not committed:
+                self._progress.pop(model, None)
+        return True
+
+    async def _current(self, model: ModelName, registration: Registration) -> _Progress:
+        newest = await self._verdicts.newest(model)
+        if newest is not None:
+            self._metrics.show(newest)
+        known = self._progress.get(model)
+        if known is not None and known.stands(newest, registration):
+            return known
+        start = newest.cursor if newest is not None else Cursor()
+        if is_after(registration.since, start.position):
+            start = Cursor(registration.since)
+        seen = await self._log.recent_identifiers(model, start.position, self._horizon)
+        recent = RecentIdentifiers(self._horizon, seen)
+        cutter = WindowCutter(registration.plan.window.rows, len(registration.features), start, recent)
+        self._progress[model] = progress = _Progress(newest, registration, cutter)
+        return progress
+
+    async def _next_window(self, model: ModelName, cutter: WindowCutter) -> Window | None:
+        while (window := cutter.cut()) is None:
+            batches = await self._log.read(model, cutter.position, READ_BATCHES)
+            for logged in batches:
+                cutter.feed(logged)
+            if not batches:
+                return None
+        return window
+
+    async def _judge(self, progress: _Progress, window: Window) -> bool:
+        registration = progress.registration
+        model = registration.model
+        label = self._metrics.model(model)
+        attributes: dict[str, AttributeValue] = {"driftwarden.model": model, "driftwarden.rows": len(window.rows)}
+        with self._tracing.span("evaluate_window", links=window.traceparents, attributes=attributes) as span:
+            fitted = await self._fitted.fitted(registration)
+            with self._metrics.evaluation_seconds.labels(label).time():
+                decision = await to_thread.run_sync(_decision, fitted, window, limiter=self._limiter)
+            verdict = self._verdict(progress, window, decision)
+            _describe(span, verdict)
+            if not await self._verdicts.commit(verdict):
+                self._metrics.lost_races.labels(label).inc()
+                return False
+        self._metrics.windows.labels(label, decision.finding.value).inc()
+        self._metrics.dropped_batches.labels(label, "repeated").inc(window.duplicates)
+        self._metrics.dropped_batches.labels(label, "misfit").inc(window.misfits)
+        self._metrics.show(verdict)
+        progress.newest = verdict
+        await self._log.forget_before(model, verdict.cursor.position, self._horizon)
+        return True
+
+    def _verdict(self, progress: _Progress, window: Window, decision: Decision) -> Verdict:
+        registration, previous = progress.registration, progress.newest
+        number = 1 if previous is None else previous.number + 1
+        state = ResponseState() if previous is None else previous.response
+        state, acts = respond(registration.plan.response, state, number, decision.finding)
+        return Verdict(
+            number=number,
+            model=registration.model,
+            cursor=window.end,
+            first_row=0 if previous is None else previous.first_row + previous.rows,
+            rows=len(window.rows),
+            batches=window.batches,
+            duplicates=window.duplicates,
+            misfits=window.misfits,
+            started_at=window.started_at,
+            ended_at=window.ended_at,
+            decided_at=self._clock(),
+            reference_digest=registration.reference_digest,
+            plan_digest=registration.plan.digest,
+            registration_revision=registration.revision,
+            decision=decision,
+            response=state,
+            action=_action(registration, number, window, decision) if acts else None,
+        )
+
+
+def _number(verdict: Verdict | None) -> int:
+    return 0 if verdict is None else verdict.number
+
+
+def _decision(fitted: FittedPlan, window: Window) -> Decision:
+    """The arithmetic, on a thread of its own."""
+    try:
+        return decide(fitted, fitted.measure(window.rows))
+    except (DetectorError, ArithmeticError) as error:  # rows that defeat a detector must not stop the log
+        return undecided(fitted, str(error))
+
+
+def _action(registration: Registration, number: int, window: Window, decision: Decision) -> RetrainRequest:
+    return RetrainRequest(
+        name=action_name(registration.model, number, registration.reference_digest),
+        model=registration.model,
+        verdict_number=number,
+        window_start=window.started_at,
+        window_end=window.ended_at,
+        reference_digest=registration.reference_digest,
+        plan_digest=registration.plan.digest,
+        drifted_features=decision.drifted_features,
+        traceparent=current_traceparent(),
+    )
+
+
+def _describe(span: Span, verdict: Verdict) -> None:
+    span.set_attribute("driftwarden.verdict", verdict.number)
+    span.set_attribute("driftwarden.finding", verdict.decision.finding.value)
+    span.set_attribute("driftwarden.reference", verdict.reference_digest)
+    if verdict.action is not None:
+        span.set_attribute("driftwarden.action", verdict.action.name)

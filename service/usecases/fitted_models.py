@@ -1,0 +1,91 @@
+"""Fitted plans, each made once for a reference and a plan, off the event loop, and kept while in use."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import anyio
+from anyio import CapacityLimiter, to_thread
+
+from detectors.errors import DetectorError
+from service.domain.errors import Fault, InvalidReference
+from service.domain.fitted_plan import FittedPlan, fit
+from service.domain.models import Reference
+from service.domain.plan import Plan
+from service.domain.registration import Registration
+from service.ports import Registrations
+
+KEPT = 64
+"""Fitted plans kept in memory; the least recently used goes first and is fitted again when needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What a reference and a plan can do together."""
+
+    calibrated: bool
+    window_rows: int
+    blocks: int
+    """Contiguous blocks of the window's size that the reference has."""
+    blocks_needed: int
+    """How many the plan's false-alarm rate needs."""
+    reference_rows_needed: int
+    false_alarm_rate: float | None
+    """Share of the reference's own blocks that would have alarmed, each judged by the others."""
+    false_alarm_interval: tuple[float, float] | None
+    """Its 95 % confidence interval."""
+
+
+class FittedModels:
+    """Shared by registration (which wants to know whether it calibrates) and evaluation (which uses it)."""
+
+    def __init__(self, registrations: Registrations, limiter: CapacityLimiter) -> None:
+        self._registrations = registrations
+        self._limiter = limiter
+        self._kept: OrderedDict[tuple[str, str], FittedPlan] = OrderedDict()
+        self._fitting: dict[tuple[str, str], anyio.Lock] = {}
+
+    async def fitted(self, registration: Registration, reference: Reference | None = None) -> FittedPlan:
+        """The plan fitted on `reference`, or on the stored one.
+
+        Raises `CorruptedState` if the stored reference is not what it was, `StoreUnavailable`, and `InvalidReference`
+        if a detector cannot be fitted on it.
+        """
+        key = (registration.reference_digest, registration.plan.digest)
+        lock = self._fitting.setdefault(key, anyio.Lock())
+        try:
+            async with lock:
+                if key in self._kept:
+                    self._kept.move_to_end(key)
+                    return self._kept[key]
+                if reference is None:
+                    reference = await self._registrations.reference(registration)
+                made = await to_thread.run_sync(_fit, registration.plan, reference, limiter=self._limiter)
+                self._kept[key] = made
+                if len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
+                return made
+        finally:
+            if not lock.statistics().tasks_waiting:
+                self._fitting.pop(key, None)
+
+
+def _fit(plan: Plan, reference: Reference) -> FittedPlan:
+    try:
+        return fit(plan, reference)
+    except DetectorError as error:
+        raise InvalidReference(Fault("rows", str(error))) from error
+
+
+def readiness(fitted: FittedPlan) -> Readiness:
+    """What the API answers to a registration."""
+    window_rows = fitted.plan.window.rows
+    alarms = fitted.calibration.false_alarms if fitted.calibration is not None else None
+    return Readiness(
+        calibrated=fitted.calibration is not None,
+        window_rows=window_rows,
+        blocks=fitted.blocks,
+        blocks_needed=fitted.blocks_needed,
+        reference_rows_needed=fitted.blocks_needed * window_rows,
+        false_alarm_rate=None if alarms is None else alarms.rate,
+        false_alarm_interval=None if alarms is None else (alarms.lower, alarms.upper),
+    )

@@ -1,0 +1,111 @@
+"""Put a model under watch: register its reference, change its plan."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from detectors import codec
+from service.domain.errors import ConcurrentChange, UnknownModel
+from service.domain.models import ModelName, Reference
+from service.domain.plan import Plan, check
+from service.domain.registration import Registration, check_reference, encode_reference
+from service.ports import Clock, ObservationLog, Registrations
+from service.usecases.fitted_models import FittedModels, Readiness, readiness
+from service.usecases.registered_models import RegisteredModels
+
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What a registration answers."""
+
+    registration: Registration
+    readiness: Readiness
+    changed: bool
+    """False: exactly this was registered already."""
+
+
+class RegisterModel:
+    """Both verbs read the newest registration and add the next; another writer in between means reading again."""
+
+    def __init__(
+        self,
+        registrations: Registrations,
+        models: RegisteredModels,
+        fitted: FittedModels,
+        log: ObservationLog,
+        clock: Clock,
+    ) -> None:
+        self._registrations = registrations
+        self._models = models
+        self._fitted = fitted
+        self._log = log
+        self._clock = clock
+
+    async def reference(self, model: ModelName, reference: Reference) -> Registered:
+        """Replace the reference; windows begin anew after it. Raises `InvalidReference`, `StoreUnavailable`."""
+        check_reference(reference)
+        digest = codec.digest(encode_reference(reference))
+        since = await self._log.newest_position(model)
+
+        def next_one(newest: Registration | None) -> Registration | None:
+            if newest is not None and newest.reference_digest == digest:
+                return None
+            return Registration(
+                revision=1 if newest is None else newest.revision + 1,
+                model=model,
+                features=reference.features,
+                reference_digest=digest,
+                reference_rows=len(reference.rows),
+                plan=Plan() if newest is None else newest.plan,
+                since=since,
+                registered_at=self._clock(),
+            )
+
+        return await self._change(model, next_one, reference)
+
+    async def plan(self, model: ModelName, plan: Plan) -> Registered:
+        """Replace the plan; rows not judged yet are judged by it. Raises `InvalidPlan`, `UnknownModel`."""
+        check(plan)
+
+        def next_one(newest: Registration | None) -> Registration | None:
+            if newest is None:
+                raise UnknownModel(
+                    f"model {model!r} has no reference yet: PUT it to /v1/models/{model}/reference first"
+                )
+            if newest.plan == plan:
+                return None
+            return Registration(
+                revision=newest.revision + 1,
+                model=model,
+                features=newest.features,
+                reference_digest=newest.reference_digest,
+                reference_rows=newest.reference_rows,
+                plan=plan,
+                since=newest.since,
+                registered_at=self._clock(),
+            )
+
+        return await self._change(model, next_one, None)
+
+    async def _change(
+        self,
+        model: ModelName,
+        next_one: Callable[[Registration | None], Registration | None],
+        reference: Reference | None,
+    ) -> Registered:
+        for _ in range(_ATTEMPTS):
+            newest = await self._registrations.newest(model)
+            registration = next_one(newest)
+            if registration is None:
+                assert newest is not None  # noqa: S101 - nothing can be unchanged against nothing
+                if reference is not None:
+                    # Nothing is added under a revision that is there, but a damaged reference is whole again.
+                    await self._registrations.register(newest, reference)
+                return Registered(newest, readiness(await self._fitted.fitted(newest, reference)), changed=False)
+            # Fitted before anything is stored: what cannot be fitted must not be registered.
+            fitted = await self._fitted.fitted(registration, reference)
+            if await self._registrations.register(registration, reference):
+                self._models.remember(registration)
+                return Registered(registration, readiness(fitted), changed=True)
+        raise ConcurrentChange(f"model {model!r} is being registered by others at the same time")

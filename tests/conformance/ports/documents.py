@@ -1,0 +1,93 @@
+"""Batches, verdicts, deliveries and registrations to store."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from detectors import codec
+from service.domain.models import (
+    Batch,
+    BatchPosition,
+    Cursor,
+    Decision,
+    Delivery,
+    DetectorMeasurement,
+    FeatureMeasurement,
+    Finding,
+    ModelName,
+    Reference,
+    ResponseState,
+    RetrainRequest,
+    TriggerOutcome,
+    TriggerReceipt,
+    Verdict,
+)
+from service.domain.plan import DetectorPlan, Plan
+from service.domain.registration import Registration, encode_reference
+
+MODEL = ModelName("churn.v2")
+OTHER_MODEL = ModelName("fraud")
+NOON = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def batch(number: int = 0, count: int = 2, **changes: Any) -> Batch:
+    """Rows with extreme values among them: what comes back must be the very bits."""
+    rows = np.full((count, 3), float(number))
+    rows[0] = [number, -0.0, np.finfo(float).tiny / 8]
+    return replace(Batch(f"batch {number}", rows, NOON + timedelta(milliseconds=number), TRACEPARENT), **changes)
+
+
+def request(number: int = 1) -> RetrainRequest:
+    return RetrainRequest(f"retrain-{number}", MODEL, number, NOON, NOON, "sha256:a", "sha256:b", ("ä", "b"), None)
+
+
+def verdict(number: int = 1, **changes: Any) -> Verdict:
+    measured = FeatureMeasurement("ä", 0.1 + 0.2, 5e-324, 1e-300, None, drifted=True)
+    detector = DetectorMeasurement("kolmogorov_smirnov", "kstwo", 2**62, 1000, 50, (measured,))
+    made = Verdict(
+        number=number,
+        model=MODEL,
+        cursor=Cursor(BatchPosition(f"1772366400250-{number}"), 7),
+        first_row=(number - 1) * 50,
+        rows=50,
+        batches=3,
+        duplicates=1,
+        misfits=2,
+        started_at=NOON,
+        ended_at=NOON + timedelta(seconds=1),
+        decided_at=NOON + timedelta(seconds=2),
+        reference_digest="sha256:a",
+        plan_digest="sha256:b",
+        registration_revision=4,
+        decision=Decision(Finding.DRIFT, "why", True, 0.05, 0.01, (detector,)),
+        response=ResponseState((True, False), 23),
+        action=request(number),
+    )
+    return replace(made, **changes)
+
+
+def delivery(number: int = 1) -> Delivery:
+    return Delivery(number, TriggerReceipt(TriggerOutcome.DRY_RUN, f"retrain-{number}", None, "Job", "a: ä\n"), NOON)
+
+
+def reference(seed: int = 0) -> Reference:
+    return Reference(("a", "größe", "c"), np.random.default_rng(seed).normal(size=(150, 3)))
+
+
+def registration(revision: int = 1, seed: int = 0, **changes: Any) -> Registration:
+    rows = reference(seed)
+    plan = Plan(detectors=(DetectorPlan("maximum_mean_discrepancy", {"permutations": 50, "bandwidth": None}, 0.5),))
+    made = Registration(
+        revision=revision,
+        model=MODEL,
+        features=rows.features,
+        reference_digest=codec.digest(encode_reference(rows)),
+        reference_rows=len(rows.rows),
+        plan=plan,
+        since=BatchPosition("17-3"),
+        registered_at=NOON,
+    )
+    return replace(made, **changes)

@@ -1,0 +1,57 @@
+"""The shipped Role allows what the trigger needs, and nothing else."""
+
+import pytest
+
+from tests.cluster.api import ApiError
+from tests.cluster.fixtures import Account
+
+OWN = "/apis/batch/v1/namespaces/{retraining}/jobs"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/v1/namespaces/{retraining}/secrets/any"),
+        ("GET", "/api/v1/namespaces/{service}/secrets/any"),
+        ("POST", "/api/v1/namespaces/{retraining}/pods"),
+        ("POST", "/api/v1/namespaces/{retraining}/serviceaccounts/default/token"),
+        ("GET", OWN),
+        ("DELETE", OWN + "/any"),
+        ("PATCH", OWN + "/any"),
+        ("POST", "/apis/batch/v1/namespaces/{retraining}/cronjobs"),
+        ("POST", "/apis/batch/v1/namespaces/{service}/jobs"),
+        ("POST", "/apis/batch/v1/namespaces/default/jobs"),
+        ("GET", "/apis/batch/v1/namespaces/kube-system/jobs/any"),
+    ],
+)
+def test_everything_else_is_forbidden(account: Account, method: str, path: str) -> None:
+    target = path.format(retraining=account.retraining_namespace, service=account.service_namespace)
+    with pytest.raises(ApiError) as refused:
+        account.cluster.request(method, target, {} if method in {"POST", "PATCH"} else None, token=account.token)
+    assert refused.value.status == 403
+
+
+def test_looking_at_a_job_is_allowed(account: Account) -> None:
+    with pytest.raises(ApiError) as refused:
+        account.cluster.request(
+            "GET", OWN.format(retraining=account.retraining_namespace) + "/any", token=account.token
+        )
+    assert refused.value.status == 404  # allowed, and not there
+
+
+def test_the_api_server_itself_lists_two_verbs_on_one_resource(account: Account) -> None:
+    review = account.cluster.request(
+        "POST",
+        "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
+        {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectRulesReview",
+            "spec": {"namespace": account.retraining_namespace},
+        },
+        token=account.token,
+    )
+    asking_about_oneself = {"authorization.k8s.io", "authentication.k8s.io"}  # what every account may do
+    rules = [rule for rule in review["status"]["resourceRules"] if not asking_about_oneself & set(rule["apiGroups"])]
+    assert [(rule["apiGroups"], rule["resources"], sorted(rule["verbs"])) for rule in rules] == [
+        (["batch"], ["jobs"], ["create", "get"])
+    ]

@@ -1,0 +1,97 @@
+"""A real API server takes everything, and admits the Pods that would be made of it."""
+
+import copy
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.api import ApiError, Cluster
+from tests.integration.manifests.kustomize import Manifest
+from tests.integration.manifests.objects import pod_templates
+from tests.processes.waiting import eventually
+
+
+@pytest.fixture(scope="module")
+def applied(cluster: Cluster, documented: list[Manifest]) -> Iterator[list[Manifest]]:
+    """Everything, in namespaces of this test's own."""
+    suffix = secrets.token_hex(4)
+    renamed = {name: f"{name}-test-{suffix}" for name in ("driftwarden", "driftwarden-retraining")}
+    manifests = [_moved(manifest, renamed) for manifest in documented]
+    try:
+        cluster.apply(manifests)
+        # A Pod without an account of its own needs the `default` one, which a controller makes a moment later.
+        accounts = f"/api/v1/namespaces/{renamed['driftwarden']}/serviceaccounts"
+        eventually(lambda: len(cluster.items(accounts)) == 2, "the namespace has its default ServiceAccount")
+        yield manifests
+    finally:
+        for namespace in renamed.values():
+            cluster.delete_namespace(namespace)
+
+
+def _moved(manifest: Manifest, renamed: dict[str, str]) -> Manifest:
+    moved = copy.deepcopy(manifest)
+    if moved["kind"] == "Namespace":
+        moved["metadata"]["name"] = renamed[moved["metadata"]["name"]]
+    else:
+        moved["metadata"]["namespace"] = renamed[moved["metadata"]["namespace"]]
+    for subject in moved.get("subjects", ()):
+        subject["namespace"] = renamed[subject["namespace"]]
+    return moved
+
+
+def _dry_run(cluster: Cluster, namespace: str, name: str, template: Manifest) -> Manifest:
+    """Ask whether a Pod of this template would be admitted."""
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": template["metadata"]["labels"]}}
+    path = f"/api/v1/namespaces/{namespace}/pods?dryRun=All&fieldValidation=Strict"
+    return cluster.request("POST", path, {**pod, "spec": template["spec"]})
+
+
+def _namespace(applied: list[Manifest], kind: str) -> str:
+    return str(next(manifest["metadata"]["namespace"] for manifest in applied if manifest["kind"] == kind))
+
+
+def test_the_server_holds_every_object_as_written(cluster: Cluster, applied: list[Manifest]) -> None:
+    for manifest in applied:
+        held = cluster.request("GET", cluster.path_of(manifest))
+        assert held["metadata"]["name"] == manifest["metadata"]["name"]
+
+
+def test_the_server_knows_every_field(cluster: Cluster, applied: list[Manifest]) -> None:
+    for manifest in applied:
+        strictly = "fieldManager=driftwarden-tests&force=true&dryRun=All&fieldValidation=Strict"
+        cluster.request("PATCH", f"{cluster.path_of(manifest)}?{strictly}", manifest)
+
+
+def test_its_pods_are_admitted_where_the_restricted_level_is_enforced(
+    cluster: Cluster, applied: list[Manifest]
+) -> None:
+    namespace = _namespace(applied, "Deployment")
+    for name, template in pod_templates(applied):
+        assert _dry_run(cluster, namespace, f"{name}-0", template)["metadata"]["namespace"] == namespace
+
+
+def test_a_pod_with_a_capability_is_refused_there(cluster: Cluster, applied: list[Manifest]) -> None:
+    name, template = next(pod_templates(applied))
+    bolder = copy.deepcopy(template)
+    bolder["spec"]["containers"][0]["securityContext"]["capabilities"] = {"add": ["NET_ADMIN"]}
+    with pytest.raises(ApiError) as refused:
+        _dry_run(cluster, _namespace(applied, "Deployment"), f"{name}-0", bolder)
+    assert refused.value.status == 403
+
+
+def test_the_account_of_its_pods_may_create_jobs_and_not_delete_them(cluster: Cluster, applied: list[Manifest]) -> None:
+    deployment = next(manifest for manifest in applied if manifest["kind"] == "Deployment")
+    account = deployment["spec"]["template"]["spec"]["serviceAccountName"]
+    user = f"system:serviceaccount:{deployment['metadata']['namespace']}:{account}"
+    allowed = {}
+    for verb in ("create", "delete"):
+        asked = {"namespace": _namespace(applied, "Role"), "group": "batch", "resource": "jobs", "verb": verb}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {"user": user, "resourceAttributes": asked},
+        }
+        answer = cluster.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+        allowed[verb] = answer["status"]["allowed"]
+    assert allowed == {"create": True, "delete": False}

@@ -1,0 +1,87 @@
+"""The application in this process, on a real store."""
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from redis.asyncio import Redis
+
+from service.adapters.embedded_store import _socket_path, embedded_store
+from service.app import running
+from service.settings import EvaluationSettings, HttpSettings, Settings, StoreSettings
+from tests.processes.traffic import SMALL_PLAN, reference
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_REFERENCE_BYTES = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What a test asks, and the store behind it."""
+
+    client: httpx.AsyncClient
+    redis: Redis
+    app: FastAPI
+    prefix: str
+    """First part of every key of this application."""
+
+    async def register(self, model: str = "churn", plan: dict[str, Any] | None = None) -> None:
+        """Put a model under watch."""
+        answer = await self.client.put(f"/v1/models/{model}/reference", json=reference())
+        assert answer.status_code == 200, answer.text
+        answer = await self.client.put(f"/v1/models/{model}/plan", json=plan or SMALL_PLAN)
+        assert answer.status_code == 200, answer.text
+
+    async def observe(self, body: dict[str, Any], model: str = "churn", key: str | None = None) -> httpx.Response:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return await self.client.post(f"/v1/models/{model}/observations", json=body, headers=headers)
+
+    async def verdicts(self, model: str = "churn") -> list[dict[str, Any]]:
+        """Oldest first."""
+        answer = await self.client.get(f"/v1/models/{model}/verdicts")
+        assert answer.status_code == 200, answer.text
+        return list(reversed(answer.json()["verdicts"]))
+
+    async def stored_batches(self, model: str = "churn") -> int:
+        return int(await self.redis.xlen(f"{self.prefix}:{{{model}}}:observations"))
+
+
+@asynccontextmanager
+async def application(store: StoreSettings, **groups: Any) -> AsyncIterator[Application]:
+    """Run it with quick rounds and small limits."""
+    defaults: dict[str, Any] = {
+        "http": HttpSettings(max_body_bytes=MAX_BODY_BYTES, max_reference_bytes=MAX_REFERENCE_BYTES),
+        "evaluation": EvaluationSettings(poll_seconds=0.05),
+    }
+    async with running(Settings(store=store, **{**defaults, **groups})) as app:
+        url = store.url or f"unix://{_socket_path(store.embedded_directory.resolve())}"
+        async with (
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://driftwarden", timeout=30) as client,
+            Redis.from_url(url) as redis,
+        ):
+            yield Application(client, redis, app, store.prefix)
+
+
+@pytest.fixture(scope="session")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One server for all applications, each with a prefix of its own."""
+    with embedded_store(tmp_path_factory.mktemp("store")) as url:
+        yield url
+
+
+@pytest.fixture
+async def running_app(shared_store: str) -> AsyncIterator[Application]:
+    async with application(StoreSettings(url=shared_store, prefix=secrets.token_hex(8))) as running_application:
+        yield running_application
+
+
+@pytest.fixture
+async def watched(running_app: Application) -> Application:
+    """Run it with the model `churn` under watch."""
+    await running_app.register()
+    return running_app

@@ -1,0 +1,52 @@
+"""The store's URL, and its errors in our words."""
+
+import pytest
+from redis.exceptions import (
+    AuthenticationError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+)
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from service.adapters.store import connection, store_errors
+from service.domain.errors import InvalidConfiguration, StoreUnavailable
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "url", ["", "store:6379", "http://store:6379", "redis://host:port", "redis://:hunter2@host:x/0", "redis://h?db=x"]
+)
+async def test_a_url_that_is_none_of_a_store_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(InvalidConfiguration, match="DRIFT_STORE__URL") as raised:
+        async with connection(url, 1.0):
+            pass
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("url", ["redis://h:6379/1", "rediss://user:secret@h", "unix:///run/valkey.sock"])
+async def test_opening_a_connection_sends_nothing(url: str) -> None:
+    async with connection(url, 1.0):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("error", "explanation"),
+    [
+        (OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), "OOM"),
+        (ReadOnlyError("You can't write against a read only replica."), "READONLY"),
+        (ResponseError("MISCONF Errors writing to the AOF file: secret"), "MISCONF"),
+        (ResponseError("wrong number of arguments for 'secret'"), "ResponseError"),
+        (AuthenticationError("invalid username-password pair secret"), "credentials"),
+        (RedisTimeoutError("Timeout reading from secret"), "TimeoutError"),
+        (ConnectionRefusedError(111, "secret"), "ConnectionRefusedError"),
+    ],
+)
+def test_what_the_driver_says_is_told_in_our_words_and_without_what_was_stored(
+    error: Exception, explanation: str
+) -> None:
+    with pytest.raises(StoreUnavailable, match=explanation) as raised, store_errors():
+        raise error
+    assert "secret" not in str(raised.value)
+    assert raised.value.__cause__ is error

@@ -1,0 +1,151 @@
+"""Metrics: bounded, parseable, and never of a window that is no longer the newest."""
+
+import shutil
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from service.domain.models import (
+    Cursor,
+    Decision,
+    DetectorMeasurement,
+    FeatureMeasurement,
+    Finding,
+    ModelName,
+    ResponseState,
+    TriggerOutcome,
+    Verdict,
+)
+from service.telemetry.metrics import OTHER, Metrics
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def verdict(number: int = 1, model: str = "churn", features: int = 2, finding: Finding = Finding.DRIFT) -> Verdict:
+    measured = tuple(FeatureMeasurement(f"f{i}", 0.5, 0.25, 0.01, 3.0, drifted=True) for i in range(features))
+    detectors = (DetectorMeasurement("kolmogorov_smirnov", "kstwo", None, 1000, 50, measured),) if features else ()
+    p_value = None if finding is Finding.UNDECIDED else 0.01
+    decision = Decision(finding, "", calibrated=True, false_alarm_rate=0.05, p_value=p_value, detectors=detectors)
+    return Verdict(
+        number=number,
+        model=ModelName(model),
+        cursor=Cursor(),
+        first_row=0,
+        rows=50,
+        batches=1,
+        duplicates=0,
+        misfits=0,
+        started_at=NOON,
+        ended_at=NOON,
+        decided_at=NOON,
+        reference_digest="sha256:" + "a" * 64,
+        plan_digest="sha256:" + "b" * 64,
+        registration_revision=1,
+        decision=decision,
+        response=ResponseState(),
+        action=None,
+    )
+
+
+def series(metrics: Metrics, name: str) -> dict[tuple[str, ...], float]:
+    """Every sample of that name, by the values of its labels."""
+    families = text_string_to_metric_families(metrics.exposition().decode())
+    samples = [sample for family in families for sample in family.samples if sample.name == name]
+    return {tuple(sample.labels.values()): sample.value for sample in samples}
+
+
+def test_the_newest_verdict_is_shown() -> None:
+    metrics = Metrics(10, 10)
+    metrics.show(verdict(3))
+    assert series(metrics, "driftwarden_verdict_number") == {("churn",): 3}
+    assert series(metrics, "driftwarden_finding") == {
+        ("DRIFT", "churn"): 1,
+        ("STABLE", "churn"): 0,
+        ("UNDECIDED", "churn"): 0,
+    }
+    assert len(series(metrics, "driftwarden_statistic")) == 2
+
+
+def test_an_older_verdict_does_not_overwrite_a_newer() -> None:
+    metrics = Metrics(10, 10)
+    metrics.show(verdict(3))
+    metrics.show(verdict(2, finding=Finding.STABLE))
+    assert series(metrics, "driftwarden_verdict_number") == {("churn",): 3}
+
+
+def test_series_of_features_that_are_gone_vanish() -> None:
+    metrics = Metrics(10, 10)
+    metrics.show(verdict(1, features=3))
+    metrics.show(verdict(2, features=1))
+    for name in ("statistic", "effect", "p_value", "drifted"):
+        assert len(series(metrics, f"driftwarden_{name}")) == 1, name
+
+
+def test_an_undecided_window_leaves_no_number_of_an_earlier_one() -> None:
+    metrics = Metrics(10, 10)
+    metrics.show(verdict(1))
+    metrics.show(verdict(2, features=0, finding=Finding.UNDECIDED))
+    assert series(metrics, "driftwarden_window_p_value") == {}
+    assert series(metrics, "driftwarden_statistic") == {}
+
+
+def test_models_beyond_the_limit_are_counted_together() -> None:
+    metrics = Metrics(2, 10)
+    labels = [metrics.model(f"model-{index}") for index in range(5)]
+    assert labels == ["model-0", "model-1", OTHER, OTHER, OTHER]
+    assert metrics.model("model-0") == "model-0"
+
+
+def test_a_model_beyond_the_limit_shows_no_verdict_of_its_own() -> None:
+    metrics = Metrics(1, 10)
+    metrics.show(verdict(1, model="first"))
+    metrics.show(verdict(9, model="second"))
+    assert series(metrics, "driftwarden_verdict_number") == {("first",): 1}
+
+
+def test_a_model_that_is_called_other_is_shown_like_any_other() -> None:
+    metrics = Metrics(10, 10)
+    metrics.show(verdict(1, model=OTHER))
+    assert list(series(metrics, "driftwarden_verdict_number").values()) == [1]
+
+
+def test_features_beyond_the_limit_have_no_series() -> None:
+    metrics = Metrics(10, 5)
+    metrics.show(verdict(1, features=100))
+    assert len(series(metrics, "driftwarden_statistic")) == 5
+
+
+@pytest.mark.parametrize("name", ['quo"te', "back\\slash", "new\nline", "umläut", "{}", "a,b=c"])
+def test_any_feature_name_survives_the_exposition(name: str) -> None:
+    metrics = Metrics(10, 10)
+    shown = verdict(1)
+    (detector,) = shown.decision.detectors
+    renamed = replace(detector, features=(replace(detector.features[0], feature=name),))
+    metrics.show(replace(shown, decision=replace(shown.decision, detectors=(renamed,))))
+    (labels,) = series(metrics, "driftwarden_statistic")
+    assert name in labels
+
+
+def test_two_applications_in_one_process_do_not_mix() -> None:
+    one, other = Metrics(10, 10), Metrics(10, 10)
+    one.count_action(ModelName("churn"), TriggerOutcome.CREATED)
+    assert series(one, "driftwarden_actions_total") == {("churn", "CREATED"): 1}
+    assert series(other, "driftwarden_actions_total") == {}
+
+
+def test_promtool_has_nothing_to_say_of_names_and_types() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool on PATH: install it, e.g. apt-get install prometheus")
+    metrics = Metrics(10, 10)
+    metrics.show(verdict(1))
+    metrics.count_action(ModelName("churn"), TriggerOutcome.CREATED)
+    exposition = generate_latest(metrics.registry)
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=exposition, capture_output=True, check=False, timeout=60
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")

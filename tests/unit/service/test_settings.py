@@ -1,0 +1,111 @@
+"""Every knob has a name, a meaning and a limit; what is no knob is refused."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from pydantic import BaseModel, ValidationError
+
+from service.__main__ import cli
+from service.settings import Settings
+
+GROUPS: dict[str, type[BaseModel]] = {
+    name: field.annotation
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+}
+KNOBS = [(group, name) for group, model in GROUPS.items() for name in model.model_fields]
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("DRIFT_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(("group", "name"), KNOBS)
+def test_every_setting_says_what_it_is_for(group: str, name: str) -> None:
+    description = GROUPS[group].model_fields[name].description
+    assert description, f"{group}.{name} has no meaning"
+    assert description.rstrip().endswith((".", "..."))
+
+
+@pytest.mark.parametrize(("group", "name"), KNOBS)
+def test_the_command_line_lists_every_setting_by_its_environment_variable(group: str, name: str) -> None:
+    listed = CliRunner().invoke(cli, ["settings"])
+    assert listed.exit_code == 0
+    assert re.search(rf"^  DRIFT_{group}__{name}( = .*)?$", listed.output, re.MULTILINE | re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "group", "name", "expected"),
+    [
+        ("DRIFT_HTTP__PORT", "0", "http", "port", 0),
+        ("DRIFT_STORE__URL", "redis://store:6379/1", "store", "url", "redis://store:6379/1"),
+        ("DRIFT_STORE__EMBEDDED_DIRECTORY", "/data", "store", "embedded_directory", Path("/data")),
+        ("DRIFT_EVALUATION__ENABLED", "false", "evaluation", "enabled", False),
+        ("DRIFT_TRIGGER__KIND", "kubernetes", "trigger", "kind", "kubernetes"),
+        ("DRIFT_TELEMETRY__LOG_FORMAT", "json", "telemetry", "log_format", "json"),
+        ("drift_telemetry__log_level", "debug", "telemetry", "log_level", "debug"),
+    ],
+)
+def test_a_setting_is_an_environment_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, group: str, name: str, expected: Any
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert getattr(getattr(Settings(), group), name) == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DRIFT_HTTP__PORT", "65536"),
+        ("DRIFT_HTTP__PORT", "-1"),
+        ("DRIFT_HTTP__PORT", "http"),
+        ("DRIFT_HTTP__MAX_BODY_BYTES", "0"),
+        ("DRIFT_STORE__PREFIX", "a{b}"),
+        ("DRIFT_STORE__PREFIX", ""),
+        ("DRIFT_STORE__TIMEOUT_SECONDS", "0"),
+        ("DRIFT_STORE__KEPT_BATCHES", "-1"),
+        ("DRIFT_TRIGGER__KIND", "argo"),
+        ("DRIFT_TELEMETRY__LOG_LEVEL", "loud"),
+        ("DRIFT_STORE__URI", "redis://store"),
+        ("DRIFT_STROE__URL", "redis://store"),
+    ],
+)
+def test_what_cannot_be_set_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+    refused = CliRunner().invoke(cli, ["serve"])
+    assert refused.exit_code == 1
+    assert variable in refused.output
+
+
+def test_variables_that_kubernetes_sets_beside_a_service_called_drift_do_no_harm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DRIFT_PORT", "tcp://10.0.0.1:80")
+    monkeypatch.setenv("DRIFT_PORT_80_TCP", "tcp://10.0.0.1:80")
+    monkeypatch.setenv("DRIFT_SERVICE_HOST", "10.0.0.1")
+    assert Settings().http.port == 8080
+
+
+def test_a_refused_setting_is_not_repeated_because_it_may_be_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIFT_STORE__PREFIX", "{hunter2}")
+    assert "hunter2" not in CliRunner().invoke(cli, ["serve"]).output
+
+
+def test_a_log_that_could_never_be_trimmed_below_its_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judged batches kept behind the cursor count against the limit: a log full of them would be full for ever."""
+    monkeypatch.setenv("DRIFT_STORE__MAX_WAITING_BATCHES", "1000")
+    monkeypatch.setenv("DRIFT_STORE__KEPT_BATCHES", "1000")
+    with pytest.raises(ValidationError, match="max_waiting_batches"):
+        Settings()
+
+
+def test_settings_cannot_be_changed_once_read() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().http.port = 1
