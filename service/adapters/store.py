@@ -7,6 +7,7 @@ from typing import TypeVar, cast
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.driver_info import DriverInfo
 from redis.exceptions import AuthenticationError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -59,6 +60,8 @@ async def connection(url: str, timeout_seconds: float) -> AsyncIterator[Redis]:
             retry=Retry(NoBackoff(), 1),
             retry_on_error=[RedisConnectionError],
             health_check_interval=30,
+            # Left out, every new connection reads the driver's version from disk, on the event loop.
+            driver_info=DriverInfo(),
         )
     except ValueError:  # whose message may repeat a password
         message = (

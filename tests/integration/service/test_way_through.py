@@ -1,5 +1,6 @@
 """The whole way: a reference, a plan, rows, a verdict, an action, and what a scrape says of it."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,8 @@ async def test_a_scrape_shows_the_newest_verdict(watched: Application) -> None:
 async def test_nothing_of_it_blocks_the_event_loop(watched: Application) -> None:
     with blockbuster.blockbuster_ctx() as guard:
         guard.activate()
+        at_once = await asyncio.gather(*(watched.client.get("/readyz") for _ in range(8)))  # makes new connections
+        assert [answer.status_code for answer in at_once] == [200] * 8
         assert (await watched.client.put("/v1/models/other/reference", json=reference())).status_code == 200
         for number in range(4):
             assert (await watched.observe(payload(rows(number, 50, shift=3.0)))).status_code == 200
