@@ -1,6 +1,6 @@
 # The ways in. Each target does its own set-up: a machine with Python 3.11+ and make is enough.
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check benchmarks clean
+.PHONY: help env demo test check benchmarks alibi clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -30,5 +30,8 @@ check: env       ## format, lint, types, import contracts
 benchmarks: env  ## the figures, each a ratio measured side by side in one run
 	$(VENV)/bin/python -m benchmarks.detectors --quick
 
+alibi: env       ## make .venv-alibi with alibi-detect and torch (several GB), which tests and benchmarks compare with
+	@PYTHON=$(PYTHON) sh .ci/make_alibi_environment
+
 clean:           ## remove the environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-alibi .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,4 +1,7 @@
-"""How much sooner our detectors answer than the usual loops: `python -m benchmarks.detectors [--quick]`.
+"""How much sooner our detectors answer than the usual loops, and than alibi-detect's.
+
+`python -m benchmarks.detectors [--quick]` compares with SciPy and with a permutation loop, in this process;
+`python -m benchmarks.detectors --against alibi [--only FIGURE]` with alibi-detect in its own, which `make alibi` makes.
 
 Both sides get the same rows and must give the same answer. Rounds are interleaved, so that whatever else the machine
 does falls on both; figures are medians. The last lines are JSON, one object a figure.
@@ -15,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
 
+from benchmarks import against_alibi
 from detectors.kernel.maximum_mean_discrepancy import MaximumMeanDiscrepancy
 from detectors.rank.kolmogorov_smirnov import KolmogorovSmirnov
 
@@ -78,13 +82,14 @@ def maximum_mean_discrepancy(rows: int, window: int, features: int) -> Contest:
         permutations=PERMUTATIONS, maximum_reference_rows=largest, maximum_window_rows=largest
     )
     fitted = detector.fit(reference)
+    placed = fitted.frame.place(reference)
     generator = np.random.default_rng(3)
 
     def ours(fresh: Rows) -> NDArray[np.float64]:
         return detector.test(fitted, detector.summarise(fitted, fresh)).p_value
 
     def theirs(fresh: Rows) -> NDArray[np.float64]:
-        return permutation_loop(fitted.rows, fitted.frame.place(fresh), generator)
+        return permutation_loop(placed, fitted.frame.place(fresh), generator)
 
     against = f"one kernel, then K[order][:, order] for each of {PERMUTATIONS} permutations"
     return Contest("mmd_speedup_over_loop", against, (rows, window, features), ours, theirs, tolerance=0.3)
@@ -153,10 +158,8 @@ def contests(*, quick: bool) -> Iterator[tuple[Contest, int, bool]]:
         yield maximum_mean_discrepancy(*sizes), 3, False
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="only the two figures that are quoted")
-    quick = parser.parse_args().quick
+def compare(*, quick: bool) -> None:
+    """Print the table, then the figures as JSON."""
     print(f"{'figure':<24} {'reference and window':<24} {'ours':>13} {'other way':>13} {'ratio':>10}")
     found = [
         figure
@@ -166,6 +169,20 @@ def main() -> None:
     print()
     for figure in found:
         print(figure.as_json())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="only the two figures that are quoted")
+    parser.add_argument("--against", choices=["alibi"], help="compare with alibi-detect, in its own environment")
+    parser.add_argument("--only", action="append", default=[], metavar="FIGURE", help="with --against: only this one")
+    chosen = parser.parse_args()
+    if chosen.against:
+        against_alibi.run(chosen.only)
+    elif chosen.only:
+        parser.error("--only goes with --against")
+    else:
+        compare(quick=chosen.quick)
 
 
 if __name__ == "__main__":

@@ -1,40 +1,127 @@
-"""The door for rows: any array library in, checked float64 on the host out; the only import of array_api_compat.
+"""The door for rows: any array library in, checked float64 out, on the host or where a detector computes.
 
-Transfers go through DLPack, because the standard has no portable name for "the host" that `to_device` would take.
+The only import of array_api_compat. Transfers to the host go through DLPack, because the array API standard has no
+portable name for "the host" that `to_device` would take.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
 from typing import Any, TypeVar
 
+import array_api_compat
 import numpy as np
 from array_api_compat import is_array_api_obj, is_torch_array
+from array_api_compat import numpy as host_namespace
 from numpy.typing import NDArray
 
-from detectors.errors import InvalidRows
+from detectors.errors import BackendUnavailable, InvalidRows
 
 T = TypeVar("T", bound=np.generic)
 
 Rows = NDArray[np.float64]
-"""Two-dimensional (rows, features), finite, C order."""
+"""Two-dimensional (rows, features), C order, on the host."""
 
+LIBRARIES = ("numpy", "torch")
+"""What `open_backend` opens. Rows of any other library of the array API standard are taken as well."""
+
+_LARGEST = float(np.finfo(np.float64).max)
 _AT_ONCE = 2**13
 
 
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """An array library and one of its devices: where a detector computes."""
+
+    namespace: Any
+    """The library, in the shape of the array API standard (2023.12)."""
+    device: Any
+    """As the library names it."""
+
+    def put(self, array: NDArray[Any]) -> Any:
+        """The array there; the same one where it is there already."""
+        if self.namespace is host_namespace:
+            return array
+        if not array.flags.writeable and is_torch_namespace(self.namespace):
+            array = array.copy()  # torch has no read-only tensors, and warns of those that it would make writeable
+        return self.namespace.asarray(array, device=self.device)
+
+
+HOST = Backend(host_namespace, "cpu")
+"""numpy."""
+
+
+def open_backend(library: str, device: str = "cpu") -> Backend:
+    """The backend of that name, its library imported only now; raises `BackendUnavailable`."""
+    if library == "numpy" and device == "cpu":
+        return HOST
+    if library != "torch":
+        raise BackendUnavailable(
+            f"no backend {library!r} on {device!r}: numpy computes on cpu, torch on any of its own"
+        )
+    try:
+        torch = import_module("torch")
+    except ImportError as error:
+        raise BackendUnavailable(f"torch cannot be imported; install the extra driftwarden[torch] ({error})") from error
+    try:
+        probe = torch.zeros(1, dtype=torch.float64, device=device)
+        found = probe.device
+        probe.cpu().item()
+    except (AssertionError, RuntimeError, TypeError) as error:  # no such device, no driver for it, no float64 on it
+        raise BackendUnavailable(f"torch has no device {device!r} here: {str(error).splitlines()[0]}") from error
+    return Backend(import_module("array_api_compat.torch"), found)
+
+
+def backend_of(rows: Any) -> Backend:
+    """Where these rows are; the host for a device without float64."""
+    if isinstance(rows, np.ndarray) or not is_array_api_obj(rows):
+        return HOST
+    namespace, device = array_api_compat.array_namespace(rows), array_api_compat.device(rows)
+    numbers = namespace.__array_namespace_info__().dtypes(device=device, kind="real floating")
+    return Backend(namespace, device) if "float64" in numbers else HOST
+
+
 def checked_rows(rows: Any, *, features: int | None = None) -> Rows:
-    """The rows on the host, as float64, without a copy where none is needed; raises `InvalidRows`."""
-    found = _on_host(rows)
-    if found.ndim != 2:
-        raise InvalidRows(f"rows have two dimensions (rows, features), and these have {found.ndim}: {found.shape}")
-    if found.shape[1] == 0:
-        raise InvalidRows("rows have no features")
-    if features is not None and found.shape[1] != features:
-        raise InvalidRows(f"rows have {found.shape[1]} features, and the reference has {features}")
-    if found.dtype.kind not in "fiu":
-        raise InvalidRows(f"rows hold real numbers, not {found.dtype}")
-    with np.errstate(over="ignore"):  # only beyond float64, and then the next check names the place
-        wide: Rows = np.ascontiguousarray(found, dtype=np.float64)
+    """The rows on the host, every value finite, without a copy where none is needed; raises `InvalidRows`."""
+    wide = _numbers(rows, features)
     _refuse_not_finite(wide)
     return wide
+
+
+def measurable_rows(rows: Any, *, features: int | None = None) -> Rows:
+    """The rows on the host as detectors take them, without a copy where none is needed; raises `InvalidRows`.
+
+    NaN means that a value is missing, and all NaN have the same bits. An infinity is the largest number of its sign: it
+    lies beyond everything, and arithmetic with it is still defined.
+    """
+    wide = _numbers(rows, features)
+    if np.isfinite(wide).all():
+        return wide
+    clipped: Rows = np.clip(wide, -_LARGEST, _LARGEST)
+    clipped[np.isnan(clipped)] = np.nan
+    return clipped
+
+
+def complete(rows: Rows) -> Rows:
+    """The rows without a missing value; the same array where none is missing."""
+    missing = np.isnan(rows).any(axis=1)
+    return rows[~missing] if missing.any() else rows
+
+
+def on_host(array: Any) -> NDArray[Any]:
+    """Bring any library's array to the host; raises `InvalidRows` where its library cannot."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise InvalidRows("rows are masked; give NaN for what is missing")
+    if isinstance(array, np.ndarray):
+        return np.asarray(array)
+    if not is_array_api_obj(array):
+        raise InvalidRows(f"rows are an array, not a {type(array).__name__}")
+    try:
+        # Torch has spoken DLPack across devices for less time than it has had these two methods.
+        return np.from_dlpack(array.detach().cpu() if is_torch_array(array) else array)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise InvalidRows(f"rows cannot be brought to the host: {error}") from error
 
 
 def frozen(array: NDArray[T]) -> NDArray[T]:
@@ -49,18 +136,25 @@ def some_at_a_time(features: int, rows: int) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, features, step))
 
 
-def _on_host(rows: Any) -> NDArray[Any]:
-    if isinstance(rows, np.ma.MaskedArray):
-        raise InvalidRows("rows are masked, and what is missing cannot be measured")
-    if isinstance(rows, np.ndarray):
-        return np.asarray(rows)
-    if not is_array_api_obj(rows):
-        raise InvalidRows(f"rows are an array, not a {type(rows).__name__}")
-    try:
-        # Torch has spoken DLPack across devices for less time than it has had these two methods.
-        return np.from_dlpack(rows.detach().cpu() if is_torch_array(rows) else rows)
-    except (BufferError, RuntimeError, TypeError, ValueError) as error:
-        raise InvalidRows(f"rows cannot be brought to the host: {error}") from error
+def is_torch_namespace(namespace: ModuleType) -> bool:
+    """Whether it is torch, which has fewer data types and other habits than the standard's other libraries."""
+    return bool(array_api_compat.is_torch_namespace(namespace))
+
+
+def _numbers(rows: Any, features: int | None) -> Rows:
+    """Two dimensions of float64, of whatever value."""
+    found = on_host(rows)
+    if found.ndim != 2:
+        raise InvalidRows(f"rows have two dimensions (rows, features), and these have {found.ndim}: {found.shape}")
+    if found.shape[1] == 0:
+        raise InvalidRows("rows have no features")
+    if features is not None and found.shape[1] != features:
+        raise InvalidRows(f"rows have {found.shape[1]} features, and the reference has {features}")
+    if found.dtype.kind not in "fiu":
+        raise InvalidRows(f"rows hold real numbers, not {found.dtype}")
+    with np.errstate(over="ignore"):  # only beyond float64, where it becomes an infinity
+        wide: Rows = np.ascontiguousarray(found, dtype=np.float64)
+    return wide
 
 
 def _refuse_not_finite(rows: Rows) -> None:

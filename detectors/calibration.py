@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta
 
-from detectors.arrays import Rows, checked_rows, frozen
+from detectors.arrays import Backend, Rows, backend_of, frozen, measurable_rows
 from detectors.errors import InvalidParameter, TooFewRows
 from detectors.protocols import Detector
 from detectors.results import Measurement
@@ -59,32 +59,41 @@ class BlockNull:
 def block_null(
     detector: Detector[Any, Any], rows: Any, window_rows: int, *, progress: Progress | None = None
 ) -> BlockNull:
-    """Measure every block of `window_rows` rows against the rest; rows left over at the end are in the rest only."""
-    checked = checked_rows(rows)
+    """Measure every block of `window_rows` rows against the rest; rows left over at the end are in the rest only.
+
+    Raises `InvalidRows`, `InvalidParameter`, and `TooFewRows` if there are too few blocks or one cannot be measured.
+    """
+    checked = measurable_rows(rows)
     if window_rows < 1:
         raise InvalidParameter("window_rows", f"window_rows is at least 1, not {window_rows}")
     blocks = len(checked) // window_rows
     if blocks < MINIMUM_BLOCKS:
         made = f"{len(checked)} reference rows make {blocks} blocks of {window_rows}"
         raise TooFewRows(f"{made}, and at least {MINIMUM_BLOCKS} blocks are needed")
-    measure = _measuring(detector, checked)
+    measure = _measuring(detector, checked, backend_of(rows))
     statistics = []
     for block in range(blocks):
-        statistics.append(measure(slice(block * window_rows, (block + 1) * window_rows)).statistic)
+        first = block * window_rows
+        statistic = measure(slice(first, first + window_rows)).statistic
+        if np.isnan(statistic).any():
+            column = f", column {np.isnan(statistic).argmax()}" if statistic.size > 1 else ""
+            place = f"rows {first} to {first + window_rows - 1}{column}"
+            raise TooFewRows(f"too little to measure in {place}: too many values are missing")
+        statistics.append(statistic)
         if progress is not None:
             progress(block + 1, blocks)
     return BlockNull(detector.name, window_rows, frozen(np.stack(statistics)))
 
 
-def _measuring(detector: Detector[Any, Any], rows: Rows) -> Callable[[slice], Measurement]:
+def _measuring(detector: Detector[Any, Any], rows: Rows, backend: Backend) -> Callable[[slice], Measurement]:
     """How to measure some of the rows against the others."""
     if isinstance(detector, LeavesOut):
         leaving_out: LeavesOut = detector
-        reference = detector.fit(rows)
+        reference = detector.fit(backend.put(rows))
         return lambda held: leaving_out.measure_held_out(reference, detector.summarise(reference, rows[held]), held)
 
     def fit_anew(held: slice) -> Measurement:
-        others = detector.fit(np.concatenate([rows[: held.start], rows[held.stop :]]))
+        others = detector.fit(backend.put(np.concatenate([rows[: held.start], rows[held.stop :]])))
         return detector.measure(others, detector.summarise(others, rows[held]))
 
     return fit_anew
@@ -138,18 +147,22 @@ class JointNull:
         return len(self.largest)
 
     def score(self, statistics: Sequence[Values]) -> tuple[Values, ...]:
-        """A window's statistics, detector by detector, in deviations from their means."""
+        """A window's statistics, detector by detector, in deviations from their means; NaN where one is NaN."""
         if tuple(len(each) for each in statistics) != self.widths:
             raise InvalidParameter("statistics", f"{[len(each) for each in statistics]} statistics, not {self.widths}")
         scores = (np.concatenate(statistics) - self.means) / self.deviations
         return tuple(np.split(scores, np.cumsum(self.widths)[:-1]))
 
     def largest_score(self, statistics: Sequence[Values]) -> float:
-        """T: the largest of them."""
-        return max(float(scores.max()) for scores in self.score(statistics))
+        """T: the largest of those that could be measured; NaN if none could."""
+        measured = np.concatenate(self.score(statistics))
+        measured = measured[~np.isnan(measured)]
+        return float(measured.max()) if measured.size else float("nan")
 
     def p_value(self, largest_score: float) -> float:
-        """(1 + blocks that are at least as extreme) / (1 + blocks)."""
+        """(1 + blocks that are at least as extreme) / (1 + blocks); NaN for NaN."""
+        if np.isnan(largest_score):
+            return float("nan")
         extreme = self.blocks - int(np.searchsorted(self.largest, largest_score, side="left"))
         return (1 + extreme) / (1 + self.blocks)
 

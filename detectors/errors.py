@@ -6,6 +6,8 @@
     ├── InvalidParameter       a detector was asked for with a parameter it does not take
     ├── UnknownDetector        no detector goes by that name
     ├── ReferenceMismatch      a summary belongs to another reference
+    ├── BackendUnavailable     the array library or the device that was chosen is not on this machine
+    ├── EngineUnavailable      an optional library that a detector needs is not installed
     └── InvalidDocument        bytes that are not one of our documents, or not the kind that was asked for
 
 None of them is helped by trying again.
@@ -17,7 +19,7 @@ class DetectorError(Exception):
 
 
 class InvalidRows(DetectorError):
-    """Rows of the wrong shape or dtype, or with a value that is not finite; the message names the place."""
+    """Rows of the wrong shape or dtype, or, where they must be, not finite; the message names the place."""
 
 
 class TooFewRows(InvalidRows):
@@ -41,6 +43,14 @@ class UnknownDetector(DetectorError):
 
 class ReferenceMismatch(DetectorError):
     """A summary was merged with, or tested against, something fitted on another reference."""
+
+
+class BackendUnavailable(DetectorError):
+    """An array library that is not installed, or a device that is not there; the message says what to install."""
+
+
+class EngineUnavailable(DetectorError):
+    """A detector whose optional library is not installed; the message says which extra brings it."""
 
 
 class InvalidDocument(DetectorError):

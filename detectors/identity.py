@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
+FITTED_REFERENCE = "fitted reference"
+"""The kind of document whose digest is a reference's."""
+
+
 class Identified(Protocol):
     """Whatever carries the digest of a reference."""
 
@@ -27,7 +31,7 @@ def parameters_of(detector: Any) -> dict[str, Any]:
 def reference_digest(detector: Any, rows: Rows) -> str:
     """The digest of everything that a result against this reference depends on, apart from the window."""
     attributes = {"detector": detector.name, "parameters": parameters_of(detector)}
-    return digest(encode("fitted reference", {"rows": rows}, attributes))
+    return digest(encode(FITTED_REFERENCE, {"rows": rows}, attributes))
 
 
 def refuse_other(expected: str, summary: Identified) -> None:

@@ -6,9 +6,15 @@ Laws (executable in tests/conformance/detectors):
 * `summarise(reference, x ++ y) == summarise(reference, x) + summarise(reference, y)`.
 * `test` is a pure function: the same reference, summary and parameters give the same bits.
 * `test(...).statistic` and `.effect` are those of `measure(...)`.
+* `restore(reference, summary.arrays()) == summary`.
+* The statistic and the effect grow with the difference, whatever its direction.
+* NaN in rows means missing. No rows and no values make an exception of a window: what cannot be measured is NaN.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, Self, TypeVar
+
+from numpy.typing import NDArray
 
 from detectors.results import DriftResult, Measurement, Scope
 
@@ -38,7 +44,11 @@ class Summary(Protocol):
 
     @property
     def count(self) -> int:
-        """Rows summarised."""
+        """Rows summarised, those with missing values among them."""
+        ...
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """All that it holds, apart from the digest; what `Detector.restore` takes back."""
         ...
 
     def __add__(self, other: Self, /) -> Self:
@@ -57,7 +67,10 @@ class Detector(Protocol[R, S]):
     scope: ClassVar[Scope]
 
     def fit(self, rows: Array, /) -> R:
-        """Learn from reference rows; raises `InvalidRows`, `TooFewRows`."""
+        """Learn from reference rows, and compute where they are; raises `InvalidRows`, `TooFewRows`.
+
+        An optional library that is not installed raises `EngineUnavailable`.
+        """
         ...
 
     def empty(self, reference: R, /) -> S:
@@ -68,10 +81,17 @@ class Detector(Protocol[R, S]):
         """Summarise window rows; raises `InvalidRows`."""
         ...
 
+    def restore(self, reference: R, arrays: Mapping[str, NDArray[Any]], /) -> S:
+        """The summary that these arrays came from; raises `InvalidDocument` if no summary of this reference holds them.
+
+        The arrays may be hostile: what `measure` and `test` would trip over is refused here.
+        """
+        ...
+
     def measure(self, reference: R, summary: S, /) -> Measurement:
-        """Statistic and effect, without a p-value; raises `TooFewRows`, `ReferenceMismatch`."""
+        """Statistic and effect, without a p-value; NaN where there is too little. Raises `ReferenceMismatch`."""
         ...
 
     def test(self, reference: R, summary: S, /) -> DriftResult:
-        """Measure, and say how surprising that is; raises `TooFewRows`, `ReferenceMismatch`."""
+        """Measure, and say how surprising that is; NaN where there is too little. Raises `ReferenceMismatch`."""
         ...

@@ -21,9 +21,9 @@ class Measurement:
     """How far a window is from its reference, without a probability (cheap; what calibration repeats many times)."""
 
     statistic: NDArray[np.float64]
-    """Shape (features,) or (1,): the test statistic, in the detector's own unit."""
+    """Shape (features,) or (1,): the test statistic, in the detector's own unit; NaN where it cannot be measured."""
     effect: NDArray[np.float64]
-    """Same shape: size of the difference on a scale that does not grow with the number of rows."""
+    """Same shape: size of the difference on a scale that does not grow with the number of rows; 0 is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,23 @@ class DriftResult:
     statistic: NDArray[np.float64]
     """Shape (features,) for `Scope.FEATURE`, (1,) for `Scope.JOINT`."""
     p_value: NDArray[np.float64]
-    """Same shape: probability of a statistic at least this large if rows were independent and nothing had changed."""
+    """Same shape: probability of a statistic at least this large if rows were independent and nothing had changed.
+
+    NaN where there is too little to measure, and then nothing may be concluded."""
     effect: NDArray[np.float64]
     """Same shape: see `Measurement.effect`."""
+    missing: NDArray[np.int64]
+    """Same shape: window values (for `Scope.JOINT`, rows) left out because they, or a value in them, are missing."""
     reference_count: int
     """Reference rows that the test rested on."""
     window_count: int
-    """Window rows that the test rested on."""
+    """Window rows that the test rested on, those that `missing` counts among them."""
     method: str
     """How the p-value was had, e.g. `kstwo` or `permutation`."""
     seed: int | None
     """Seed of the random choices made, if any: the same rows and seed give the same bits."""
+
+    @property
+    def undecided(self) -> NDArray[np.bool_]:
+        """Same shape: where there was too little to measure."""
+        return np.isnan(self.p_value)

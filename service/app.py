@@ -1,5 +1,6 @@
 """The composition root: settings -> adapters -> use cases -> application. The only place that knows all of them."""
 
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,17 +15,21 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
+from detectors.alibi import LICENCE_NOTICE, alibi_detect
+from detectors.arrays import Backend, open_backend
+from detectors.errors import BackendUnavailable, EngineUnavailable
 from service.adapters.embedded_store import embedded_store
 from service.adapters.log import RedisDeliveryLog, RedisObservationLog, RedisVerdictLog
 from service.adapters.reference_store import RedisRegistrations
 from service.adapters.store import Keys, connection, is_writable
 from service.adapters.trigger.dry_run import DryRunTrigger
 from service.adapters.trigger.template import SHIPPED_TEMPLATE, read_template
+from service.domain.errors import InvalidConfiguration
 from service.http import errors
 from service.http.limits import BodyLimits
 from service.http.routes import models, observations, operations
 from service.ports import Trigger
-from service.settings import Settings, TriggerSettings
+from service.settings import ComputeSettings, Settings, TriggerSettings
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
 from service.usecases.deliver_actions import BackOff, DeliverActions
@@ -37,6 +42,7 @@ from service.usecases.register_model import RegisterModel
 from service.usecases.registered_models import RegisteredModels
 
 VERSION = version("driftwarden")
+_log = logging.getLogger(__name__)
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -52,6 +58,7 @@ class _Stores:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[FastAPI]:
     """The application with its store, connections and loops, while the context lasts. Raises `InvalidConfiguration`."""
+    backend = _backend(settings.compute)
     async with AsyncExitStack() as stack:
         url = settings.store.url
         if url is None:
@@ -60,7 +67,7 @@ async def running(settings: Settings) -> AsyncIterator[FastAPI]:
         tracing = Tracing(VERSION, export=_traces_wanted())
         stack.callback(tracing.close)
         trigger = await _trigger(settings.trigger, stack)
-        app, watch = _wire(settings, _stores(settings, redis), trigger, tracing)
+        app, watch = _wire(settings, _stores(settings, redis), trigger, tracing, backend)
         async with anyio.create_task_group() as tasks:
             if settings.evaluation.enabled:
                 tasks.start_soon(watch.run)
@@ -81,10 +88,25 @@ def _stores(settings: Settings, redis: Redis) -> _Stores:
     )
 
 
-def _wire(settings: Settings, stores: _Stores, trigger: Trigger, tracing: Tracing) -> tuple[FastAPI, KeepWatch]:
+def _backend(settings: ComputeSettings) -> Backend:
+    if settings.alibi_detect:
+        try:
+            alibi_detect()
+        except EngineUnavailable as error:
+            raise InvalidConfiguration(f"DRIFT_COMPUTE__ALIBI_DETECT: {error}") from error
+        _log.warning("alibi-detect is switched on. %s", LICENCE_NOTICE)
+    try:
+        return open_backend(settings.library, settings.device)
+    except BackendUnavailable as error:
+        raise InvalidConfiguration(f"DRIFT_COMPUTE__LIBRARY, DRIFT_COMPUTE__DEVICE: {error}") from error
+
+
+def _wire(
+    settings: Settings, stores: _Stores, trigger: Trigger, tracing: Tracing, backend: Backend
+) -> tuple[FastAPI, KeepWatch]:
     metrics = Metrics(settings.telemetry.max_models, settings.telemetry.max_features)
     known = RegisteredModels(stores.registrations, time.monotonic)
-    fitted = FittedModels(stores.registrations, CapacityLimiter(1))
+    fitted = FittedModels(stores.registrations, CapacityLimiter(1), backend)
     evaluate = EvaluateWindow(
         registrations=stores.registrations,
         fitted=fitted,
@@ -107,7 +129,14 @@ def _wire(settings: Settings, stores: _Stores, trigger: Trigger, tracing: Tracin
     )
     watch = KeepWatch(stores.registrations, evaluate, deliver, settings.evaluation.poll_seconds, metrics)
     observe = ObserveBatch(known, stores.observations, watch.rows_came, _now, metrics, tracing)
-    register = RegisterModel(stores.registrations, known, fitted, stores.observations, _now)
+    register = RegisterModel(
+        stores.registrations,
+        known,
+        fitted,
+        stores.observations,
+        _now,
+        optional_engines=settings.compute.alibi_detect,
+    )
     read_verdicts = ReadVerdicts(known, stores.verdicts, stores.deliveries)
 
     async def check_ready() -> None:

@@ -71,6 +71,19 @@ class EvaluationSettings(_Group):
     """Windows tested at the same time."""
 
 
+class ComputeSettings(_Group):
+    """Where detectors compute."""
+
+    library: Literal["numpy", "torch"] = "numpy"
+    """`torch` needs the extra `torch`; it is imported only if it is chosen."""
+    device: str = "cpu"
+    """As torch names it: `cpu`, `cuda`, `cuda:1`. numpy computes on `cpu`."""
+    alibi_detect: bool = False
+    """True: plans may name alibi-detect's detectors (`alibi_ks_drift` and others; extra `alibi`, numpy 1).
+
+    It is not open source: Business Source License 1.1, and production use needs a licence from its owner."""
+
+
 class TriggerSettings(_Group):
     """What starts retraining."""
 
@@ -113,6 +126,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     store: StoreSettings = StoreSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    compute: ComputeSettings = ComputeSettings()
     trigger: TriggerSettings = TriggerSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 

@@ -1,24 +1,29 @@
 """Maximum mean discrepancy: whether all features together are distributed as they were, by a permutation test."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from detectors.arrays import Rows, checked_rows, frozen
+from detectors.arrays import Rows, backend_of, complete, frozen, measurable_rows
 from detectors.errors import TooFewRows
 from detectors.identity import reference_digest, refuse_other
-from detectors.kernel.gaussian import Frame, Matrix, kernel, kernel_within, median_bandwidth
-from detectors.kernel.permutation import Blocks, discrepancy, discrepancy_without, p_value
+from detectors.kernel.gaussian import Frame, median_bandwidth
+from detectors.kernel.permutation import KnownRows, Totals, p_value, statistic
+from detectors.kernel.tiles import Ladder, Values, mean_kernel
 from detectors.parameters import MAXIMUM_SEED, positive_number, whole_number, yes_or_no
 from detectors.results import DriftResult, Measurement, Scope
 from detectors.sample import rows as samples
 from detectors.sample.rows import RowSample
 
-MAXIMUM_ROWS = 10_000
+MAXIMUM_ROWS = 100_000
+"""Of the reference, and of the window."""
 MAXIMUM_PERMUTATIONS = 100_000
 
 _OF_REFERENCE, _OF_WINDOW, _OF_PERMUTATIONS = range(3)  # one seed, three streams of random numbers
+_NOTHING_MEASURED = Measurement(statistic=frozen(np.array([np.nan])), effect=frozen(np.array([np.nan])))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,22 +34,144 @@ class KernelReference:
     count: int
     frame: Frame
     bandwidth: float
-    """Sigma: in standardised units, or without standardising in the rows' own."""
+    """Sigma, the largest of them: in standardised units, or without standardising in the rows' own."""
     origins: samples.Positions
     """Which of the reference rows the test rests on."""
-    rows: Rows
+    known: KnownRows
     """These, placed in the frame."""
-    kernel: Matrix
-    """Between different rows; zero on the diagonal."""
 
     @property
     def features(self) -> int:
         """Columns of the reference."""
-        return int(self.rows.shape[1])
+        return int(self.known.rows.shape[1])
 
 
 @dataclass(frozen=True, slots=True)
-class MaximumMeanDiscrepancy:
+class PermutationTest:
+    """What tests with one and with several bandwidths share.
+
+    Rows with a missing value are left out. Kernels are computed in the array library, and on the device, that the
+    reference rows came in; labellings are drawn on the host, so that all libraries test the same ones. Memory is
+    bounded whatever the rows: see `detectors.kernel.tiles` and `detectors.kernel.permutation`.
+    """
+
+    name: ClassVar[str]
+    scope: ClassVar[Scope] = Scope.JOINT
+
+    permutations: int = 100
+    """More of them allow smaller p-values: the smallest is 1 / (permutations + 1)."""
+    seed: int = 0
+    """Determines, together with the rows, permutations and sub-samples."""
+    standardise: bool = True
+    """Divide every feature by its deviation in the reference, so that none counts more for its unit.
+
+    Give it 50 rows or more: those few that it is fitted on would look too alike, and windows alarm too often."""
+    maximum_reference_rows: int = 1000
+    """Of more, a random choice is used; cost grows with the square."""
+    maximum_window_rows: int = 1000
+    """The same for the window."""
+
+    def __post_init__(self) -> None:
+        whole_number("permutations", self.permutations, at_least=1, at_most=MAXIMUM_PERMUTATIONS)
+        whole_number("seed", self.seed, at_least=0, at_most=MAXIMUM_SEED)
+        yes_or_no("standardise", self.standardise)
+        for parameter in ("maximum_reference_rows", "maximum_window_rows"):
+            whole_number(parameter, getattr(self, parameter), at_least=2, at_most=MAXIMUM_ROWS)
+
+    def fit(self, rows: Any, /) -> KernelReference:
+        """Choose rows, scale and bandwidth, and compute the kernel; raises `InvalidRows`, `TooFewRows`."""
+        measurable = measurable_rows(rows)
+        whole = complete(measurable)
+        if len(whole) < 2:
+            raise TooFewRows(f"{len(whole)} complete reference rows, and at least 2 are needed")
+        frame = Frame.around(whole, standardise=self.standardise, length=self._length())
+        unit = 1.0 if self.standardise else frame.unit()
+        positions = samples.at_most(whole, self.maximum_reference_rows, (self.seed, _OF_REFERENCE))
+        chosen = whole[positions]
+        bandwidth = self._bandwidth(frame.place(chosen), unit)
+        frame = frame.within(bandwidth)
+        return KernelReference(
+            digest=reference_digest(self, measurable),
+            count=len(measurable),
+            frame=frame,
+            bandwidth=bandwidth * unit,
+            origins=frozen(np.flatnonzero(~np.isnan(measurable).any(axis=1))[positions]),
+            known=KnownRows.of(frame.place(chosen), backend_of(rows), self._ladder()),
+        )
+
+    def empty(self, reference: KernelReference, /) -> RowSample:
+        return samples.of(reference.digest, np.empty((0, reference.features)), reference.features)
+
+    def summarise(self, reference: KernelReference, rows: Any, /) -> RowSample:
+        return samples.of(reference.digest, rows, reference.features)
+
+    def restore(self, reference: KernelReference, arrays: Mapping[str, NDArray[Any]], /) -> RowSample:
+        return samples.restored(reference.digest, reference.features, arrays)
+
+    def measure(self, reference: KernelReference, summary: RowSample, /) -> Measurement:
+        window = reference.frame.place(self._window(reference, summary))
+        return _NOTHING_MEASURED if len(window) < 2 else self._measurement(reference.known.totals(window))
+
+    def measure_held_out(self, reference: KernelReference, summary: RowSample, held: slice, /) -> Measurement:
+        """See `detectors.calibration.LeavesOut`.
+
+        Scale and bandwidth stay those of all reference rows, as they do when a window is measured.
+        """
+        window = reference.frame.place(self._window(reference, summary))
+        left_out = np.flatnonzero((reference.origins >= held.start) & (reference.origins < held.stop))
+        if len(window) < 2 or len(reference.origins) - len(left_out) < 2:
+            return _NOTHING_MEASURED
+        return self._measurement(reference.known.totals_without(left_out, window))
+
+    def test(self, reference: KernelReference, summary: RowSample, /) -> DriftResult:
+        window = self._window(reference, summary)
+        measured, probability = _NOTHING_MEASURED, np.nan
+        if len(window) >= 2:
+            seed = samples.seed_of((self.seed, _OF_PERMUTATIONS), window)
+            totals, permuted = reference.known.permuted(reference.frame.place(window), self.permutations, seed)
+            measured, probability = self._measurement(totals), p_value(totals, permuted, self._weights(totals))
+        return DriftResult(
+            detector=self.name,
+            scope=self.scope,
+            statistic=measured.statistic,
+            p_value=np.array([probability]),
+            effect=measured.effect,
+            missing=np.array([summary.missing]),
+            reference_count=len(reference.origins),
+            window_count=len(window) + summary.missing,
+            method="permutation",
+            seed=self.seed,
+        )
+
+    def _window(self, reference: KernelReference, summary: RowSample) -> Rows:
+        """The window rows that a test rests on, in canonical order."""
+        refuse_other(reference.digest, summary)
+        return summary.rows[samples.at_most(summary.rows, self.maximum_window_rows, (self.seed, _OF_WINDOW))]
+
+    def _measurement(self, totals: Totals) -> Measurement:
+        discrepancies, weights = totals.discrepancies(), self._weights(totals)
+        largest = statistic(discrepancies, weights)
+        where = np.where(weights > 0, discrepancies * weights, -np.inf).argmax()
+        return Measurement(statistic=largest.reshape(1), effect=np.sqrt(np.maximum(discrepancies[where], 0)).reshape(1))
+
+    def _length(self) -> float:
+        """A bandwidth that is given; zero where it comes from the rows."""
+        return 0.0
+
+    def _bandwidth(self, placed: Values, unit: float) -> float:
+        """Of the first kernel, in the frame; `unit` is what 1 in the frame is in the rows' own unit."""
+        raise NotImplementedError
+
+    def _ladder(self) -> Ladder:
+        raise NotImplementedError
+
+    def _weights(self, totals: Totals) -> Values:
+        """Shape (kernels,): what the statistic takes each MMD^2 by; zero leaves a kernel out."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class MaximumMeanDiscrepancy(PermutationTest):
     """Statistic: the unbiased MMD^2 with a Gaussian kernel. Effect: its square root (0 where it is negative).
 
     Gretton et al., JMLR 13 (2012), eq. 3. The effect is the distance between the two mean embeddings: it estimates the
@@ -54,100 +181,47 @@ class MaximumMeanDiscrepancy:
     """
 
     name: ClassVar[str] = "maximum_mean_discrepancy"
-    scope: ClassVar[Scope] = Scope.JOINT
 
-    permutations: int = 100
-    """More of them allow smaller p-values: the smallest is 1 / (permutations + 1)."""
-    seed: int = 0
-    """Determines permutations and sub-samples."""
-    standardise: bool = True
-    """Divide every feature by its deviation in the reference, so that none counts more for its unit.
-
-    Give it 50 rows or more: those few that it is fitted on would look too alike, and windows alarm too often."""
-    maximum_reference_rows: int = 1000
-    """Of more, a random choice is used; cost grows with the square."""
-    maximum_window_rows: int = 1000
-    """The same for the window."""
     bandwidth: float | None = None
     """Sigma; None for the median heuristic on the reference."""
 
     def __post_init__(self) -> None:
-        whole_number("permutations", self.permutations, at_least=1, at_most=MAXIMUM_PERMUTATIONS)
-        whole_number("seed", self.seed, at_least=0, at_most=MAXIMUM_SEED)
-        yes_or_no("standardise", self.standardise)
-        for parameter in ("maximum_reference_rows", "maximum_window_rows"):
-            whole_number(parameter, getattr(self, parameter), at_least=2, at_most=MAXIMUM_ROWS)
+        PermutationTest.__post_init__(self)
         if self.bandwidth is not None:
             object.__setattr__(self, "bandwidth", positive_number("bandwidth", self.bandwidth))
 
-    def fit(self, rows: Any, /) -> KernelReference:
-        """Choose rows, scale and bandwidth, and compute the kernel; raises `InvalidRows`, `TooFewRows`."""
-        checked = checked_rows(rows)
-        if len(checked) < 2:
-            raise TooFewRows(f"{len(checked)} reference rows, and at least 2 are needed")
-        frame = Frame.around(checked, standardise=self.standardise)
-        unit = 1.0 if self.standardise else frame.unit()
-        origins = samples.at_most(checked, self.maximum_reference_rows, (self.seed, _OF_REFERENCE))
-        chosen = checked[origins]
-        bandwidth = median_bandwidth(frame.place(chosen)) if self.bandwidth is None else self.bandwidth / unit
-        frame = frame.within(bandwidth)
-        placed = frozen(frame.place(chosen))
-        return KernelReference(
-            digest=reference_digest(self, checked),
-            count=len(checked),
-            frame=frame,
-            bandwidth=bandwidth * unit,
-            origins=frozen(origins),
-            rows=placed,
-            kernel=frozen(kernel_within(placed)),
-        )
+    def _length(self) -> float:
+        return self.bandwidth or 0.0
 
-    def empty(self, reference: KernelReference, /) -> RowSample:
-        return samples.of(reference.digest, np.empty((0, reference.features)))
+    def _bandwidth(self, placed: Values, unit: float) -> float:
+        return median_bandwidth(placed, seed=self.seed) if self.bandwidth is None else self.bandwidth / unit
 
-    def summarise(self, reference: KernelReference, rows: Any, /) -> RowSample:
-        return samples.of(reference.digest, checked_rows(rows, features=reference.features))
+    def _ladder(self) -> Ladder:
+        return Ladder()
 
-    def measure(self, reference: KernelReference, summary: RowSample, /) -> Measurement:
-        return _measurement(discrepancy(self._blocks(reference, summary)))
-
-    def measure_held_out(self, reference: KernelReference, summary: RowSample, held: slice, /) -> Measurement:
-        """See `detectors.calibration.LeavesOut`.
-
-        Scale and bandwidth stay those of all reference rows, as they do when a window is measured.
-        """
-        blocks = self._blocks(reference, summary)
-        left_out = np.flatnonzero((reference.origins >= held.start) & (reference.origins < held.stop))
-        if len(reference.rows) - len(left_out) < 2:
-            raise TooFewRows(f"{len(reference.rows) - len(left_out)} reference rows are left, and 2 are needed")
-        return _measurement(discrepancy_without(blocks, left_out))
-
-    def test(self, reference: KernelReference, summary: RowSample, /) -> DriftResult:
-        blocks = self._blocks(reference, summary)
-        observed = discrepancy(blocks)
-        measured = _measurement(observed)
-        probability = p_value(blocks, observed, self.permutations, (self.seed, _OF_PERMUTATIONS))
-        reference_count, window_count = blocks.counts
-        return DriftResult(
-            detector=self.name,
-            scope=self.scope,
-            statistic=measured.statistic,
-            p_value=np.array([probability]),
-            effect=measured.effect,
-            reference_count=reference_count,
-            window_count=window_count,
-            method="permutation",
-            seed=self.seed,
-        )
-
-    def _blocks(self, reference: KernelReference, summary: RowSample) -> Blocks:
-        refuse_other(reference.digest, summary)
-        if summary.count < 2:
-            raise TooFewRows(f"{summary.count} window rows, and at least 2 are needed")
-        chosen = summary.rows[samples.at_most(summary.rows, self.maximum_window_rows, (self.seed, _OF_WINDOW))]
-        placed = reference.frame.place(chosen)
-        return Blocks(reference.kernel, kernel(reference.rows, placed), kernel_within(placed))
+    def _weights(self, totals: Totals) -> Values:  # noqa: ARG002 - one kernel has nothing to be weighed against
+        return np.ones(1)
 
 
-def _measurement(discrepancy: float) -> Measurement:
-    return Measurement(statistic=np.array([discrepancy]), effect=np.sqrt(np.maximum(np.array([discrepancy]), 0)))
+def witness(detector: MaximumMeanDiscrepancy, reference: KernelReference, rows: Any) -> Values:
+    """Which window rows carry the difference, shape (rows,); NaN for those with a missing value.
+
+    The empirical witness function at each row: its mean kernel with the window's rows, minus that with the reference's
+    (Gretton et al. 2012, section 2.3; the sign is turned, so that it is large where the window has what the reference
+    lacks). Each row counts as one of the window, even where only a choice of its rows is compared with. Raises
+    `InvalidRows`.
+    """
+    measurable = measurable_rows(rows, features=reference.features)
+    incomplete = np.isnan(measurable).any(axis=1)
+    whole = measurable[~incomplete]
+    values = np.full(len(measurable), np.nan)
+    if not len(whole):
+        return values
+    backend, placed = reference.known.backend, reference.frame.place(whole)
+    chosen = samples.at_most(whole, detector.maximum_window_rows, (detector.seed, _OF_WINDOW))
+    like_window = mean_kernel(backend, placed, placed[chosen])
+    besides = np.ones(len(whole))
+    besides[chosen] = 0
+    like_window += besides * (1 - like_window) / (len(chosen) + 1)  # the mean with one more value, that of 1
+    values[~incomplete] = like_window - mean_kernel(backend, placed, reference.known.rows)
+    return values

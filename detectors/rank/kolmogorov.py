@@ -1,4 +1,4 @@
-"""The law of the two-sided Kolmogorov-Smirnov statistic for n rows, for many values of it at once.
+"""The law of the Kolmogorov-Smirnov distance, for many values of it at once.
 
 R. Simard and P. L'Ecuyer, "Computing the Two-Sided Kolmogorov-Smirnov Distribution", Journal of Statistical Software
 39(11), 2011, divide the (n, d) plane into regions. Where statistics nearly always fall while nothing has changed, the
@@ -6,6 +6,9 @@ expansion of W. Pelz and I. J. Good (JRSS B 38, 1976) holds; further out, twice 
 and for very small statistics the exact matrix form of J. Durbin as G. Marsaglia, W. W. Tsang and J. Wang compute it
 (Journal of Statistical Software 8(18), 2003).
 """
+
+import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +22,50 @@ _HALVES = (np.pi * (np.arange(7) + 0.5)) ** 2  # pi^2 (k + 1/2)^2; where they ar
 _WHOLES = (np.pi * np.arange(1, 8)) ** 2  # pi^2 k^2
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
 _AT_ONCE = 2**18
+_PROBES = 30  # of the law at once, while a critical distance is sought
+
+
+
+def p_value(reference_count: int, window_count: int, distances: Values, alternative: str = "two-sided") -> Values:
+    """P(D >= d) for every d, as `scipy.stats.ks_2samp(reference, window, method="asymp")` has it; NaN for too few rows.
+
+    Two-sided it is the finite-sample law of one sample of nm/(n+m) rows, rounded; one-sided J. L. Hodges, "The
+    significance probability of the Smirnov two-sample test", Arkiv för Matematik 3 (1958), eq. 5.3.
+    """
+    larger, smaller = float(max(reference_count, window_count)), float(min(reference_count, window_count))
+    if smaller < 1 or larger == 1:  # one row against one, which SciPy leaves undefined
+        return np.full(distances.shape, np.nan)
+    effective = larger * smaller / (larger + smaller)
+    if alternative == "two-sided":
+        return survival(round(effective), distances)
+    z = np.sqrt(effective) * distances
+    skew = (larger + 2 * smaller) / np.sqrt(larger * smaller * (larger + smaller)) / 3.0
+    probability: Values = np.clip(np.exp(-2 * z**2 - 2 * z * skew), 0, 1)
+    return probability
+
+
+@lru_cache(maxsize=1024)
+def critical_distance(
+    reference_count: int, window_count: int, alpha: float, alternative: str = "two-sided"
+) -> float:
+    """The distance with D > it if and only if `p_value(...)` < alpha; NaN for too few rows.
+
+    D takes finitely many values, all of them multiples of 1 / lcm(n, m), and the distance lies half-way between two. So
+    one comparison decides, and rounding does not matter. It is remembered, being the same for every feature and window.
+    """
+    steps = math.lcm(reference_count, window_count)
+    low, high = 0, steps + 1  # p >= alpha at low / steps, p < alpha at high / steps
+    if np.isnan(p_value(reference_count, window_count, np.array([1.0]), alternative)[0]):
+        return float("nan")
+    while high - low > 1:
+        between = np.unique(np.linspace(low, high, _PROBES + 2).astype(np.int64)[1:-1].clip(low + 1, high - 1))
+        likely = p_value(reference_count, window_count, between / steps, alternative) >= alpha
+        passed = int(likely.sum())
+        low, high = (
+            int(between[passed - 1]) if passed else low,
+            int(between[passed]) if passed < len(between) else high,
+        )
+    return (low + 0.5) / steps
 
 
 def survival(count: int, statistics: Values) -> Values:

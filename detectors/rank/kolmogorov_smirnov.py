@@ -1,28 +1,31 @@
 """The two-sample Kolmogorov-Smirnov test: the largest distance between two distribution functions, per feature."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.arrays import checked_rows, frozen, some_at_a_time
-from detectors.errors import TooFewRows
-from detectors.identity import reference_digest, refuse_other
+from detectors.identity import refuse_other
 from detectors.parameters import one_of
-from detectors.rank import counts, kolmogorov
-from detectors.rank.counts import Counts, RankReference
+from detectors.rank import counts, kolmogorov, lattice
+from detectors.rank import reference as references
+from detectors.rank.counts import Counts
+from detectors.rank.extremes import Extremes
+from detectors.rank.reference import RankReference
 from detectors.results import DriftResult, Measurement, Scope
 
 ALTERNATIVES = ("two-sided", "less", "greater")
+METHODS = ("asymp", "exact")
 
 
 @dataclass(frozen=True, slots=True)
 class KolmogorovSmirnov:
-    """Statistic and effect are D; p-values are those of `scipy.stats.ks_2samp(reference, window, method="asymp")`.
+    """Statistic and effect are D; p-values are those of `scipy.stats.ks_2samp(reference, window, method=method)`.
 
-    The two-sided p-value is the finite-sample law of one sample of nm/(n+m) rows, rounded; the one-sided ones are
-    J. L. Hodges, "The significance probability of the Smirnov two-sample test", Arkiv för Matematik 3 (1958), eq. 5.3.
+    `DriftResult.method` says which law they come from: `kstwo` (two-sided, SciPy's `asymp`), `hodges` (one-sided,
+    SciPy's `asymp`) or `exact`.
     """
 
     name: ClassVar[str] = "kolmogorov_smirnov"
@@ -30,79 +33,72 @@ class KolmogorovSmirnov:
 
     alternative: str = "two-sided"
     """`greater`: the reference's distribution function lies above the window's somewhere; `less`: below it."""
+    method: str = "asymp"
+    """`exact`: count orders, as long as n times m is at most 4 000 000; beyond, fall back on `asymp`.
+
+    Where features have different numbers of values, because some are missing, these products are summed."""
 
     def __post_init__(self) -> None:
         one_of("alternative", self.alternative, ALTERNATIVES)
+        one_of("method", self.method, METHODS)
 
     def fit(self, rows: Any, /) -> RankReference:
         """Sort the reference; raises `InvalidRows`, `TooFewRows`."""
-        checked = checked_rows(rows)
-        if not len(checked):
-            raise TooFewRows("no reference rows, and at least 1 is needed")
-        return counts.fit(reference_digest(self, checked), checked)
+        return references.fit(self, rows)
 
     def empty(self, reference: RankReference, /) -> Counts:
         return counts.empty(reference)
 
     def summarise(self, reference: RankReference, rows: Any, /) -> Counts:
-        return counts.summarise(reference, checked_rows(rows, features=reference.features))
+        return counts.summarise(reference, rows)
+
+    def restore(self, reference: RankReference, arrays: Mapping[str, NDArray[Any]], /) -> Counts:
+        return counts.restored(reference, arrays)
 
     def measure(self, reference: RankReference, summary: Counts, /) -> Measurement:
-        """D; raises `TooFewRows` for no rows, and for one row against one, whose law SciPy leaves undefined."""
-        refuse_other(reference.digest, summary)
-        if summary.count == 0 or summary.count == reference.count == 1:
-            raise TooFewRows(f"{summary.count} rows against {reference.count} of the reference; one more is needed")
-        distance = self._distance(reference, summary)
+        """D; NaN where a value is missing in all rows, and for one value against one, whose law is undefined."""
+        distance = self._extremes(reference, summary).distance
         return Measurement(statistic=distance, effect=distance)
 
-    def measure_held_out(self, reference: RankReference, summary: Counts, held: slice, /) -> Measurement:
-        """The same as `measure` against a reference fitted without the summarised rows, those at `held`.
+    def measure_held_out(self, reference: RankReference, summary: Counts, held: slice, /) -> Measurement:  # noqa: ARG002
+        """See `detectors.calibration.LeavesOut`.
 
         The distribution function of the others is (n F - m W) / (n - m), so its distance to W is n / (n - m) times that
         between F and W.
         """
-        others = reference.count - (held.stop - held.start)
-        if others < 1:
-            raise TooFewRows(f"{reference.count} reference rows, of which {summary.count} are held out, leave too few")
-        distance = self.measure(reference, summary).statistic * (reference.count / others)
+        extremes = self._extremes(reference, summary)
+        n, m = extremes.reference_values, extremes.window_values
+        enough = (n > m) & ((n > 2) | (m > 1))
+        distance = np.where(enough, extremes.distance * (n / np.maximum(n - m, 1)), np.nan)
         return Measurement(statistic=distance, effect=distance)
 
     def test(self, reference: RankReference, summary: Counts, /) -> DriftResult:
-        measured = self.measure(reference, summary)
+        extremes = self._extremes(reference, summary)
+        probability, method = self._p_value(extremes)
         return DriftResult(
             detector=self.name,
             scope=self.scope,
-            statistic=measured.statistic,
-            p_value=self._p_value(reference.count, summary.count, measured.statistic),
-            effect=measured.effect,
+            statistic=extremes.distance,
+            p_value=probability,
+            effect=extremes.distance,
+            missing=summary.missing,
             reference_count=reference.count,
             window_count=summary.count,
-            method="kstwo" if self.alternative == "two-sided" else "hodges",
+            method=method,
             seed=None,
         )
 
-    def _distance(self, reference: RankReference, summary: Counts) -> NDArray[np.float64]:
-        # The reference is flat between its values, so the extremes lie at a window row or just before one. Of equals
-        # the last is the extreme one upwards and the first downwards, so that ties need no care.
-        steps = np.arange(summary.count + 1) / summary.count
-        largest = np.zeros(reference.features)
-        for features in some_at_a_time(reference.features, summary.count):
-            if self.alternative != "greater":
-                fraction = reference.fraction_not_above(summary.cells, features)
-                above = np.subtract(steps[1:], fraction, out=fraction).max(axis=1)
-                np.maximum(largest[features], above, out=largest[features])
-            if self.alternative != "less":
-                fraction = reference.fraction_below(summary.cells, features)
-                below = np.subtract(fraction, steps[:-1], out=fraction).max(axis=1)
-                np.maximum(largest[features], below, out=largest[features])
-        return frozen(largest)
+    def _extremes(self, reference: RankReference, summary: Counts) -> Extremes:
+        refuse_other(reference.digest, summary)
+        return Extremes.of(reference, summary, self.alternative)
 
-    def _p_value(self, reference: int, window: int, distance: NDArray[np.float64]) -> NDArray[np.float64]:
-        larger, smaller = float(max(reference, window)), float(min(reference, window))
-        effective = larger * smaller / (larger + smaller)
-        if self.alternative == "two-sided":
-            return kolmogorov.survival(round(effective), distance)
-        z = np.sqrt(effective) * distance
-        skew = (larger + 2 * smaller) / np.sqrt(larger * smaller * (larger + smaller)) / 3.0
-        probability: NDArray[np.float64] = np.clip(np.exp(-2 * z**2 - 2 * z * skew), 0, 1)
-        return probability
+    def _p_value(self, extremes: Extremes) -> tuple[NDArray[np.float64], str]:
+        alike = list(extremes.alike())
+        exact = self.method == "exact" and sum(n * m for n, m, _ in alike) <= lattice.MAXIMUM_PAIRS
+        probability = np.full(extremes.distance.shape, np.nan)
+        for n, m, features in alike:
+            if exact:
+                probability[features] = lattice.survival(n, m, extremes.reached[features], self.alternative)
+            else:
+                probability[features] = kolmogorov.p_value(n, m, extremes.distance[features], self.alternative)
+        return probability, "exact" if exact else "kstwo" if self.alternative == "two-sided" else "hodges"

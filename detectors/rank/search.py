@@ -2,26 +2,34 @@
 
 A binary search takes a mispredicted branch at every second step. So each feature's range is divided into equal buckets,
 about as many as there are values; a table says how many values lie below each bucket, and the few values inside it are
-searched without branches, for all features in one go. Only the order of a number's bucket matters, and the arithmetic
-that finds the bucket is monotone (each operation rounds monotonically), so the result is exact. Features whose values
-crowd into few buckets are searched the ordinary way.
+searched without branches, for many features in one go.
+
+What that costs is mostly the memory it touches. So values are compared by *keys* first: where the value lies, in units
+of buckets, rounded to half the digits. The arithmetic that finds a key is monotone (each operation rounds
+monotonically): a smaller key is a smaller value, and only where keys are equal are the values looked at. The result is
+exact. Features whose values crowd into few buckets are searched the ordinary way.
+
+The tables are made on the host, once; they are searched by the array API standard wherever the backend is.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.arrays import frozen, some_at_a_time
+from detectors.arrays import Backend, frozen
 
 Numbers = NDArray[np.float64]
-Positions = NDArray[np.intp]
 
 _ROUNDS_FOR_ALL = 2  # of halving: enough for three values in a bucket, which are rarely more
 _CROWD = 63  # values in one bucket that are still found sooner this way, as long as few buckets are so full
 _OUTLIERS = 8  # values at either end that may lie outside the equal buckets, which they would only widen
+_MOST_BUCKETS = 2**22  # keys have 24 binary digits: so many buckets are still told apart
+_FAR = 2.0**30  # buckets; keys further out do not fit an integer
+_NARROW = int(np.iinfo(np.int32).max)
+_NARROWEST = int(np.iinfo(np.int16).max)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,132 +42,169 @@ class Buckets:
 
     @classmethod
     def across(cls, values: Numbers) -> Self:
-        """As many as there are values, or up to twice as many."""
-        outside = min(_OUTLIERS, len(values) // 100)
-        lowest, highest = values[outside], values[-1 - outside]
-        count = 1 << len(values).bit_length()
-        with np.errstate(over="ignore", divide="ignore"):
-            return cls(float(lowest), float(count / (highest - lowest)), count)
+        """As many as there are values, or up to twice as many; one, wherever all values are, if that is of no use."""
+        if len(values):
+            outside = min(_OUTLIERS, len(values) // 100)
+            lowest, highest = values[outside], values[-1 - outside]
+            count = min(1 << len(values).bit_length(), _MOST_BUCKETS)
+            with np.errstate(over="ignore", divide="ignore"):
+                buckets = cls(float(lowest), float(count / (highest - lowest)), count)
+            if np.isfinite(buckets.scale) and buckets.scale > 0 and buckets.occupied(values).max() <= _CROWD:
+                return buckets
+        return cls(0.0, 0.0, 1)
 
-    def occupied(self, values: Numbers) -> Positions | None:
-        """For each bucket, how many values lie in it; None where some bucket is crowded."""
-        if not (np.isfinite(self.scale) and self.scale > 0):
-            return None
-        occupied = np.bincount(_bucket(values, self.lowest, self.scale, self.count - 1), minlength=self.count)
-        return None if occupied.max() > _CROWD else occupied
+    @property
+    def useless(self) -> bool:
+        """All numbers fall into the one bucket."""
+        return self.scale == 0
 
+    def keys(self, values: Numbers) -> NDArray[np.float32]:
+        """Where the values lie, in units of buckets."""
+        with np.errstate(over="ignore"):  # an infinity lies outside, like others
+            return ((values - self.lowest) * self.scale).astype(np.float32)
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Guide:
-    """The tables of all features that have one; every other array has the shape (those features, 1)."""
-
-    features: Positions
-    """Which they are, shape (those features,)."""
-    below: NDArray[np.int32]
-    """For each bucket of each feature in turn: how many values of that feature lie below it."""
-    lowest: Numbers
-    scale: Numbers
-    last: Numbers
-    """The last bucket."""
-    starts: Positions
-    """Where the feature's buckets start in `below`."""
-    rounds: int
-    """Rounds of halving that the fullest bucket takes."""
-
-    @classmethod
-    def over(cls, values: Sequence[Numbers]) -> Self:
-        """The guide to these features' ascending values."""
-        chosen: list[tuple[int, Buckets]] = []
-        tables = [np.empty(0, dtype=np.int32)]
-        fullest = 0
-        for feature, each in enumerate(values):
-            buckets = Buckets.across(each)
-            occupied = buckets.occupied(each)
-            if occupied is not None:
-                chosen.append((feature, buckets))
-                tables.append((np.cumsum(occupied) - occupied).astype(np.int32))
-                fullest = max(fullest, int(occupied.max()))
-        counts = np.array([buckets.count for _, buckets in chosen], dtype=np.intp)
-        return cls(
-            features=np.array([feature for feature, _ in chosen], dtype=np.intp),
-            below=frozen(np.concatenate(tables)),
-            lowest=np.array([[buckets.lowest] for _, buckets in chosen]),
-            scale=np.array([[buckets.scale] for _, buckets in chosen]),
-            last=np.array([[buckets.count - 1.0] for _, buckets in chosen]),
-            starts=(np.cumsum(counts) - counts).reshape(-1, 1),
-            rounds=fullest.bit_length(),
-        )
-
-    def values_below(self, part: slice, numbers: Numbers) -> Positions:
-        """Counts that are never too large, and too small by no more than are in the bucket."""
-        bucket = _bucket(numbers, self.lowest[part], self.scale[part], self.last[part])
-        bucket += self.starts[part]
-        return np.take(self.below, bucket).astype(np.intp)
+    def occupied(self, values: Numbers) -> NDArray[np.intp]:
+        """For each bucket, how many values lie in it."""
+        bucket = np.clip(self.keys(values), 0, self.count - 1).astype(np.intp)
+        return np.bincount(bucket, minlength=self.count)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Knots:
-    """The distinct values of every feature, ascending."""
+    """The distinct values of every feature, ascending, and the guide to them; arrays are where the backend is.
 
+    Positions and buckets count through all features. They are int32 unless there are too many.
+    """
+
+    backend: Backend
     values: tuple[Numbers, ...]
-    flat: Numbers
-    """All of them, each feature's followed by infinities, so that looking a little too far finds nothing smaller."""
-    starts: Positions
-    """Shape (features, 1): where each feature's values start in `flat`."""
-    guide: Guide
+    """On the host."""
+    flat: Any
+    """All values, each feature's followed by infinities, so that looking a little too far finds nothing smaller."""
+    keys: Any
+    """float32: their keys."""
+    starts: Any
+    """Shape (features, 1): the position where each feature's values start."""
+    below: Any
+    """For each bucket: how many of the feature's values lie below it; for a useless one, all of them."""
+    first: Any
+    """Shape (features, 1): the feature's first bucket."""
+    last: Any
+    """Shape (features, 1): the number of its last bucket, counted from its first."""
+    least: Any
+    """Shape (1, 1): zero."""
+    lowest: Any
+    """float64, shape (features, 1)."""
+    scale: Any
+    """float64, shape (features, 1)."""
+    rounds: int
+    """Rounds of halving that the fullest bucket takes."""
     crowded: tuple[int, ...]
-    """The features without a guide."""
+    """The features whose buckets are of no use."""
 
     @classmethod
-    def of(cls, values: Sequence[Numbers]) -> Self:
+    def of(cls, values: Sequence[Numbers], backend: Backend) -> Self:
         """Each an ascending array without repetitions."""
         sentinels = np.full(_CROWD + 1, np.inf)
         flat = frozen(np.concatenate([part for each in values for part in (each, sentinels)]))
-        lengths = np.array([len(each) + len(sentinels) for each in values])
-        starts = np.cumsum(lengths) - lengths
-        views = tuple(flat[start : start + len(each)] for start, each in zip(starts, values, strict=True))
-        guide = Guide.over(views)
-        crowded = tuple(sorted(set(range(len(views))) - set(guide.features.tolist())))
-        return cls(views, flat, frozen(starts.reshape(-1, 1)), guide, crowded)
+        lengths = np.array([len(each) for each in values])
+        starts = np.cumsum(lengths + len(sentinels)) - (lengths + len(sentinels))
+        views = tuple(flat[start : start + length] for start, length in zip(starts, lengths, strict=True))
+        buckets = [Buckets.across(each) for each in views]
+        occupied = [each.occupied(view) for each, view in zip(buckets, views, strict=True)]
+        crowded = tuple(feature for feature, each in enumerate(buckets) if each.useless)
+        keys = np.full(flat.shape, np.inf, dtype=np.float32)
+        for each, view, start in zip(buckets, views, starts, strict=True):
+            keys[start : start + len(view)] = each.keys(view)
+        counts = np.array([each.count for each in buckets])
+        index = np.int32 if max(len(flat), counts.sum()) <= _NARROW else np.int64
+        tables = [lengths[[f]] if f in crowded else np.cumsum(each) - each for f, each in enumerate(occupied)]
 
-    def cells(self, ordered: Numbers) -> NDArray[np.int32]:
-        """Shape (features, rows) in and out, ascending along the rows in and out."""
-        cells = np.empty(ordered.shape, dtype=np.int32)
-        for part in some_at_a_time(len(self.guide.features), ordered.shape[1]):
-            features = self.guide.features[part] if self.crowded else part  # a slice copies nothing
-            numbers = ordered[features]
-            cells[features] = self._guided(part, numbers, self.starts[features])
+        def column(numbers: Any, dtype: Any = index) -> Any:
+            return backend.put(frozen(np.array(numbers, dtype=dtype).reshape(-1, 1)))
+
+        return cls(
+            backend=backend,
+            values=views,
+            flat=backend.put(flat),
+            keys=backend.put(frozen(keys)),
+            starts=column(starts),
+            below=backend.put(
+                frozen(np.concatenate(tables).astype(np.int16 if lengths.max() <= _NARROWEST else index))
+            ),
+            first=column(np.cumsum(counts) - counts),
+            last=column(counts - 1),
+            least=column(0),
+            lowest=column([each.lowest for each in buckets], np.float64),
+            scale=column([each.scale for each in buckets], np.float64),
+            rounds=max(int(each.max()) for f, each in enumerate(occupied) if f not in crowded).bit_length()
+            if len(crowded) < len(views)
+            else 0,
+            crowded=crowded,
+        )
+
+    def cells(self, ordered: Any, first: int) -> Any:
+        """For the features from `first` on, their finite numbers, ascending along the rows: cells of the same shape."""
+        xp, index = self.backend.namespace, self.starts.dtype
+        if not ordered.shape[1]:
+            return xp.astype(ordered, index)
+        part = slice(first, first + ordered.shape[0])
+        with np.errstate(over="ignore"):
+            keys = xp.astype((ordered - self.lowest[part, :]) * self.scale[part, :], xp.float32)
+        bucket = self._buckets(keys, part)
+        position = xp.astype(xp.reshape(xp.take(self.below, xp.reshape(bucket, (-1,))), keys.shape), index)
+        position += self.starts[part, :]
+        position = xp.reshape(position, (-1,))
+        equal = self._find(position, xp.reshape(keys, (-1,)), xp.reshape(ordered, (-1,)))
+        cells = xp.reshape(position, keys.shape)
+        cells -= self.starts[part, :]
+        cells += cells
+        if equal is not None:
+            cells += xp.astype(xp.reshape(equal, keys.shape), index)
         for feature in self.crowded:
-            below = self.values[feature].searchsorted(ordered[feature])
-            found = np.take(self.flat, below + self.starts[feature])
-            cells[feature] = 2 * below + (found == ordered[feature])
+            if part.start <= feature < part.stop:
+                row = feature - first
+                cells[row, :] = self._cells_of_crowded(feature, ordered[row, :])
         return cells
 
-    def _guided(self, part: slice, numbers: Numbers, starts: Positions) -> Positions:
-        position = self.guide.values_below(part, numbers)
-        position += starts
-        self._advance(position, numbers, _ROUNDS_FOR_ALL)
-        found = np.take(self.flat, position)
-        behind = np.flatnonzero(found < numbers)
-        if len(behind):
-            stragglers = np.take(position, behind)
-            self._advance(stragglers, np.take(numbers, behind), self.guide.rounds)
-            np.put(position, behind, stragglers)
-            np.put(found, behind, np.take(self.flat, stragglers))
-        position -= starts
-        position += position
-        position += found == numbers
-        return position
+    def _buckets(self, keys: Any, part: slice) -> Any:
+        xp = self.backend.namespace
+        if xp.any(keys[:, 0] < -_FAR) or xp.any(keys[:, -1] > _FAR):  # they ascend
+            last = xp.astype(self.last[part, :], xp.float32)
+            keys = xp.minimum(xp.maximum(keys, xp.astype(self.least, xp.float32)), last)
+        bucket = xp.astype(keys, self.starts.dtype)  # towards zero: whatever is below it ends up there
+        bucket = xp.minimum(xp.maximum(bucket, self.least), self.last[part, :])
+        bucket += self.first[part, :]
+        return bucket
 
-    def _advance(self, position: Positions, numbers: Numbers, rounds: int) -> None:
-        """Move on over the values that are smaller: all of them, if there are fewer than 2 to the power of rounds."""
+    def _find(self, position: Any, keys: Any, numbers: Any) -> Any:
+        """Move the positions on to the first value that is not smaller, and say which are equal; None if none is."""
+        xp = self.backend.namespace
+        self._advance(position, self.keys, keys, min(self.rounds, _ROUNDS_FOR_ALL))
+        undecided = xp.take(self.keys, position) <= keys
+        (where,) = xp.nonzero(undecided)
+        if not where.shape[0]:
+            return None
+        if 4 * where.shape[0] > position.shape[0]:  # ties, mostly: choosing among them would cost more than all
+            self._advance(position, self.flat, numbers, self.rounds)
+            return xp.take(self.flat, position) == numbers
+        some, some_numbers = xp.take(position, where), xp.take(numbers, where)
+        self._advance(some, self.flat, some_numbers, self.rounds)
+        position[undecided] = some
+        undecided[undecided] = xp.take(self.flat, some) == some_numbers
+        return undecided
+
+    def _advance(self, position: Any, among: Any, numbers: Any, rounds: int) -> None:
+        """Move on over what is smaller: all of it, if that is fewer than 2 to the power of rounds."""
+        xp = self.backend.namespace
         for bit in reversed(range(rounds)):
-            smaller = np.take(self.flat, position + ((1 << bit) - 1)) < numbers
-            position += smaller.astype(np.intp) << bit
+            ahead = position + ((1 << bit) - 1) if bit else position
+            smaller = xp.astype(xp.take(among, ahead) < numbers, position.dtype)
+            position += smaller << bit if bit else smaller
 
-
-def _bucket(numbers: Numbers, lowest: Numbers | float, scale: Numbers | float, last: Numbers | float) -> Positions:
-    with np.errstate(over="ignore"):  # infinities are clipped like everything else that lies outside
-        place = (numbers - lowest) * scale
-    np.maximum(place, 0, out=place)
-    return np.minimum(place, last, out=place).astype(np.intp)
+    def _cells_of_crowded(self, feature: int, numbers: Any) -> Any:
+        xp = self.backend.namespace
+        start = int(self.starts[feature, 0])
+        values = self.flat[start : start + len(self.values[feature]) + 1]  # one infinity with them
+        below = xp.searchsorted(values, numbers)
+        return xp.astype(2 * below, self.starts.dtype) + xp.astype(xp.take(values, below) == numbers, self.starts.dtype)

@@ -16,6 +16,8 @@ from detectors.results import DriftResult, Scope
 from service.domain.fitted_plan import Calibration, FittedPlan
 from service.domain.models import Decision, DetectorMeasurement, FeatureMeasurement, Finding
 
+_PLACES_NAMED = 5
+
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
@@ -24,6 +26,7 @@ class _Judged:
     surprising: Sequence[NDArray[np.bool_]]
     scores: Sequence[NDArray[np.float64]] | None
     p_value: float
+    """NaN if nothing could be measured."""
 
 
 def decide(fitted: FittedPlan, results: Sequence[DriftResult]) -> Decision:
@@ -33,12 +36,15 @@ def decide(fitted: FittedPlan, results: Sequence[DriftResult]) -> Decision:
     judged = _against_independence(results, rate) if calibration is None else _against_blocks(calibration, results)
     detectors = tuple(_measurement(fitted, index, result, judged) for index, result in enumerate(results))
     drifted = any(feature.drifted for detector in detectors for feature in detector.features)
+    unmeasured = _unmeasured(detectors)
+    calm = Finding.UNDECIDED if unmeasured else Finding.STABLE
+    reason = "; ".join(part for part in (_reason(fitted, judged, drifted), unmeasured) if part)
     return Decision(
-        finding=Finding.DRIFT if drifted else Finding.STABLE,
-        reason=_reason(fitted, judged, drifted),
+        finding=Finding.DRIFT if drifted else calm,
+        reason=reason,
         calibrated=fitted.calibration is not None,
         false_alarm_rate=rate,
-        p_value=judged.p_value,
+        p_value=_number(judged.p_value),
         detectors=detectors,
     )
 
@@ -52,28 +58,31 @@ def undecided(fitted: FittedPlan, reason: str) -> Decision:
 def _against_blocks(calibration: Calibration, results: Sequence[DriftResult]) -> _Judged:
     scores = calibration.null.score([result.statistic for result in results])
     surprising = [score > calibration.threshold for score in scores]
-    return _Judged(surprising, scores, calibration.null.p_value(max(float(score.max()) for score in scores)))
+    largest = calibration.null.largest_score([result.statistic for result in results])
+    return _Judged(surprising, scores, calibration.null.p_value(largest))
 
 
 def _against_independence(results: Sequence[DriftResult], rate: float) -> _Judged:
     tests = sum(result.p_value.size for result in results)
     surprising = [result.p_value * tests <= rate for result in results]
-    smallest = min(float(result.p_value.min()) for result in results)
-    return _Judged(surprising, None, min(1.0, smallest * tests))
+    measured = np.concatenate([result.p_value[~result.undecided] for result in results])
+    smallest = float(measured.min()) if measured.size else float("nan")
+    return _Judged(surprising, None, float(np.minimum(1.0, smallest * tests)))
 
 
 def _measurement(fitted: FittedPlan, index: int, result: DriftResult, judged: _Judged) -> DetectorMeasurement:
     minimum = fitted.plan.detectors[index].minimum_effect
     drifted = judged.surprising[index] & (result.effect >= minimum)
-    names: Sequence[str | None] = fitted.features if result.scope is Scope.FEATURE else (None,)
+    names: Sequence[str | None] = fitted.detectors[index].features if result.scope is Scope.FEATURE else (None,)
     scores = judged.scores[index] if judged.scores is not None else None
     features = tuple(
         FeatureMeasurement(
             feature=name,
-            statistic=float(result.statistic[i]),
-            effect=float(result.effect[i]),
-            p_value=float(result.p_value[i]),
-            score=None if scores is None else float(scores[i]),
+            statistic=_number(result.statistic[i]),
+            effect=_number(result.effect[i]),
+            p_value=_number(result.p_value[i]),
+            score=None if scores is None else _number(scores[i]),
+            missing=int(result.missing[i]),
             drifted=bool(drifted[i]),
         )
         for i, name in enumerate(names)
@@ -83,6 +92,24 @@ def _measurement(fitted: FittedPlan, index: int, result: DriftResult, judged: _J
     )
 
 
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _unmeasured(detectors: Sequence[DetectorMeasurement]) -> str:
+    """What could not be measured, in words; empty if everything was."""
+    places = [
+        f"{detector.detector} of {feature.feature}" if feature.feature is not None else detector.detector
+        for detector in detectors
+        for feature in detector.features
+        if feature.statistic is None or feature.p_value is None
+    ]
+    if not places:
+        return ""
+    more = f" and {len(places) - _PLACES_NAMED} more" if len(places) > _PLACES_NAMED else ""
+    return f"too little to measure: {', '.join(places[:_PLACES_NAMED])}{more}"
+
+
 def _reason(fitted: FittedPlan, judged: _Judged, drifted: bool) -> str:
     against = (
         f"against {fitted.blocks} calm blocks of the reference"
@@ -90,6 +117,8 @@ def _reason(fitted: FittedPlan, judged: _Judged, drifted: bool) -> str:
         else "against independent rows, which real traffic is not: "
         f"a reference of {fitted.blocks_needed * fitted.plan.window.rows} rows or more would calibrate this plan"
     )
+    if np.isnan(judged.p_value):
+        return ""
     surprising = any(bool(numbers.any()) for numbers in judged.surprising)
     if drifted:
         return f"p = {judged.p_value:.3g} {against}"

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.arrays import HOST, Backend, Rows
 from detectors.calibration import (
     MINIMUM_BLOCKS,
+    BlockNull,
     FalseAlarms,
     JointNull,
     block_null,
@@ -16,11 +18,13 @@ from detectors.calibration import (
     false_alarms,
     joint_null,
 )
+from detectors.errors import DetectorError, TooFewRows
 from detectors.protocols import Detector
 from detectors.registry import create
 from detectors.results import DriftResult
+from service.domain.errors import Fault, InvalidReference
 from service.domain.models import Reference
-from service.domain.plan import Plan
+from service.domain.plan import Plan, check_features
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,22 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
+class FittedDetector:
+    """One detector of the plan, fitted on the features that it looks at."""
+
+    detector: Detector[Any, Any]
+    reference: Any
+    features: tuple[str, ...]
+    columns: NDArray[np.intp] | None
+    """Where they are among the plan's features; None if they are all of these."""
+
+    def test(self, rows: Rows) -> DriftResult:
+        """Test window rows that hold all of the plan's features."""
+        seen = rows if self.columns is None else rows[:, self.columns]
+        return self.detector.test(self.reference, self.detector.summarise(self.reference, seen))
+
+
+@dataclass(frozen=True, slots=True)
 class FittedPlan:
     """Immutable, shared by threads."""
 
@@ -45,31 +65,63 @@ class FittedPlan:
     """None where the reference is too short for the window and the budget."""
     blocks_needed: int
     """Contiguous blocks of the window's size that this plan's false-alarm rate needs."""
-    _fitted: tuple[tuple[Detector[Any, Any], Any], ...]
+    detectors: tuple[FittedDetector, ...]
+    """In the plan's order."""
 
     @property
     def blocks(self) -> int:
         """Blocks that the reference has."""
         return self.reference_rows // self.plan.window.rows
 
-    def measure(self, rows: NDArray[np.float64]) -> Sequence[DriftResult]:
+    def measure(self, rows: Rows) -> Sequence[DriftResult]:
         """Test window rows, shape (rows, features), with every detector of the plan; raises `DetectorError`."""
-        return [detector.test(reference, detector.summarise(reference, rows)) for detector, reference in self._fitted]
+        return [fitted.test(rows) for fitted in self.detectors]
 
 
-def fit(plan: Plan, reference: Reference) -> FittedPlan:
-    """Fit every detector and, where the reference is long enough, calibrate them against its own blocks."""
-    detectors = [create(planned.name, dict(planned.parameters)) for planned in plan.detectors]
-    fitted = tuple((detector, detector.fit(reference.rows)) for detector in detectors)
+def fit(plan: Plan, reference: Reference, backend: Backend = HOST) -> FittedPlan:
+    """Fit every detector and, where the reference is long enough, calibrate them against its own blocks.
+
+    They compute where `backend` is. Raises `InvalidPlan` if the plan looks at features that the reference does not
+    have, and `InvalidReference` if a detector cannot be fitted on it.
+    """
+    check_features(plan, reference.features)
+    fitted: list[FittedDetector] = []
+    nulls: list[BlockNull | None] = []
     needed = max(blocks_needed(plan.decision.false_alarm_rate), MINIMUM_BLOCKS)
-    blocks = len(reference.rows) // plan.window.rows
-    calibration = _calibrate(plan, detectors, reference) if blocks >= needed else None
-    return FittedPlan(plan, reference.features, len(reference.rows), calibration, needed, fitted)
+    calibrating = len(reference.rows) // plan.window.rows >= needed
+    for planned in plan.detectors:
+        try:
+            detector = create(planned.name, dict(planned.parameters))
+            features = planned.features or reference.features
+            columns = _columns(planned.features, reference.features)
+            rows = backend.put(reference.rows if columns is None else reference.rows[:, columns])
+            fitted.append(FittedDetector(detector, detector.fit(rows), features, columns))
+            nulls.append(_block_null(detector, rows, plan.window.rows) if calibrating else None)
+        except DetectorError as error:
+            raise InvalidReference(Fault("rows", f"{planned.name} cannot be fitted: {error}")) from error
+    calibration = _calibration(nulls, plan.decision.false_alarm_rate)
+    return FittedPlan(plan, reference.features, len(reference.rows), calibration, needed, tuple(fitted))
 
 
-def _calibrate(plan: Plan, detectors: Sequence[Detector[Any, Any]], reference: Reference) -> Calibration | None:
-    rate = plan.decision.false_alarm_rate
-    nulls = [block_null(detector, reference.rows, plan.window.rows) for detector in detectors]
-    null = joint_null(nulls)
+def _columns(chosen: tuple[str, ...] | None, features: tuple[str, ...]) -> NDArray[np.intp] | None:
+    if chosen is None or chosen == features:
+        return None
+    place = {name: index for index, name in enumerate(features)}
+    return np.array([place[name] for name in chosen], dtype=np.intp)
+
+
+def _block_null(detector: Detector[Any, Any], rows: Any, window_rows: int) -> BlockNull | None:
+    """None where a block has too little to measure: then there is no calibration, and every verdict says so."""
+    try:
+        return block_null(detector, rows, window_rows)
+    except TooFewRows:
+        return None
+
+
+def _calibration(nulls: Sequence[BlockNull | None], rate: float) -> Calibration | None:
+    found = [null for null in nulls if null is not None]
+    if len(found) < len(nulls):
+        return None
+    null = joint_null(found)
     threshold = null.threshold(rate)
-    return None if threshold is None else Calibration(null, threshold, false_alarms(nulls, rate))
+    return None if threshold is None else Calibration(null, threshold, false_alarms(found, rate))

@@ -105,12 +105,15 @@ class FeatureMeasurement:
 
     feature: str | None
     """None for a detector that looks at all features together."""
-    statistic: float
-    effect: float
-    p_value: float
+    statistic: float | None
+    """None, like the others, where there was too little to measure."""
+    effect: float | None
+    p_value: float | None
     """If rows were independent: an i.i.d. p-value, never what a calibrated decision rests on."""
     score: float | None
     """Standardised by what calm blocks of the reference do; None without calibration."""
+    missing: int
+    """Values (for all features together: rows) left out because they are missing."""
     drifted: bool
 
 
@@ -147,7 +150,7 @@ class Decision:
         for detector in self.detectors:
             for measurement in detector.features:
                 if measurement.drifted and measurement.feature is not None:
-                    effects[measurement.feature] = max(measurement.effect, effects.get(measurement.feature, 0.0))
+                    effects[measurement.feature] = max(measurement.effect or 0.0, effects.get(measurement.feature, 0.0))
         return tuple(sorted(effects, key=lambda feature: -effects[feature]))
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite
 
 from detectors.errors import InvalidParameter, UnknownDetector
-from detectors.registry import create
+from detectors.registry import OPTIONAL_DETECTORS, create
 from service.domain.errors import Fault, InvalidPlan
 
 JSONScalar = str | int | float | bool | None
@@ -31,6 +31,8 @@ class DetectorPlan:
 
     name: str
     parameters: Mapping[str, JSONScalar] = field(default_factory=dict)
+    features: tuple[str, ...] | None = None
+    """Those that it looks at, e.g. the categorical ones for `chi_square`; None for all."""
     minimum_effect: float = 0.0
     """A smaller difference is no drift however surprising it is: with enough rows everything is significant."""
 
@@ -78,9 +80,13 @@ class Plan:
         return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def check(plan: Plan) -> None:
-    """Raise `InvalidPlan` with every fault at once, so that one round of corrections is enough."""
-    faults = [*_window_faults(plan.window), *_detectors_faults(plan), *_decision_faults(plan.decision)]
+def check(plan: Plan, *, optional_engines: bool = False) -> None:
+    """Raise `InvalidPlan` with every fault at once, so that one round of corrections is enough.
+
+    Detectors of an optional engine, with a licence of its own, are faults unless they are switched on.
+    """
+    faults = [] if optional_engines else _engine_faults(plan)
+    faults += [*_window_faults(plan.window), *_detectors_faults(plan), *_decision_faults(plan.decision)]
     faults += _response_faults(plan.response)
     if faults:
         raise InvalidPlan(*faults)
@@ -108,9 +114,43 @@ def _detectors_faults(plan: Plan) -> list[Fault]:
             faults.append(Fault(f"{place}.parameters.{error.parameter}", str(error)))
         if names.index(detector.name) != index:
             faults.append(Fault(f"{place}.name", "each detector may be planned once"))
+        faults += _selection_faults(f"{place}.features", detector.features)
         if not (isfinite(detector.minimum_effect) and detector.minimum_effect >= 0):
             faults.append(Fault(f"{place}.minimum_effect", "must be a number of at least 0"))
     return faults
+
+
+def _engine_faults(plan: Plan) -> list[Fault]:
+    optional = {detector.name for detector in OPTIONAL_DETECTORS}
+    message = (
+        "is a detector of alibi-detect, which is not open source and switched off: see DRIFT_COMPUTE__ALIBI_DETECT"
+    )
+    return [
+        Fault(f"detectors[{index}].name", message)
+        for index, detector in enumerate(plan.detectors)
+        if detector.name in optional
+    ]
+
+
+def _selection_faults(place: str, features: tuple[str, ...] | None) -> list[Fault]:
+    if features is None:
+        return []
+    if not features:
+        return [Fault(place, "names no feature; leave it out for all of them")]
+    return [Fault(f"{place}[{i}]", "is named twice") for i, name in enumerate(features) if features.index(name) != i]
+
+
+def check_features(plan: Plan, features: tuple[str, ...]) -> None:
+    """Raise `InvalidPlan` if the plan looks at features that the reference does not have."""
+    known = frozenset(features)
+    faults = [
+        Fault(f"detectors[{index}].features[{place}]", "is no feature of the reference")
+        for index, detector in enumerate(plan.detectors)
+        for place, name in enumerate(detector.features or ())
+        if name not in known
+    ]
+    if faults:
+        raise InvalidPlan(*faults)
 
 
 def _decision_faults(decision: DecisionPlan) -> list[Fault]:

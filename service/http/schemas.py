@@ -32,8 +32,15 @@ class DetectorPlan(_Document):
     """e.g. `kolmogorov_smirnov`, `maximum_mean_discrepancy`."""
     parameters: dict[str, str | int | float | bool | None] = {}
     """The detector's own."""
+    features: list[str] | None = None
+    """Those that it looks at, e.g. the categorical ones for `chi_square`; null for all."""
     minimum_effect: float = 0.0
     """A smaller difference is no drift however surprising it is."""
+
+    def to_domain(self) -> domain.DetectorPlan:
+        """The same, frozen."""
+        features = None if self.features is None else tuple(self.features)
+        return domain.DetectorPlan(self.name, self.parameters, features, self.minimum_effect)
 
 
 class DecisionPlan(_Document):
@@ -76,7 +83,7 @@ class Plan(_Document):
         """The same, frozen."""
         return domain.Plan(
             window=domain.WindowPlan(**self.window.model_dump()),
-            detectors=tuple(domain.DetectorPlan(**detector.model_dump()) for detector in self.detectors),
+            detectors=tuple(detector.to_domain() for detector in self.detectors),
             decision=domain.DecisionPlan(**self.decision.model_dump()),
             response=domain.ResponsePlan(**self.response.model_dump()),
         )
@@ -149,12 +156,15 @@ class FeatureView(_Document):
     """One number of one detector."""
 
     feature: str | None
-    statistic: float
-    effect: float
-    p_value: float
+    statistic: float | None
+    """Null, like the others, where there was too little to measure."""
+    effect: float | None
+    p_value: float | None
     """If rows were independent."""
     score: float | None
     """In standard deviations of what calm blocks of the reference do."""
+    missing: int
+    """Values (for all features together: rows) left out because they are missing."""
     drifted: bool
 
 

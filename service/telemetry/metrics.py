@@ -57,9 +57,10 @@ class Metrics:
         basis = "1 if the newest verdict rests on blocks of the reference, 0 if on independent rows."
         self.calibrated = gauge("calibrated", basis, "model")
         feature = ("model", "detector", "feature")
-        self.statistic = gauge("statistic", "Test statistic in the newest window.", *feature)
-        self.effect = gauge("effect", "Size of the difference in the newest window.", *feature)
+        self.statistic = gauge("statistic", "Test statistic in the newest window; NaN if not measured.", *feature)
+        self.effect = gauge("effect", "Size of the difference in the newest window; NaN if not measured.", *feature)
         self.p_value = gauge("p_value", "p-value in the newest window if rows were independent.", *feature)
+        self.missing = gauge("missing", "Missing values (or rows) in the newest window.", *feature)
         self.drifted = gauge("drifted", "1 where the newest window drifted, else 0.", *feature)
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
@@ -102,12 +103,13 @@ class Metrics:
             for measurement in detector.features[: self._max_features]:
                 labels = (model, detector.detector, measurement.feature or "")
                 shown.add(labels)
-                self.statistic.labels(*labels).set(measurement.statistic)
-                self.effect.labels(*labels).set(measurement.effect)
-                self.p_value.labels(*labels).set(measurement.p_value)
+                self.statistic.labels(*labels).set(_or_nan(measurement.statistic))
+                self.effect.labels(*labels).set(_or_nan(measurement.effect))
+                self.p_value.labels(*labels).set(_or_nan(measurement.p_value))
+                self.missing.labels(*labels).set(measurement.missing)
                 self.drifted.labels(*labels).set(measurement.drifted)
         for labels in self._series.get(model, set()) - shown:  # of an earlier plan or reference
-            for gauge in (self.statistic, self.effect, self.p_value, self.drifted):
+            for gauge in (self.statistic, self.effect, self.p_value, self.missing, self.drifted):
                 gauge.remove(*labels)
         self._series[model] = shown
 
@@ -118,3 +120,7 @@ class Metrics:
         """What a scrape gets."""
         exposition: bytes = generate_openmetrics(self.registry)  # type: ignore[no-untyped-call]
         return exposition
+
+
+def _or_nan(number: float | None) -> float:
+    return float("nan") if number is None else number

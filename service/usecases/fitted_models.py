@@ -6,11 +6,9 @@ from dataclasses import dataclass
 import anyio
 from anyio import CapacityLimiter, to_thread
 
-from detectors.errors import DetectorError
-from service.domain.errors import Fault, InvalidReference
+from detectors.arrays import Backend
 from service.domain.fitted_plan import FittedPlan, fit
 from service.domain.models import Reference
-from service.domain.plan import Plan
 from service.domain.registration import Registration
 from service.ports import Registrations
 
@@ -38,8 +36,9 @@ class Readiness:
 class FittedModels:
     """Shared by registration (which wants to know whether it calibrates) and evaluation (which uses it)."""
 
-    def __init__(self, registrations: Registrations, limiter: CapacityLimiter) -> None:
+    def __init__(self, registrations: Registrations, limiter: CapacityLimiter, backend: Backend) -> None:
         self._registrations = registrations
+        self._backend = backend
         self._limiter = limiter
         self._kept: OrderedDict[tuple[str, str], FittedPlan] = OrderedDict()
         self._fitting: dict[tuple[str, str], anyio.Lock] = {}
@@ -47,8 +46,8 @@ class FittedModels:
     async def fitted(self, registration: Registration, reference: Reference | None = None) -> FittedPlan:
         """The plan fitted on `reference`, or on the stored one.
 
-        Raises `CorruptedState` if the stored reference is not what it was, `StoreUnavailable`, and `InvalidReference`
-        if a detector cannot be fitted on it.
+        Raises `CorruptedState` if the stored reference is not what it was, `StoreUnavailable`, `InvalidReference` if a
+        detector cannot be fitted on it, and `InvalidPlan` if the plan looks at features that it does not have.
         """
         key = (registration.reference_digest, registration.plan.digest)
         lock = self._fitting.setdefault(key, anyio.Lock())
@@ -59,7 +58,7 @@ class FittedModels:
                     return self._kept[key]
                 if reference is None:
                     reference = await self._registrations.reference(registration)
-                made = await to_thread.run_sync(_fit, registration.plan, reference, limiter=self._limiter)
+                made = await to_thread.run_sync(fit, registration.plan, reference, self._backend, limiter=self._limiter)
                 self._kept[key] = made
                 if len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
@@ -67,13 +66,6 @@ class FittedModels:
         finally:
             if not lock.statistics().tasks_waiting:
                 self._fitting.pop(key, None)
-
-
-def _fit(plan: Plan, reference: Reference) -> FittedPlan:
-    try:
-        return fit(plan, reference)
-    except DetectorError as error:
-        raise InvalidReference(Fault("rows", str(error))) from error
 
 
 def readiness(fitted: FittedPlan) -> Readiness:

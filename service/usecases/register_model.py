@@ -35,12 +35,15 @@ class RegisterModel:
         fitted: FittedModels,
         log: ObservationLog,
         clock: Clock,
+        *,
+        optional_engines: bool,
     ) -> None:
         self._registrations = registrations
         self._models = models
         self._fitted = fitted
         self._log = log
         self._clock = clock
+        self._optional_engines = optional_engines
 
     async def reference(self, model: ModelName, reference: Reference) -> Registered:
         """Replace the reference; windows begin anew after it. Raises `InvalidReference`, `StoreUnavailable`."""
@@ -66,7 +69,7 @@ class RegisterModel:
 
     async def plan(self, model: ModelName, plan: Plan) -> Registered:
         """Replace the plan; rows not judged yet are judged by it. Raises `InvalidPlan`, `UnknownModel`."""
-        check(plan)
+        check(plan, optional_engines=self._optional_engines)
 
         def next_one(newest: Registration | None) -> Registration | None:
             if newest is None:

@@ -10,11 +10,37 @@ VARIANTS = [
     ("kolmogorov_smirnov", {}),
     ("kolmogorov_smirnov", {"alternative": "less"}),
     ("kolmogorov_smirnov", {"alternative": "greater"}),
+    ("kolmogorov_smirnov", {"method": "exact"}),
+    ("mann_whitney", {}),
+    ("cramer_von_mises", {}),
+    ("anderson_darling", {}),
     ("maximum_mean_discrepancy", {"permutations": 19}),
     ("maximum_mean_discrepancy", {"permutations": 19, "standardise": False}),
     ("maximum_mean_discrepancy", {"permutations": 19, "bandwidth": 0.5, "seed": 7}),
-    ("maximum_mean_discrepancy", {"permutations": 19, "maximum_reference_rows": 4, "maximum_window_rows": 5}),
+    ("maximum_mean_discrepancy", {"permutations": 19, "maximum_reference_rows": 30, "maximum_window_rows": 18}),
+    ("aggregated_maximum_mean_discrepancy", {"permutations": 19}),
+    ("aggregated_maximum_mean_discrepancy", {"permutations": 19, "standardise": False, "bandwidths": 3, "seed": 7}),
+    ("aggregated_maximum_mean_discrepancy", {"permutations": 19, "maximum_reference_rows": 4, "bandwidths": 12}),
+    ("least_squares_density_difference", {"permutations": 19}),
+    ("least_squares_density_difference", {"permutations": 19, "standardise": False, "centres": 3, "bandwidth": 2.0}),
+    ("least_squares_density_difference", {"permutations": 19, "maximum_reference_rows": 30, "maximum_window_rows": 18}),
+    ("classifier_two_sample", {}),
+    ("classifier_two_sample", {"terms": "products", "folds": 3, "seed": 7}),
+    ("classifier_two_sample", {"terms": "linear", "maximum_reference_rows": 30, "maximum_window_rows": 18}),
+    ("chi_square", {}),
+    ("fisher_exact", {"event": 1.0}),
+    ("fisher_exact", {"alternative": "greater", "event": 1.0}),
+    ("jensen_shannon", {}),
+    ("jensen_shannon", {"bins": 3}),
+    ("missing_values", {}),
+    ("out_of_range", {}),
+    ("population_stability_index", {}),
+    ("population_stability_index", {"bins": 3}),
+    ("unseen_categories", {}),
 ]
+
+OF_TWO_CATEGORIES = {"fisher_exact"}
+OF_CATEGORIES = {"chi_square", "unseen_categories", "alibi_tabular_drift"}
 
 
 def label(variant):
@@ -32,28 +58,57 @@ extreme = st.sampled_from(
     [0.0, -0.0, 5e-324, -5e-324, 2.2250738585072014e-308, 1e308, -1e308, 1.7976931348623157e308, 1.0]
 )
 anything = st.floats(allow_nan=False, allow_infinity=False)
+whole = st.sampled_from([2.0**53, 2.0**53 + 2, -(2.0**63), 7.0])
 elements = st.sampled_from([ordinary, tied, extreme, anything, st.just(3.0)]).flatmap(lambda chosen: chosen)
+CHARACTERS = [ordinary, tied, extreme, anything, whole, st.just(3.0)]
+HOSTILE = [
+    *CHARACTERS,
+    st.sampled_from([1.0, 2.0, float("nan")]),
+    st.sampled_from([1.0, -2.0, float("inf"), float("-inf")]),
+    st.just(float("nan")),
+]
+
+
+def typical_rows(generator, count, features, variant):
+    """Rows of the kind that the detector is for."""
+    if variant[0] in OF_TWO_CATEGORIES:
+        return generator.integers(0, 2, size=(count, features)).astype(float)
+    rows = generator.normal(size=(count, features))
+    return (2 * rows).round() if variant[0] in OF_CATEGORIES else rows
+
+
+def drifted(rows, share, variant):
+    """The rows, the first of them (that share) so different that the detector has to notice."""
+    changed = rows.copy()
+    first = slice(0, round(share * len(rows)))
+    if variant[0] == "missing_values":
+        changed[first] = np.nan
+    elif variant[0] in OF_TWO_CATEGORIES:
+        changed[first] = 1.0
+    else:
+        changed[first] = 20.0 + np.arange(first.stop)[:, np.newaxis] % 3
+    return changed
 
 
 @st.composite
-def rows_like(draw, features, least=0, most=12):
-    """Rows whose features are each of one character: ordinary, tied, extreme, constant or anything."""
+def rows_like(draw, features, least=0, most=12, characters=CHARACTERS):
+    """Rows whose features are each of one character: ordinary, tied, extreme, constant, anything ..."""
     count = draw(st.integers(least, most))
     columns = []
     for _ in range(features):
-        character = draw(st.sampled_from([ordinary, tied, extreme, anything, st.just(3.0)]))
+        character = draw(st.sampled_from(characters))
         columns.append(draw(hnp.arrays(np.float64, count, elements=character)))
     return np.ascontiguousarray(np.array(columns).reshape(features, count).T)
 
 
 @st.composite
-def reference_and_windows(draw, windows=2, least=0):
+def reference_and_windows(draw, windows=2, least=0, characters=CHARACTERS):
     """A reference and some windows with the same number of features; often they share values."""
     features = draw(st.integers(1, 3))
-    reference = draw(rows_like(features, least=3, most=15))
+    reference = draw(rows_like(features, least=3, most=15, characters=characters))
     parts = []
     for _ in range(windows):
-        part = draw(rows_like(features, least=least))
+        part = draw(rows_like(features, least=least, characters=characters))
         if len(part) and draw(st.booleans()):
             copied = draw(st.integers(1, min(len(part), len(reference))))
             part[:copied] = reference[:copied]

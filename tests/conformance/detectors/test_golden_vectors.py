@@ -1,8 +1,11 @@
 """Numbers that another implementation, in another environment, once gave for the same rows.
 
-Kolmogorov-Smirnov: alibi-detect 0.13.0 with SciPy 1.17.1 and numpy 1.26.4, two-sided and one-sided, asymptotic.
-Maximum mean discrepancy: a transcription of the published definition in float64.
+`golden/alibi-0.13.json`: alibi-detect 0.13.0 with SciPy 1.17.1 and numpy 1.26.4, made by `golden/make_golden.py`.
+The numbers in this file: the same for Kolmogorov-Smirnov, asymptotic, as they were first published here; and for
+maximum mean discrepancy a transcription of the published definition in float64.
 """
+
+import json
 
 import numpy as np
 import pytest
@@ -10,6 +13,8 @@ import pytest
 from detectors.kernel.maximum_mean_discrepancy import MaximumMeanDiscrepancy
 from detectors.rank.kolmogorov import survival
 from detectors.rank.kolmogorov_smirnov import KolmogorovSmirnov
+from detectors.registry import create
+from tests.conformance.detectors.golden.make_golden import GOLDEN, ROWS
 
 STATISTICS = {
     "two-sided": [0.1166667, 0.1750000, 0.3350000, 0.3266667],
@@ -60,3 +65,59 @@ def test_maximum_mean_discrepancy():
     measured = detector.measure(fitted, detector.summarise(fitted, window))
     assert measured.statistic[0] == pytest.approx(0.0406097711160, abs=1e-12)
     assert measured.effect[0] == pytest.approx(0.0406097711160**0.5, abs=1e-12)
+
+
+OURS = {
+    "KSDrift": "kolmogorov_smirnov",
+    "CVMDrift": "cramer_von_mises",
+    "ChiSquareDrift": "chi_square",
+    "FETDrift": "fisher_exact",
+    "MMDDrift": "maximum_mean_discrepancy",
+}
+CASES = json.loads(GOLDEN.read_text())["cases"]
+
+
+def case_name(case):
+    said = "-".join(f"{value}" for value in case["parameters"].values())
+    return f"{case['detector']}-{said or 'defaults'}-{case['rows']}"
+
+
+def ours(name, parameters, columns, rows):
+    reference, window = ROWS[rows]()
+    detector = create(name, parameters)
+    fitted = detector.fit(reference[:, columns])
+    return detector.test(fitted, detector.summarise(fitted, window[:, columns]))
+
+
+def assert_float32(found, expected, atol=1e-40):
+    """Theirs were rounded to float32, which for the smallest p-values is coarser still."""
+    np.testing.assert_allclose(found, np.array(expected), rtol=2**-23, atol=atol)
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case["detector"] in OURS and "p_val" in case], ids=case_name
+)
+def test_tests_of_single_features_agree_with_alibi_detect(case):
+    result = ours(OURS[case["detector"]], case["parameters"], slice(None), case["rows"])
+    # SciPy has the limiting law of Cramér and von Mises's statistic as a sum that is taken from one.
+    assert_float32(result.p_value, case["p_val"], atol=1e-10 if case["detector"] == "CVMDrift" else 1e-40)
+    if case["detector"] != "FETDrift":  # theirs is the odds ratio, which is small for one direction
+        assert_float32(result.statistic, case["distance"])
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case["detector"] == "MMDDrift"], ids=case_name)
+def test_maximum_mean_discrepancy_agrees_with_alibi_detect(case):
+    sigma = case["parameters"]["sigma"]
+    parameters = {"standardise": False, "permutations": 1, "bandwidth": sigma}
+    result = ours("maximum_mean_discrepancy", parameters, slice(None), case["rows"])
+    # The bandwidth that theirs takes from the reference is a float32 number.
+    np.testing.assert_allclose(result.statistic, case["distance"], rtol=0, atol=1e-13 if sigma else 1e-7)
+
+
+def test_mixed_columns_agree_with_alibi_detect():
+    [case] = [case for case in CASES if case["detector"] == "TabularDrift"]
+    columns = {"chi_square": case["parameters"]["categories"], "kolmogorov_smirnov": [0, 2]}
+    for name, chosen in columns.items():
+        result = ours(name, {}, chosen, case["rows"])
+        assert_float32(result.statistic, np.array(case["distance"])[chosen])
+        assert_float32(result.p_value, np.array(case["p_val"])[chosen])

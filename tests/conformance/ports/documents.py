@@ -45,7 +45,7 @@ def request(number: int = 1) -> RetrainRequest:
 
 
 def verdict(number: int = 1, **changes: Any) -> Verdict:
-    measured = FeatureMeasurement("ä", 0.1 + 0.2, 5e-324, 1e-300, None, drifted=True)
+    measured = FeatureMeasurement("ä", 0.1 + 0.2, 5e-324, 1e-300, None, 3, drifted=True)
     detector = DetectorMeasurement("kolmogorov_smirnov", "kstwo", 2**62, 1000, 50, (measured,))
     made = Verdict(
         number=number,
@@ -79,7 +79,7 @@ def reference(seed: int = 0) -> Reference:
 
 def registration(revision: int = 1, seed: int = 0, **changes: Any) -> Registration:
     rows = reference(seed)
-    plan = Plan(detectors=(DetectorPlan("maximum_mean_discrepancy", {"permutations": 50, "bandwidth": None}, 0.5),))
+    plan = Plan(detectors=(DetectorPlan("maximum_mean_discrepancy", {"permutations": 50, "bandwidth": None}, minimum_effect=0.5),))
     made = Registration(
         revision=revision,
         model=MODEL,

@@ -2,9 +2,11 @@
 
 import json
 import socket
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.processes.fixtures import MakeService
 from tests.processes.services import ServiceProcess
@@ -81,6 +83,20 @@ def test_a_store_that_cannot_be_is_refused_at_the_start(make_service: MakeServic
     said = refusal(make_service(DRIFT_STORE__URL="redis://:hunter2@host:port"))
     assert "DRIFT_STORE__URL" in said
     assert "hunter2" not in said
+
+
+@pytest.mark.skipif(find_spec("torch") is not None, reason="torch is installed")
+def test_a_backend_that_is_not_installed_is_said_not_to_be(make_service: MakeService) -> None:
+    said = refusal(make_service(DRIFT_COMPUTE__LIBRARY="torch"))
+    assert "DRIFT_COMPUTE__LIBRARY" in said
+    assert "driftwarden[torch]" in said
+
+
+@pytest.mark.skipif(find_spec("alibi_detect") is not None, reason="alibi-detect is installed")
+def test_an_engine_that_is_not_installed_is_said_not_to_be(make_service: MakeService) -> None:
+    said = " ".join(refusal(make_service(DRIFT_COMPUTE__ALIBI_DETECT="true")).split())
+    assert "driftwarden[alibi]" in said
+    assert "not an open-source licence" in said
 
 
 def test_a_template_that_is_not_there_is_said_not_to_be(make_service: MakeService, tmp_path: Path) -> None:

@@ -151,6 +151,12 @@ async def test_a_name_that_is_none_is_refused(watched: Application, name: str) -
     ("plan", "name", "place"),
     [
         ({"detectors": [{"name": "crystal_ball"}]}, "invalid-plan", "detectors[0].name"),
+        ({"detectors": [{"name": "alibi_ks_drift"}]}, "invalid-plan", "detectors[0].name"),
+        (
+            {"detectors": [{"name": "kolmogorov_smirnov", "features": ["nowhere"]}]},
+            "invalid-plan",
+            "detectors[0].features[0]",
+        ),
         ({"detectors": []}, "invalid-plan", "detectors"),
         ({"window": {"rows": 3}}, "invalid-plan", "window.rows"),
         ({"response": {"confirm": 3, "out_of": 2}}, "invalid-plan", "response.confirm"),

@@ -1,10 +1,28 @@
 """What counts as rows, and what the refusal says."""
 
+import subprocess
+import sys
+
+import array_api_strict as strict
 import numpy as np
 import pytest
 
-from detectors.arrays import checked_rows, frozen, some_at_a_time
-from detectors.errors import InvalidRows
+from detectors.arrays import (
+    HOST,
+    Backend,
+    backend_of,
+    checked_rows,
+    complete,
+    frozen,
+    measurable_rows,
+    on_host,
+    open_backend,
+    some_at_a_time,
+)
+from detectors.errors import BackendUnavailable, InvalidRows
+
+
+WITHOUT_FLOAT64 = {strict.Device("no_float64"), strict.Device("no_x64")}
 
 
 def test_float64_rows_are_taken_without_a_copy():
@@ -60,3 +78,59 @@ def test_frozen_arrays_cannot_be_written():
 def test_parts_cover_all_features_once(features, rows):
     covered = [feature for part in some_at_a_time(features, rows) for feature in range(features)[part]]
     assert covered == list(range(features))
+
+
+def test_missing_values_stay_missing_and_infinities_become_the_largest_numbers():
+    largest = np.finfo(np.float64).max
+    other_nan = np.array([0x7FF8000000000001], dtype=np.uint64).view(np.float64)[0]
+    rows = np.array([[np.inf, other_nan], [-np.inf, 1.0]])
+    measurable = measurable_rows(rows)
+    assert measurable.tobytes() == np.array([[largest, np.nan], [-largest, 1.0]]).tobytes()
+    assert np.isinf(rows[0, 0])
+
+
+def test_rows_that_are_measurable_are_not_copied():
+    rows = np.ones((3, 2))
+    assert np.shares_memory(measurable_rows(rows), rows)
+    assert complete(rows) is rows
+
+
+def test_complete_rows_are_those_without_a_missing_value():
+    assert complete(np.array([[1.0, np.nan], [2.0, 3.0]])).tolist() == [[2.0, 3.0]]
+
+
+def test_rows_are_on_the_host_unless_their_library_says_otherwise():
+    assert backend_of(np.ones((2, 2))) == HOST
+    assert backend_of(np.ones((2, 2)).tolist()) == HOST
+    assert HOST.put(rows := np.ones((2, 2))) is rows
+    assert open_backend("numpy", "cpu") is HOST
+
+
+@pytest.mark.parametrize("device", strict.__array_namespace_info__().devices(), ids=str)
+def test_arrays_go_to_the_backend_of_others_and_come_back(device):
+    backend = backend_of(strict.asarray([[1.0]], dtype=strict.float32, device=device))
+    if device in WITHOUT_FLOAT64:
+        assert backend == HOST
+        return
+    assert backend == Backend(backend.namespace, device)
+    sent = backend.put(frozen(np.arange(6.0).reshape(3, 2)))
+    assert sent.device == device
+    assert on_host(backend.namespace.sum(sent, axis=0)).tolist() == [6.0, 9.0]
+
+
+@pytest.mark.parametrize(
+    ("library", "device", "message"),
+    [
+        ("numpy", "cuda", "numpy computes on cpu"),
+        ("jax", "cpu", "no backend 'jax'"),
+    ],
+)
+def test_a_backend_that_is_not_there_is_refused(library, device, message):
+    with pytest.raises(BackendUnavailable, match=message):
+        open_backend(library, device)
+
+
+def test_torch_is_imported_only_if_it_is_chosen():
+    code = "import sys, detectors, detectors.registry, service.app; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

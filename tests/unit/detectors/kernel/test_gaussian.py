@@ -1,11 +1,14 @@
 """Kernel, bandwidth and frame against their definitions."""
 
+import array_api_strict as strict
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from detectors.arrays import on_host
+from detectors.kernel import gaussian
 from detectors.kernel.gaussian import Frame, kernel, kernel_within, median_bandwidth
 
 
@@ -71,3 +74,44 @@ def test_a_constant_feature_is_measured_in_its_own_magnitude():
     frame = Frame.around(np.full((5, 1), 1000.0), standardise=True)
     assert frame.place(np.array([[1000.0]]))[0, 0] == 0
     assert 0.5 <= frame.place(np.array([[2000.0]]))[0, 0] <= 1
+
+
+def test_bands_change_nothing(monkeypatch):
+    generator = np.random.default_rng(3)
+    left, right = generator.normal(size=(150, 3)), generator.normal(size=(40, 3))
+    whole, within = kernel(left, right), kernel_within(left)
+    assert (np.diag(within) == 0).all()
+    assert (within + np.eye(150) > 0).all()
+    monkeypatch.setattr(gaussian, "_AT_ONCE", 100)
+    np.testing.assert_allclose(kernel(left, right), whole, rtol=1e-13)
+    np.testing.assert_allclose(kernel_within(left), within, rtol=1e-13)
+
+
+def test_no_rows_have_an_empty_kernel():
+    assert kernel(np.empty((0, 2)), np.ones((3, 2))).shape == (0, 3)
+    assert kernel(np.ones((3, 2)), np.empty((0, 2))).shape == (3, 0)
+    assert kernel_within(np.empty((0, 2))).shape == (0, 0)
+
+
+@pytest.mark.parametrize("device", [strict.Device("CPU_DEVICE"), strict.Device("device1")], ids=str)
+def test_any_library_and_device_will_do(device):
+    left, right = np.random.default_rng(4).normal(size=(2, 90, 3))
+    left_there, right_there = strict.asarray(left, device=device), strict.asarray(right, device=device)
+    for found, expected in (
+        (kernel(left_there, right_there), kernel(left, right)),
+        (kernel_within(left_there), kernel_within(left)),
+    ):
+        assert found.device == device
+        np.testing.assert_allclose(on_host(found), expected, rtol=1e-13)
+    assert median_bandwidth(left_there) == pytest.approx(median_bandwidth(left), rel=1e-13)
+
+
+def test_the_bandwidth_of_many_rows_is_that_of_a_choice_among_them(monkeypatch):
+    rows = np.random.default_rng(5).normal(size=(900, 2))
+    everything = median_bandwidth(rows)
+    monkeypatch.setattr(gaussian, "BANDWIDTH_ROWS", 300)
+    chosen = median_bandwidth(rows)
+    assert chosen != everything
+    assert chosen == pytest.approx(everything, rel=0.1)
+    assert chosen == median_bandwidth(rows[::-1].copy())  # whatever the order they came in
+    assert chosen == median_bandwidth(rows) != median_bandwidth(rows, seed=1)

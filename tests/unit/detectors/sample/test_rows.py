@@ -40,5 +40,5 @@ def test_every_row_is_chosen_equally_often():
 
 
 def test_samples_with_other_rows_are_other_samples():
-    assert of("sha256:r", np.ones((2, 1))) != of("sha256:r", np.zeros((2, 1)))
-    assert of("sha256:r", np.ones((2, 1))) != of("sha256:s", np.ones((2, 1)))
+    assert of("sha256:r", np.ones((2, 1)), 1) != of("sha256:r", np.zeros((2, 1)), 1)
+    assert of("sha256:r", np.ones((2, 1)), 1) != of("sha256:s", np.ones((2, 1)), 1)

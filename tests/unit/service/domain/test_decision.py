@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from detectors.errors import DetectorError
 from service.domain.decision import decide, undecided
+from service.domain.errors import InvalidPlan, InvalidReference
 from service.domain.fitted_plan import FittedPlan, fit
 from service.domain.models import Decision, Finding, Reference
 from service.domain.plan import DecisionPlan, DetectorPlan, Plan, WindowPlan
@@ -165,3 +166,109 @@ def test_references_of_extreme_or_constant_rows_still_judge(value: float) -> Non
         for number in (feature.statistic, feature.effect, feature.p_value, feature.score or 0.0)
     ]
     assert np.isfinite(numbers).all()
+
+
+def test_nothing_measured_is_undecided_and_never_stable() -> None:
+    for made in (calibrated(), short()):
+        found = decide(made, made.measure(np.full((WINDOW, len(FEATURES)), np.nan)))
+        assert found.finding is Finding.UNDECIDED
+        assert found.p_value is None
+        assert "too little to measure" in found.reason
+        for detector in found.detectors:
+            for feature in detector.features:
+                assert (feature.statistic, feature.effect, feature.p_value, feature.drifted) == (
+                    None,
+                    None,
+                    None,
+                    False,
+                )
+                assert feature.missing == WINDOW
+
+
+@both
+def test_a_feature_that_could_not_be_measured_leaves_a_calm_window_undecided(made: Callable[[], FittedPlan]) -> None:
+    window = rows(3, WINDOW)
+    window[:, 1] = np.nan
+    found = decide(made(), made().measure(window))
+    assert found.finding is Finding.UNDECIDED
+    assert f"kolmogorov_smirnov of {FEATURES[1]}" in found.reason
+    assert found.p_value is not None
+
+
+@both
+def test_drift_that_was_measured_is_drift_whatever_else_could_not_be(made: Callable[[], FittedPlan]) -> None:
+    window = rows(2, WINDOW, shift=3.0)
+    window[:, 1] = np.nan
+    found = decide(made(), made().measure(window))
+    assert found.finding is Finding.DRIFT
+    assert FEATURES[1] not in found.drifted_features
+    assert "too little to measure" in found.reason
+
+
+def test_some_missing_values_are_left_out_and_counted() -> None:
+    window = rows(3, WINDOW)
+    window[:4, 0] = np.nan
+    found = decide(calibrated(), calibrated().measure(window))
+    assert found.finding is Finding.STABLE
+    assert [feature.missing for feature in found.detectors[0].features] == [4, 0, 0]
+    assert [feature.missing for feature in found.detectors[1].features] == [4]
+
+
+def mixed() -> tuple[FittedPlan, np.ndarray]:
+    """Two numeric features and a categorical one between them, each looked at by what is made for it."""
+    generator = np.random.default_rng(5)
+    reference = rows(1, 2000)
+    reference[:, 1] = generator.integers(0, 4, 2000)
+    planned = plan(
+        DetectorPlan("kolmogorov_smirnov", features=(FEATURES[2], FEATURES[0])),
+        DetectorPlan("chi_square", features=(FEATURES[1],)),
+        DetectorPlan("unseen_categories", features=(FEATURES[1],)),
+        MMD,
+    )
+    window = rows(3, WINDOW)
+    window[:, 1] = generator.integers(0, 4, WINDOW)
+    return fit(planned, Reference(FEATURES, reference)), window
+
+
+def test_each_detector_of_a_mixed_plan_looks_at_its_own_features() -> None:
+    made, window = mixed()
+    calm = decide(made, made.measure(window))
+    assert calm.finding is Finding.STABLE
+    assert [[feature.feature for feature in detector.features] for detector in calm.detectors] == [
+        [FEATURES[2], FEATURES[0]],
+        [FEATURES[1]],
+        [FEATURES[1]],
+        [None],
+    ]
+    moved = window.copy()
+    moved[:, 0] += 3.0
+    assert decide(made, made.measure(moved)).drifted_features == (FEATURES[0],)
+    other = window.copy()
+    other[:, 1] = 0
+    found = decide(made, made.measure(other))
+    assert found.drifted_features == (FEATURES[1],)
+    strange = window.copy()
+    strange[:20, 1] = 17
+    found = decide(made, made.measure(strange))
+    assert [detector.features[0].drifted for detector in found.detectors[1:3]] == [True, True]
+
+
+def test_a_plan_for_features_that_are_not_there_is_refused_with_their_places() -> None:
+    planned = plan(KS, DetectorPlan(MMD.name, features=(FEATURES[0], "nowhere")))
+    with pytest.raises(InvalidPlan) as refused:
+        fitted(planned)
+    assert [fault.place for fault in refused.value.faults] == ["detectors[1].features[1]"]
+
+
+def test_a_reference_that_a_detector_cannot_use_is_refused_by_its_name() -> None:
+    planned = plan(DetectorPlan("chi_square"))
+    with pytest.raises(InvalidReference, match="chi_square cannot be fitted"):
+        fit(planned, Reference(FEATURES, rows(1, 3000)))
+
+
+def test_missing_values_in_the_reference_are_no_reason_to_fail_but_may_be_one_not_to_calibrate() -> None:
+    reference = rows(1, 2000)
+    reference[:10, 0] = np.nan
+    assert fit(plan(), Reference(FEATURES, reference)).calibration is not None
+    reference[100:160, 0] = np.nan  # one block has nothing of it
+    assert fit(plan(), Reference(FEATURES, reference)).calibration is None

@@ -39,6 +39,8 @@ def test_the_plan_that_nobody_wrote_works() -> None:
         (Plan(detectors=(KS,) * (MAXIMUM_DETECTORS + 1)), "detectors"),
         (Plan(detectors=(DetectorPlan("crystal_ball"),)), "detectors[0].name"),
         (Plan(detectors=(KS, KS)), "detectors[1].name"),
+        (Plan(detectors=(DetectorPlan("kolmogorov_smirnov", features=()),)), "detectors[0].features"),
+        (Plan(detectors=(DetectorPlan("kolmogorov_smirnov", features=("a", "b", "a")),)), "detectors[0].features[2]"),
         (Plan(detectors=(KS, DetectorPlan("maximum_mean_discrepancy", {"depth": 3}))), "detectors[1].parameters.depth"),
         (
             Plan(detectors=(DetectorPlan("maximum_mean_discrepancy", {"permutations": 0}),)),

@@ -26,7 +26,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def verdict(number: int = 1, model: str = "churn", features: int = 2, finding: Finding = Finding.DRIFT) -> Verdict:
-    measured = tuple(FeatureMeasurement(f"f{i}", 0.5, 0.25, 0.01, 3.0, drifted=True) for i in range(features))
+    measured = tuple(FeatureMeasurement(f"f{i}", 0.5, 0.25, 0.01, 3.0, 2, drifted=True) for i in range(features))
     detectors = (DetectorMeasurement("kolmogorov_smirnov", "kstwo", None, 1000, 50, measured),) if features else ()
     p_value = None if finding is Finding.UNDECIDED else 0.01
     decision = Decision(finding, "", calibrated=True, false_alarm_rate=0.05, p_value=p_value, detectors=detectors)

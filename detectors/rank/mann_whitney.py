@@ -1,0 +1,60 @@
+"""The test of Mann, Whitney and Wilcoxon: whether window values tend to be larger or smaller than the reference's."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from scipy.special import ndtr
+
+from detectors.rank.joint import JointRanks, Numbers
+from detectors.rank.placement import Placement
+from detectors.rank.reference import RankReference
+from detectors.results import Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class MannWhitney(JointRanks):
+    """Statistic: |U - nm/2| in standard deviations, corrected for ties. Effect: |2 AUC - 1|, with AUC = U / nm.
+
+    U counts the pairs of a reference value and a larger window value, ties half; AUC is therefore the probability that
+    a window value is the larger one. H. B. Mann and D. R. Whitney, "On a test of whether one of two random variables is
+    stochastically larger than the other", Annals of Mathematical Statistics 18 (1947). P-values are those of
+    `scipy.stats.mannwhitneyu(reference, window, use_continuity=True, method="asymptotic")`. It finds shifts sooner than
+    the distances between distribution functions do, and of a mere change of spread it sees nothing.
+    """
+
+    name: ClassVar[str] = "mann_whitney"
+    method: ClassVar[str] = "normal"
+
+    def _measured(self, reference: RankReference, placement: Placement, *, held: bool) -> Measurement:
+        excess, deviation, pairs = _excess(reference, placement, held=held)
+        return Measurement(statistic=_in_deviations(excess, deviation), effect=2 * excess / pairs)
+
+    def _p_value(self, reference: RankReference, placement: Placement, statistic: Numbers) -> Numbers:  # noqa: ARG002
+        excess, deviation, _ = _excess(reference, placement, held=False)
+        probability: Numbers = 2 * ndtr(-_in_deviations(excess - 0.5, deviation))
+        return np.minimum(probability, 1)
+
+
+def _excess(reference: RankReference, placement: Placement, *, held: bool) -> tuple[Numbers, Numbers, Numbers]:
+    """Shape (features,): |U - nm/2|, its standard deviation if nothing has changed, and nm; NaN for no pairs."""
+    ties = reference.power_sums[:, 1] - placement.reference_values[:, 0]  # t^3 - t, summed over what is tied
+    if held:
+        placement = placement.without_held()
+    else:
+        # Among t equal values, w of them the window's, each of these takes the w-th part of what their t^3 - t is
+        # larger than that of the t - w = g of the reference: 3 g^2 + 3 g w + w^2 - 1.
+        g, w = (placement.not_above - placement.below) * 1.0, (placement.last - placement.first) * 1.0
+        ties += placement.total(3 * g * (g + w) + (w * w - 1))
+    n, m = placement.counts()
+    pairs = np.where((n > 0) & (m > 0), n * m, np.nan)
+    both = n + m
+    excess = np.abs(placement.total(placement.below + placement.not_above) - pairs) / 2
+    variance = pairs / 12 * (both + 1 - ties / np.maximum(both * (both - 1), 1))
+    return excess, np.sqrt(np.maximum(variance, 0)), pairs
+
+
+def _in_deviations(excess: Numbers, deviation: Numbers) -> Numbers:
+    """Nothing where there is no deviation, because all values are equal."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(deviation == 0, 0.0, excess / deviation)

@@ -1,0 +1,118 @@
+"""The reference of a rank test: its values in order, how many lie below each, and where a window's rows fall."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.arrays import HOST, Backend, Rows, backend_of, frozen, measurable_rows, on_host
+from detectors.errors import TooFewRows
+from detectors.identity import reference_digest
+from detectors.rank.search import Knots
+
+Integers = NDArray[np.int64]
+
+_LARGEST = float(np.finfo(np.float64).max)
+_NARROW = int(np.iinfo(np.int32).max)
+_AT_ONCE = 2**16  # numbers: more do not fit the cache, and fewer are not worth calling for
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RankReference:
+    """The reference's values in order, and how many of its values lie below each."""
+
+    digest: str
+    count: int
+    present: Integers
+    """Values that are not missing: shape (features, 1), or (1, 1) where none is missing in any feature."""
+    knots: Knots
+    """The distinct values of every feature."""
+    ranks: NDArray[np.int32] | Integers
+    """For all features in a row, K+1 entries each: how many values lie below the k-th distinct one."""
+    untied: bool
+    """No feature has a value twice, so that k values lie below the k-th."""
+    offsets: NDArray[np.intp]
+    """Shape (features, 1): where each feature's ranks start."""
+    squares: Integers
+    """Laid out like `ranks`: the squares of the numbers of equals among the values below, summed; none if untied."""
+    power_sums: NDArray[np.float64]
+    """Shape (features, 3): with g equals and c values up to these, the sums of g^2, of g^3 and of c g^2."""
+
+    @property
+    def features(self) -> int:
+        """Columns of the reference."""
+        return len(self.offsets)
+
+    def parts(self, numbers: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Numbers of shape (features, rows) by some features at a time, each with the first of them."""
+        step = max(1, _AT_ONCE // max(1, numbers.shape[1]))
+        return ((first, numbers[first : first + step]) for first in range(0, self.features, step))
+
+    def below(self, distinct: NDArray[Any], features: slice = slice(None)) -> NDArray[Any]:
+        """How many values lie below the k-th distinct one, for k of shape (these features, rows)."""
+        return distinct if self.untied else np.take(self.ranks, distinct + self.offsets[features])
+
+    def squares_below(self, distinct: NDArray[Any]) -> NDArray[Any]:
+        """Each number of equals below the k-th distinct value, squared and summed, for k of shape (features, rows)."""
+        return distinct if self.untied else np.take(self.squares, distinct + self.offsets)
+
+
+def fit(detector: Any, rows: Any) -> RankReference:
+    """Sort every feature and count its distinct values; raises `InvalidRows`, `TooFewRows`."""
+    measurable = measurable_rows(rows)
+    missing = np.isnan(measurable)
+    present = (len(measurable) - missing.sum(axis=0)).reshape(-1, 1)
+    if not present.any():
+        raise TooFewRows(f"{len(measurable)} reference rows without a value, and at least 1 is needed")
+    ordered = np.sort(np.ascontiguousarray(measurable.T), axis=1)  # what is missing comes last
+    first = np.arange(len(measurable)) < present  # the first of its equals
+    first[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
+    lengths = first.sum(axis=1)
+    ranks = [np.append(np.flatnonzero(here), values) for here, values in zip(first, present[:, 0], strict=True)]
+    offsets = np.cumsum(lengths + 1) - (lengths + 1)
+    distinct = [values[here] + 0.0 for values, here in zip(ordered, first, strict=True)]
+    untied = bool((lengths == present[:, 0]).all())
+    equals = [np.diff(below) for below in ranks]
+    return RankReference(
+        digest=reference_digest(detector, measurable),
+        count=len(measurable),
+        present=frozen(present if missing.any() else present[:1]),
+        knots=Knots.of(distinct, backend_of(rows)),
+        ranks=frozen(np.concatenate(ranks).astype(np.int32 if len(measurable) <= _NARROW else np.int64)),
+        untied=untied,
+        offsets=frozen(offsets.reshape(-1, 1)),
+        squares=frozen(np.concatenate([_running(each**2) for each in ([] if untied else equals)] or [present[:0, 0]])),
+        power_sums=frozen(np.stack([_power_sums(g, c[1:]) for g, c in zip(equals, ranks, strict=True)])),
+    )
+
+
+def _running(numbers: Integers) -> Integers:
+    """The sum of none, of the first, of the first two, ... of all."""
+    return np.append(0, np.cumsum(numbers))
+
+
+def _power_sums(equals: Integers, up_to: Integers) -> NDArray[np.float64]:
+    g = equals.astype(np.float64)  # cubes do not fit an integer for long
+    return np.array([(g * g).sum(), (g * g * g).sum(), (g * g * up_to).sum()])
+
+
+def ordered_window(reference: RankReference, rows: Any) -> tuple[list[tuple[int, Any]], NDArray[np.bool_] | None]:
+    """The window's values, sorted where the reference is, in parts of (first feature, array (features, rows)).
+
+    What is missing is the largest number there is, and therefore last; how many there are of each feature is given as a
+    mask of shape (features, rows) over the host's arrays, or None where nothing is missing. Raises `InvalidRows`.
+    """
+    measurable = measurable_rows(rows, features=reference.features)
+    backend = reference.knots.backend
+    missing = np.isnan(measurable)
+    mask = None
+    if missing.any():
+        measurable = np.where(missing, _LARGEST, measurable)
+        mask = np.arange(len(measurable)) >= (~missing).sum(axis=0).reshape(-1, 1)
+    parts = [
+        (first, backend.namespace.sort(backend.put(np.ascontiguousarray(some)), axis=1, stable=False))
+        for first, some in reference.parts(measurable.T)
+    ]
+    return parts, mask

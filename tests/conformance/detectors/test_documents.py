@@ -1,0 +1,158 @@
+"""References and summaries as bytes: nothing is lost, nothing hostile gets in, and old ones stay readable for ever."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detectors import codec
+from detectors.documents import open_reference, open_summary, reference_bytes, summary_bytes
+from detectors.errors import InvalidDocument, ReferenceMismatch
+from tests.conformance.detectors.effort import examples
+from tests.conformance.detectors.golden.rows import golden_rows
+from tests.conformance.detectors.strategies import VARIANTS, detector_of, label, reference_and_windows
+from tests.conformance.detectors.test_laws import same_bits
+
+GOLDEN = Path(__file__).parent / "golden" / "summaries"
+EXTREMES = [0, 1, -1, 2, 255, 2**31 - 1, -(2**31), 2**53, 2**63 - 1, -(2**63), 0.5, -0.0, 1e308, np.nan, np.inf, 5e-324]
+
+every_detector = pytest.mark.parametrize("variant", VARIANTS, ids=label)
+
+
+@every_detector
+@given(reference_and_windows(windows=1))
+@examples(25)
+def test_references_and_summaries_come_back_as_they_were(variant, rows):
+    reference_rows, window = rows
+    detector = detector_of(variant)
+    reference = detector.fit(reference_rows)
+    again, restored = open_reference(reference_bytes(detector, reference_rows))
+    assert again == detector
+    assert restored.digest == reference.digest == codec.digest(reference_bytes(detector, reference_rows))
+    summary = detector.summarise(reference, window)
+    blob = summary_bytes(detector, summary)
+    opened = open_summary(blob, again, restored)
+    assert opened == summary
+    assert summary_bytes(again, opened) == blob
+    assert same_bits(detector.test(reference, summary), again.test(restored, opened))
+
+
+@every_detector
+@given(st.data())
+@examples(60)
+def test_a_hostile_summary_is_refused_or_harmless(variant, data):
+    reference_rows, window = golden_rows(variant)
+    detector = detector_of(variant)
+    reference = detector.fit(reference_rows)
+    arrays = {name: np.array(array) for name, array in detector.summarise(reference, window).arrays().items()}
+    name = data.draw(st.sampled_from(sorted(arrays)))
+    arrays[name] = data.draw(st.sampled_from(MUTATIONS))(arrays[name], data.draw)
+    try:
+        restored = detector.restore(reference, arrays)
+    except InvalidDocument:
+        return
+    result = detector.test(reference, restored + detector.summarise(reference, window))
+    assert not np.isinf(result.statistic).any()
+
+
+def _overwritten(array, draw):
+    if array.size:
+        with np.errstate(all="ignore"):
+            value = np.array(draw(st.sampled_from(EXTREMES)))
+            array.reshape(-1)[draw(st.integers(0, array.size - 1))] = value.astype(array.dtype, casting="unsafe")
+    return array
+
+
+def _retyped(array, draw):
+    with np.errstate(all="ignore"):
+        return array.astype(draw(st.sampled_from(["f4", "f8", "i1", "i4", "i8", "u8"])))
+
+
+MUTATIONS = [
+    _overwritten,
+    _overwritten,
+    _overwritten,
+    _retyped,
+    lambda array, _: array[..., :-1] if array.ndim else array.reshape(1),
+    lambda array, _: array[np.newaxis],
+    lambda array, _: array[::-1].copy() if array.ndim else -array,
+    lambda array, _: np.concatenate([array, array]) if array.ndim else array.reshape(1, 1),
+    lambda array, _: array.reshape(-1),
+    lambda array, _: array[:0] if array.ndim else array,
+]
+
+
+@every_detector
+def test_arrays_that_are_not_those_of_the_summary_are_refused(variant):
+    reference_rows, window = golden_rows(variant)
+    detector = detector_of(variant)
+    reference = detector.fit(reference_rows)
+    arrays = dict(detector.summarise(reference, window).arrays())
+    with pytest.raises(InvalidDocument):
+        detector.restore(reference, {})
+    with pytest.raises(InvalidDocument):
+        detector.restore(reference, {**arrays, "more": np.zeros(1)})
+
+
+@every_detector
+@given(st.data())
+@examples(40)
+def test_damaged_bytes_are_refused_or_say_something_else(variant, data):
+    reference_rows, window = golden_rows(variant)
+    detector = detector_of(variant)
+    reference = detector.fit(reference_rows)
+    blob = bytearray(summary_bytes(detector, detector.summarise(reference, window)))
+    place = data.draw(st.integers(0, len(blob) - 1))
+    blob[place] ^= 1 << data.draw(st.integers(0, 7))
+    try:
+        opened = open_summary(bytes(blob), detector, reference)
+    except (InvalidDocument, ReferenceMismatch):
+        return
+    assert summary_bytes(detector, opened) == bytes(blob)
+    detector.test(reference, opened)
+
+
+def test_a_reference_says_what_it_was_fitted_with_and_nothing_else():
+    rows = np.arange(12.0).reshape(6, 2)
+    detector = detector_of(VARIANTS[0])
+    good = codec.decode(reference_bytes(detector, rows), kind="fitted reference")
+    attributes = json.loads(json.dumps(dict(good.attributes)))
+    for changed, arrays in (
+        ({**attributes, "code": "import os"}, {"rows": rows}),
+        ({"parameters": {}}, {"rows": rows}),
+        ({**attributes, "detector": 7}, {"rows": rows}),
+        ({**attributes, "detector": "no such"}, {"rows": rows}),
+        ({**attributes, "parameters": ["less"]}, {"rows": rows}),
+        ({**attributes, "parameters": {"alternative": "sideways"}}, {"rows": rows}),
+        ({**attributes, "parameters": {}}, {"rows": rows}),  # defaults are written out
+        (attributes, {"rows": rows[:0]}),
+        (attributes, {"rows": rows[:, 0]}),
+        (attributes, {"rows": rows.astype(np.float32)}),
+        (attributes, {"rows": np.full((3, 1), np.inf)}),
+        (attributes, {"rows": rows, "cells": rows}),
+    ):
+        with pytest.raises(InvalidDocument):
+            open_reference(codec.encode("fitted reference", arrays, changed))
+
+
+def test_a_summary_is_opened_by_its_own_detector_and_reference_only():
+    rows = np.arange(12.0).reshape(6, 2)
+    first, other = detector_of(("kolmogorov_smirnov", {})), detector_of(("maximum_mean_discrepancy", {}))
+    reference = first.fit(rows)
+    blob = summary_bytes(first, first.summarise(reference, rows))
+    with pytest.raises(InvalidDocument, match="not the summary of a maximum_mean_discrepancy"):
+        open_summary(blob, other, other.fit(rows))
+    with pytest.raises(ReferenceMismatch):
+        open_summary(blob, first, first.fit(rows + 1))
+
+
+@every_detector
+def test_summaries_of_earlier_releases_are_read_for_ever(variant):
+    reference_rows, window = golden_rows(variant)
+    detector = detector_of(variant)
+    reference = detector.fit(reference_rows)
+    blob = (GOLDEN / f"{label(variant)}.dwd").read_bytes()
+    assert open_summary(blob, detector, reference) == detector.summarise(reference, window)
