@@ -111,14 +111,14 @@ class SortedColumns:
     @classmethod
     def of(cls, digest: str, rows: Rows) -> Self:
         """Each column on its own."""
-        return cls(digest, frozen(np.sort(rows.T, axis=1)))
+        return cls(digest, _ascending(rows.T))
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
         return {"values": self.values}
 
     def __add__(self, other: Self, /) -> Self:
         refuse_other(self.reference_digest, other)
-        return type(self)(self.reference_digest, frozen(np.sort(np.hstack([self.values, other.values]), axis=1)))
+        return type(self)(self.reference_digest, _ascending(np.hstack([self.values, other.values])))
 
     def __eq__(self, other: object, /) -> bool:
         if not isinstance(other, SortedColumns):
@@ -591,6 +591,13 @@ class AlibiContextMMDDrift(_AllFeatures):
 
 
 _UNMEASURED = {"data": {"distance": np.nan, "p_val": np.nan}}
+
+
+def _ascending(columns: Values) -> Values:
+    """Each line sorted, NaN last; numpy 1 gives them other bits in passing."""
+    ordered = np.sort(columns, axis=1)
+    ordered[np.isnan(ordered)] = np.nan
+    return frozen(ordered)
 
 
 def _decided(statistic: Values, p_value: Values) -> Pair:

@@ -7,11 +7,12 @@ ones tell by how much its mean differs between them. That is an ordinary two-sam
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from hashlib import sha256
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, ndtr
+from scipy.special import gammaln, stdtr
 
 from detectors.arrays import Backend, Rows, backend_of, complete, frozen, measurable_rows
 from detectors.errors import TooFewRows
@@ -30,7 +31,7 @@ MINIMUM_ROWS = 4
 _LARGEST = 1e6  # deviations: what is measured where nothing deviates, and still finite
 _ROUNDED = 1e-12  # of a kernel that is at most 1: a smaller deviation is what adding its values has left
 
-_OF_REFERENCE, _OF_WINDOW, _OF_REFERENCE_HALVES, _OF_WINDOW_HALVES = range(6, 10)  # streams of random numbers
+_OF_REFERENCE, _OF_WINDOW = 6, 7  # streams of random numbers of their own
 
 Values = NDArray[np.float64]
 
@@ -46,10 +47,16 @@ class Halves:
     """Where they came from, among the rows that were split."""
 
     @classmethod
-    def of(cls, frame: Frame, rows: Rows, limit: int, streams: tuple[tuple[int, ...], tuple[int, ...]]) -> "Halves":
-        """Of at most `limit` rows, which the rows and the first stream determine; the second one splits them."""
-        chosen = samples.at_most(rows, limit, streams[0])
-        shuffled = chosen[np.random.default_rng(streams[1]).permutation(len(chosen))]
+    def of(cls, frame: Frame, rows: Rows, limit: int, stream: tuple[int, int]) -> Self:
+        """Of at most `limit` rows; which ones, and which half, the rows and the stream determine.
+
+        The rows are in canonical order, so were it the same draw for all rows, the halves would hold the same ranks of
+        the first feature for ever, and not be two independent samples.
+        """
+        order = samples.at_most(rows, len(rows), stream)
+        content = rows[order] + 0.0  # which has no negative zeros: they are equal to the others
+        seed = *stream, int.from_bytes(sha256(content.tobytes()).digest(), "little")
+        shuffled = order[np.random.default_rng(seed).permutation(len(order))[:limit]]
         middle = (len(shuffled) + 1) // 2
         origins = shuffled[:middle], shuffled[middle:]
         return cls(frozen(frame.place(rows[origins[0]])), frozen(frame.place(rows[origins[1]])), origins)
@@ -97,20 +104,28 @@ class Comparison:
     @property
     def studentised(self) -> float:
         """The same in units of its estimated deviation, given the second halves."""
-        variances = self.reference.var() / len(self.reference) + self.window.var() / len(self.window)
-        deviation, difference = float(np.sqrt(variances)), self.discrepancy
+        deviation, difference = float(np.sqrt(sum(self._variances))), self.discrepancy
         if deviation > _ROUNDED:
             return float(np.clip(difference / deviation, -_LARGEST, _LARGEST))
         return _LARGEST if difference > _ROUNDED else 0.0
 
     @property
     def p_value(self) -> float:
-        """By the normal law; never less than a test of all permutations of the first halves could give."""
+        """By Welch's t-test; never less than a test of all permutations of the first halves could give."""
         n, m = len(self.reference), len(self.window)
         least = float(np.exp(gammaln(n + 1.0) + gammaln(m + 1.0) - gammaln(n + m + 1.0)))
-        if max(self.reference.std(), self.window.std(), self.discrepancy) <= _ROUNDED:
-            return 1.0
-        return max(least, float(ndtr(-self.studentised)))
+        first, second = self._variances
+        if first + second <= _ROUNDED**2:
+            return least if self.discrepancy > _ROUNDED else 1.0
+        share = first / (first + second)
+        freedom = 1 / (share**2 / (n - 1) + (1 - share) ** 2 / (m - 1))
+        return max(least, float(stdtr(freedom, -self.studentised)))
+
+    @property
+    def _variances(self) -> tuple[float, float]:
+        """Of either mean."""
+        first, second = (float(values.var(ddof=1)) / len(values) for values in (self.reference, self.window))
+        return first, second
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +133,9 @@ class CrossMaximumMeanDiscrepancy:
     """Statistic: the cross-MMD^2 in units of its deviation. Effect: its square root before that, or 0 where negative.
 
     While nothing changes, the statistic is standard normal for many rows, whatever the kernel, the number of features
-    and the distribution of the rows. That costs one look at the kernel, and some power: the halves of each sample are
-    compared with one another only. Rows with a missing value are left out.
+    and the distribution of the rows. For few it is closer to Student's t with Welch's degrees of freedom, which is what
+    its numbers are compared with. No permutations are needed, at the price of some power: the halves of each sample
+    are compared with one another only. Rows with a missing value are left out.
     """
 
     name: ClassVar[str] = "cross_maximum_mean_discrepancy"
@@ -155,8 +171,7 @@ class CrossMaximumMeanDiscrepancy:
         placed = frame.place(whole)
         bandwidth = median_bandwidth(placed, seed=self.seed) if self.bandwidth is None else self.bandwidth / unit
         frame = frame.within(bandwidth)
-        streams = (self.seed, _OF_REFERENCE), (self.seed, _OF_REFERENCE_HALVES)
-        halves = Halves.of(frame, whole, self.maximum_reference_rows, streams)
+        halves = Halves.of(frame, whole, self.maximum_reference_rows, (self.seed, _OF_REFERENCE))
         origins = np.flatnonzero(~np.isnan(measurable).any(axis=1))
         first, second = (frozen(origins[positions]) for positions in halves.origins)
         return CrossReference(
@@ -210,7 +225,7 @@ class CrossMaximumMeanDiscrepancy:
             missing=np.array([summary.missing], dtype=np.int64),
             reference_count=reference.used,
             window_count=min(len(summary.rows), self.maximum_window_rows) + summary.missing,
-            method="normal",
+            method="welch",
             seed=self.seed,
         )
 
@@ -224,8 +239,7 @@ class CrossMaximumMeanDiscrepancy:
         """With these halves of the reference; None for too few window rows."""
         if len(summary.rows) < MINIMUM_ROWS:
             return None
-        streams = (self.seed, _OF_WINDOW), (self.seed, _OF_WINDOW_HALVES)
-        window = Halves.of(reference.frame, summary.rows, self.maximum_window_rows, streams)
+        window = Halves.of(reference.frame, summary.rows, self.maximum_window_rows, (self.seed, _OF_WINDOW))
         backend = reference.backend
         return Comparison(
             reference=near - mean_kernel(backend, first, window.second),

@@ -1,9 +1,9 @@
 """Sums of random Fourier features over rows, as exact integers: a summary from which a Gaussian MMD follows.
 
-A. Rahimi and B. Recht, "Random Features for Large-Scale Kernel Machines" (NIPS 2007): for frequencies w of a normal law,
-the kernel between x and y is the mean of cos(w'x - w'y). So with the cosines and sines of w'x as features, a kernel
-between rows is an inner product, and a mean of kernels an inner product of means: nothing of the rows is needed but
-the sums of their features. The frequencies' directions are orthogonal in groups (F. Yu, A. Suresh, K. Choromanski,
+A. Rahimi and B. Recht, "Random Features for Large-Scale Kernel Machines" (NIPS 2007): for frequencies w of a normal
+law, the kernel between x and y is the mean of cos(w'x - w'y). So with the cosines and sines of w'x as features, a
+kernel between rows is an inner product, and a mean of kernels an inner product of means: nothing of the rows is needed
+but the sums of their features. The frequencies' directions are orthogonal in groups (F. Yu, A. Suresh, K. Choromanski,
 D. Holtmann-Rice and S. Kumar, "Orthogonal Random Features", NIPS 2016) and their lengths are evenly spread over the
 quantiles of their law, so that their mean is nearer to the kernel than that of independent ones.
 

@@ -51,7 +51,7 @@ def _total(reference: RankReference, placement: Placement, feature: int, *, held
     """
     equals, window = _together(reference, placement, feature, held=held)
     both, m = equals.sum(), window.sum()
-    if len(equals) < 2 or m == 0 or m == both:
+    if len(equals) < 2 or m in {0, both}:
         return 0.0
     up_to = np.cumsum(equals) - equals / 2
     window_up_to = np.cumsum(window) - window / 2
@@ -66,7 +66,8 @@ def _together(reference: RankReference, placement: Placement, feature: int, *, h
     ranks = np.arange(knots + 1) if reference.untied else reference.ranks[start : start + knots + 1]
     present = int(np.broadcast_to(placement.window_values, (reference.features, 1))[feature, 0])
     cells = placement.cells[feature, :present]
-    first, last = (np.broadcast_to(each, placement.cells.shape)[feature, :present] for each in _own(placement))
+    both = (placement.first, placement.last)
+    first, last = (np.broadcast_to(each, placement.cells.shape)[feature, :present] for each in both)
     leads = first == np.arange(present)  # of its equals in the window
     cells, copies = cells[leads], (last - first)[leads]
     new = cells & 1 == 0  # between two of the reference's values
@@ -78,10 +79,6 @@ def _together(reference: RankReference, placement: Placement, feature: int, *, h
     window = np.zeros_like(equals)
     window[place] = copies
     return (equals if held else equals + window), window
-
-
-def _own(placement: Placement) -> tuple[Integers, Integers]:
-    return placement.first, placement.last
 
 
 def _total_untied(placement: Placement) -> Numbers:

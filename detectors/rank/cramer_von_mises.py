@@ -16,9 +16,9 @@ from detectors.results import Measurement
 class CramerVonMises(JointRanks):
     """Statistic: T = nm/N times the mean of (F - G)^2 over all N values. Effect: the root of that mean.
 
-    T. W. Anderson, "On the distribution of the two-sample Cramér-von Mises criterion", Annals of Mathematical Statistics
-    33 (1962), eq. 2. P-values are those of the limiting law at T with its mean and variance brought to the limit's
-    (section 5 there), as `scipy.stats.cramervonmises_2samp(reference, window, method="asymptotic")` has them.
+    T. W. Anderson, "On the distribution of the two-sample Cramér-von Mises criterion", Annals of Mathematical
+    Statistics 33 (1962), eq. 2. P-values are those of the limiting law, at T moved and stretched so that its mean and
+    variance are the limit's, as `scipy.stats.cramervonmises_2samp(reference, window, method="asymptotic")` has them.
 
     Where no values are tied, T is SciPy's as well. Where some are, SciPy writes T in midranks, which then adds what the
     ties alone amount to: it grows with n^2/m, and features of a few values alarm at p = 0 though nothing has changed.
@@ -38,7 +38,9 @@ class CramerVonMises(JointRanks):
         n, m = placement.counts()
         both, pairs = n + m, np.maximum(n * m, 1)  # where there are no pairs, the statistic is NaN
         mean = (1 + 1 / np.maximum(both, 1)) / 6
-        variance = (both + 1) * (4 * pairs * both - 3 * (n**2 + m**2) - 2 * pairs) / (180 * np.maximum(both, 1) ** 2 * pairs)
+        variance = (
+            (both + 1) * (4 * pairs * both - 3 * (n**2 + m**2) - 2 * pairs) / (180 * np.maximum(both, 1) ** 2 * pairs)
+        )
         deviation = np.sqrt(np.where(variance > 0, variance, np.nan))  # there is none for one value against one
         limit = np.sqrt(quadratic.CRAMER_VON_MISES_VARIANCE) * (statistic - mean) / deviation
         return quadratic.cramer_von_mises(quadratic.CRAMER_VON_MISES_MEAN + limit)
@@ -49,7 +51,8 @@ def _mean_square(reference: RankReference, placement: Placement) -> Numbers:
     n, m = np.maximum(placement.reference_values, 1), np.maximum(placement.window_values, 1)
     over_window = placement.total((placement.not_above / n - placement.last / m) ** 2)
     n, m = placement.counts()
-    return (over_window + _over_reference(reference, placement)) / np.maximum(n + m, 1)
+    mean: Numbers = (over_window + _over_reference(reference, placement)) / np.maximum(n + m, 1)
+    return mean
 
 
 def _mean_square_held(reference: RankReference, placement: Placement) -> Numbers:
@@ -58,7 +61,8 @@ def _mean_square_held(reference: RankReference, placement: Placement) -> Numbers
     With F of these, the reference's whole distribution function H is (n F + m G) / N, so that F - G = (H - G) N / n.
     """
     both, m = placement.counts()
-    return _over_reference(reference, placement) * both / np.maximum(both - m, 1) ** 2
+    mean: Numbers = _over_reference(reference, placement) * both / np.maximum(both - m, 1) ** 2
+    return mean
 
 
 def _over_reference(reference: RankReference, placement: Placement) -> Numbers:
@@ -78,4 +82,6 @@ def _over_reference(reference: RankReference, placement: Placement) -> Numbers:
     below = placement.total(reference.squares_below(placement.cells >> 1))
     n, m = (np.maximum(counts, 1) for counts in placement.counts())
     second, third, moment = reference.power_sums.T
-    return n / m * squares + n / (12 * m**2) + below / (n * m) + (moment - n * second - third / 3) / n**2
+    ties = (moment - n * second - third / 3) / n**2
+    total: Numbers = n / m * squares + n / (12 * m**2) + below / (n * m) + ties
+    return total

@@ -31,9 +31,9 @@ class Extremes:
     reached: Integers
     """nm times the largest difference."""
     distance: NDArray[np.float64]
-    """The largest difference as |i/n - j/m|, which rounds otherwise than a quotient and is how SciPy divides; read-only.
+    """The largest difference as |i/n - j/m|, which is how SciPy divides and rounds otherwise than a quotient would.
 
-    NaN where there are no values, and for one against one."""
+    Read-only; NaN where there are no values, and for one against one."""
 
     @classmethod
     def of(cls, reference: RankReference, summary: Counts, alternative: str) -> Self:
@@ -104,7 +104,8 @@ def _largest(
     distance = np.zeros(reached.shape)
     flat_n, flat_m = (np.broadcast_to(np.maximum(each[:, 0], 1), reached.shape) for each in (n, m))
     for differences, i, off in found:
-        feature, place = np.nonzero(differences == reached[:, np.newaxis])
-        fraction = i[feature, place] / flat_n[feature] - (place + (1 - off)) / flat_m[feature]
+        where = np.flatnonzero(differences == reached[:, np.newaxis])  # sooner than in two dimensions
+        feature, place = np.divmod(where, differences.shape[1])
+        fraction = i.reshape(-1)[where] / flat_n[feature] - (place + (1 - off)) / flat_m[feature]
         np.maximum.at(distance, feature, np.abs(fraction))
     return reached.astype(np.int64), distance

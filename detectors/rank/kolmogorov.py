@@ -14,16 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
+from detectors.arrays import frozen
+
 Values = NDArray[np.float64]
 
 _SMALL = 140
 _DURBIN_UP_TO = 100_000
-_HALVES = (np.pi * (np.arange(7) + 0.5)) ** 2  # pi^2 (k + 1/2)^2; where they are used, the 8th term is below 1e-50
-_WHOLES = (np.pi * np.arange(1, 8)) ** 2  # pi^2 k^2
+_HALVES = (np.pi * (np.arange(5) + 0.5)) ** 2  # pi^2 (k + 1/2)^2; where they are used, the 6th term is below 1e-25
+_WHOLES = (np.pi * np.arange(1, 5)) ** 2  # pi^2 k^2; likewise the 5th
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
 _AT_ONCE = 2**18
 _PROBES = 30  # of the law at once, while a critical distance is sought
-
 
 
 def p_value(reference_count: int, window_count: int, distances: Values, alternative: str = "two-sided") -> Values:
@@ -45,9 +46,7 @@ def p_value(reference_count: int, window_count: int, distances: Values, alternat
 
 
 @lru_cache(maxsize=1024)
-def critical_distance(
-    reference_count: int, window_count: int, alpha: float, alternative: str = "two-sided"
-) -> float:
+def critical_distance(reference_count: int, window_count: int, alpha: float, alternative: str = "two-sided") -> float:
     """The distance with D > it if and only if `p_value(...)` < alpha; NaN for too few rows.
 
     D takes finitely many values, all of them multiples of 1 / lcm(n, m), and the distance lies half-way between two. So
@@ -97,10 +96,7 @@ def one_sided(count: int, statistics: Values) -> Values:
     proposes ("Fast and accurate computation of binomial probabilities", 2000): as a deviance, which stays small where
     the terms matter, so that nothing cancels.
     """
-    terms: Values = np.arange(1, count, dtype=np.float64)
-    others = count - terms
-    constant = _stirling_error(np.array([count], dtype=np.float64)) - _stirling_error(terms) - _stirling_error(others)
-    constant += 0.5 * np.log(count / (2 * np.pi * terms * others))
+    terms, others, constant = _binomial(count)
     result: Values = np.exp(count * np.log1p(-statistics))  # j = 0
     step = max(1, _AT_ONCE // count)
     for start in range(0, len(statistics), step):
@@ -111,6 +107,17 @@ def one_sided(count: int, statistics: Values) -> Values:
             deviance = j * np.log1p(t / j) + k * np.log1p(np.maximum(-t / k, -1))
         result[start : start + step] += (np.exp(c + deviance) * (t / (t + j))).sum(axis=1)
     return result
+
+
+@lru_cache(maxsize=8)
+def _binomial(count: int) -> tuple[Values, Values, Values]:
+    """j = 1 ... n-1, n - j, and what the logarithms of the probabilities of j out of n are less their deviances."""
+    terms: Values = np.arange(1, count, dtype=np.float64)
+    others = terms[::-1]
+    error = _stirling_error(terms)
+    constant = _stirling_error(np.array([count], dtype=np.float64)) - error - error[::-1]
+    constant += 0.5 * np.log(count / (2 * np.pi * terms * others))
+    return frozen(terms), others, frozen(constant)
 
 
 def _durbin(count: int, scaled: Values) -> Values:
@@ -156,18 +163,32 @@ def _stirling_error(numbers: Values) -> Values:
 
 def _pelz_good(count: int, statistics: Values) -> Values:
     """P(D_n <= d) = K0(z) + K1(z) n^-1/2 + K2(z) n^-1 + K3(z) n^-3/2 with z = d n^1/2 (section 2.3 of the paper)."""
-    z = (np.sqrt(count) * statistics)[:, np.newaxis]
-    z2 = z * z
-    z4, z6, z8 = z2 * z2, z2 * z2 * z2, z2 * z2 * z2 * z2
-    h = _HALVES
-    half = np.exp(-h / (2 * z2))
-    whole = np.exp(-_WHOLES / (2 * z2))
-    k1 = (h - z2) * half / (6 * z2 * z)
-    k2 = (6 * z6 + 2 * z4 + h * (2 * z4 - 5 * z2) + h * h * (1 - 2 * z2)) * half / (72 * z6)
-    k2 -= _WHOLES * whole / (36 * z2)
-    k3 = h**3 * (5 - 30 * z2) + h * h * (-60 * z2 + 212 * z4) + h * (135 * z4 - 96 * z6) - 30 * z6 - 90 * z8
-    k3 = k3 * half / (6480 * z8 * z) + (3 * z2 - _WHOLES) * _WHOLES * whole / (216 * z4 * z)
-    root = np.sqrt(count)
-    terms = half + (k1 + (k2 + k3 / root) / root) / root
+    even, odd, whole_even, whole_odd = _pelz_good_polynomials(count)
+    z = np.sqrt(count) * statistics
+    inverse = 1 / z
+    squared = inverse * inverse
+    powers = np.multiply.accumulate(np.stack([np.ones_like(z), *[squared] * 4]), axis=0).T
+    slanted = inverse[:, np.newaxis]
+    half = np.exp(np.multiply.outer(squared, -_HALVES / 2)) * (powers @ even + slanted * (powers @ odd))
+    whole = np.exp(np.multiply.outer(squared, -_WHOLES / 2)) * (powers @ whole_even + slanted * (powers @ whole_odd))
     # Each sum over all integers is twice the one over those counted here; the common factor is sqrt(pi / 2) / z.
-    return np.asarray(terms.sum(axis=1) * 2 * np.sqrt(np.pi / 2) / z[:, 0])
+    return np.asarray((half.sum(axis=1) + whole.sum(axis=1)) * 2 * np.sqrt(np.pi / 2) * inverse)
+
+
+@lru_cache(maxsize=64)
+def _pelz_good_polynomials(count: int) -> tuple[Values, Values, Values, Values]:
+    """Shape (powers of 1/z^2, terms): what multiplies exp(-h / 2z^2), and with 1/z the same, for both kinds of h."""
+    h, w, root = _HALVES, _WHOLES, np.sqrt(count)
+    even, odd = np.zeros((2, 5, len(h)))
+    even[0], even[1], even[2], even[3] = 6, 2 + 2 * h, -5 * h - 2 * h**2, h**2
+    even /= 72 * count
+    even[0] += 1
+    odd[0], odd[1], odd[2] = -90, -96 * h - 30, 212 * h**2 + 135 * h
+    odd[3], odd[4] = -30 * h**3 - 60 * h**2, 5 * h**3
+    odd /= 6480 * count * root
+    odd[0] -= 1 / (6 * root)
+    odd[1] += h / (6 * root)
+    whole_even, whole_odd = np.zeros((2, 5, len(w)))
+    whole_even[1] = -w / (36 * count)
+    whole_odd[1], whole_odd[2] = 3 * w / (216 * count * root), -(w**2) / (216 * count * root)
+    return frozen(even), frozen(odd), frozen(whole_even), frozen(whole_odd)

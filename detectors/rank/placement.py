@@ -1,7 +1,7 @@
 """Where a window's values stand, both among those of the reference and among themselves."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,9 +49,7 @@ class Placement:
             values = np.minimum(values, _LARGEST)  # so that the search meets finite numbers only
         cells = np.empty(values.shape, dtype=np.int64)
         for first, some in reference.parts(values):
-            cells[first : first + len(some)] = on_host(
-                reference.knots.cells(reference.knots.backend.put(some), first)
-            )
+            cells[first : first + len(some)] = on_host(reference.knots.cells(reference.knots.backend.put(some), first))
         below, not_above = reference.below(cells >> 1), reference.below((cells + 1) >> 1)
         return cls(reference.present, present, cells, below, not_above, *among_themselves, absent)
 
@@ -61,7 +59,7 @@ class Placement:
         n, m = (np.broadcast_to(counts[:, 0], features) for counts in (self.reference_values, self.window_values))
         return n.astype(np.float64), m.astype(np.float64)
 
-    def total(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    def total(self, numbers: NDArray[Any]) -> NDArray[np.float64]:
         """Shape (features,): the sum over the rows, those with missing values left out."""
         numbers = np.broadcast_to(numbers, self.cells.shape)
         total: NDArray[np.float64] = numbers.sum(axis=1, where=True if self.absent is None else ~self.absent)

@@ -1,10 +1,10 @@
 """The limiting laws of Cramér and von Mises's and of Anderson and Darling's statistic, far into the tail.
 
-Both are sums of squares of independent normal deviates, the j-th with the variance 1 / (pi j)^2 and 1 / (j (j + 1)). With
-D(y) the product of 1 - y times these variances, N. V. Smirnov's formula (1936; see D. A. Darling, Annals of Mathematical
-Statistics 28, 1957, section 7) says for x > 0
+Both are sums of squares of independent normal deviates, the j-th with the variance 1 / (pi j)^2 or 1 / (j (j + 1)).
+With D(y) the product of 1 - y times these variances, N. V. Smirnov's formula (1936; see D. A. Darling, "The
+Kolmogorov-Smirnov, Cramér-von Mises tests", Annals of Mathematical Statistics 28, 1957) says for x > 0
 
-    P(X > x) = 1/pi times the sum over k = 1, 2, ... of (-1)^(k+1) times the integral of exp(-x y / 2) / (y |D(y)|^(1/2))
+    P(X > x) = 1/pi sum over k = 1, 2, ... of (-1)^(k+1) times the integral of exp(-x y / 2) / (y |D(y)|^(1/2)) dy
 
 over y between the zeros 2k-1 and 2k of D. It is an alternating sum that falls fast unless x is small, and nothing
 cancels in the tail. For small x, T. W. Anderson and D. A. Darling give series for P(X <= x) that converge at once

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.arrays import HOST, Backend, Rows, backend_of, frozen, measurable_rows, on_host
+from detectors.arrays import backend_of, frozen, measurable_rows
 from detectors.errors import TooFewRows
 from detectors.identity import reference_digest
 from detectors.rank.search import Knots
@@ -29,7 +29,7 @@ class RankReference:
     """Values that are not missing: shape (features, 1), or (1, 1) where none is missing in any feature."""
     knots: Knots
     """The distinct values of every feature."""
-    ranks: NDArray[np.int32] | Integers
+    ranks: NDArray[np.signedinteger]
     """For all features in a row, K+1 entries each: how many values lie below the k-th distinct one."""
     untied: bool
     """No feature has a value twice, so that k values lie below the k-th."""

@@ -191,8 +191,9 @@ class Knots:
         some, some_numbers = xp.take(position, where), xp.take(numbers, where)
         self._advance(some, self.flat, some_numbers, self.rounds)
         position[undecided] = some
-        undecided[undecided] = xp.take(self.flat, some) == some_numbers
-        return undecided
+        equal = xp.zeros_like(undecided)
+        equal[undecided] = xp.take(self.flat, some) == some_numbers
+        return equal
 
     def _advance(self, position: Any, among: Any, numbers: Any, rounds: int) -> None:
         """Move on over what is smaller: all of it, if that is fewer than 2 to the power of rounds."""

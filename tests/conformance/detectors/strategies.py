@@ -86,7 +86,8 @@ def drifted(rows, share, variant):
     elif variant[0] in OF_TWO_CATEGORIES:
         changed[first] = 1.0
     else:
-        changed[first] = 20.0 + np.arange(first.stop)[:, np.newaxis] % 3
+        downwards = variant[1].get("alternative") == "less"
+        changed[first] = (20.0 + np.arange(first.stop)[:, np.newaxis] % 3) * (-1 if downwards else 1)
     return changed
 
 

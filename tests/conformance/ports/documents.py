@@ -79,7 +79,8 @@ def reference(seed: int = 0) -> Reference:
 
 def registration(revision: int = 1, seed: int = 0, **changes: Any) -> Registration:
     rows = reference(seed)
-    plan = Plan(detectors=(DetectorPlan("maximum_mean_discrepancy", {"permutations": 50, "bandwidth": None}, minimum_effect=0.5),))
+    parameters = {"permutations": 50, "bandwidth": None}
+    plan = Plan(detectors=(DetectorPlan("maximum_mean_discrepancy", parameters, minimum_effect=0.5),))
     made = Registration(
         revision=revision,
         model=MODEL,

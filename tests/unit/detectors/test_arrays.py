@@ -21,7 +21,6 @@ from detectors.arrays import (
 )
 from detectors.errors import BackendUnavailable, InvalidRows
 
-
 WITHOUT_FLOAT64 = {strict.Device("no_float64"), strict.Device("no_x64")}
 
 

@@ -12,7 +12,7 @@ def test_names_are_unique():
 
 
 def test_parameters_are_complete():
-    assert parameters_of(create("kolmogorov_smirnov", {})) == {"alternative": "two-sided"}
+    assert parameters_of(create("kolmogorov_smirnov", {})) == {"alternative": "two-sided", "method": "asymp"}
     assert parameters_of(create("maximum_mean_discrepancy", {"seed": 3, "bandwidth": 2})) == {
         "permutations": 100,
         "seed": 3,
