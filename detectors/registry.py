@@ -23,7 +23,9 @@ from detectors.frequency.population_stability import PopulationStabilityIndex
 from detectors.frequency.unseen_categories import UnseenCategories
 from detectors.identity import parameters_of
 from detectors.kernel.aggregated import AggregatedMaximumMeanDiscrepancy
+from detectors.kernel.cross_maximum_mean_discrepancy import CrossMaximumMeanDiscrepancy
 from detectors.kernel.density_difference import LeastSquaresDensityDifference
+from detectors.kernel.fast_maximum_mean_discrepancy import FastMaximumMeanDiscrepancy
 from detectors.kernel.maximum_mean_discrepancy import MaximumMeanDiscrepancy
 from detectors.protocols import Detector
 from detectors.rank.anderson_darling import AndersonDarling
@@ -40,6 +42,8 @@ DETECTORS = (
     AndersonDarling,
     MaximumMeanDiscrepancy,
     AggregatedMaximumMeanDiscrepancy,
+    FastMaximumMeanDiscrepancy,
+    CrossMaximumMeanDiscrepancy,
     LeastSquaresDensityDifference,
     ClassifierTwoSample,
     ChiSquare,

@@ -166,7 +166,7 @@ class CrossMaximumMeanDiscrepancy:
         whole = complete(measurable)
         if len(whole) < MINIMUM_ROWS:
             raise TooFewRows(f"{len(whole)} complete reference rows, and at least {MINIMUM_ROWS} are needed")
-        frame = Frame.around(whole, standardise=self.standardise)
+        frame = Frame.around(whole, standardise=self.standardise, length=self.bandwidth or 0.0)
         unit = 1.0 if self.standardise else frame.unit()
         placed = frame.place(whole)
         bandwidth = median_bandwidth(placed, seed=self.seed) if self.bandwidth is None else self.bandwidth / unit

@@ -33,19 +33,20 @@ _ODD = 4.0 * _TERMS + 1
 
 def cramer_von_mises(statistics: Values) -> Values:
     """P(X > x) for the limit of n omega^2; NaN for NaN, and 1 where x is not above zero."""
-    return _survival(statistics, 0.12, _CRAMER_VON_MISES, _small_cramer_von_mises)
+    return _survival(statistics, (0.001, 0.12), _CRAMER_VON_MISES, _small_cramer_von_mises)
 
 
 def anderson_darling(statistics: Values) -> Values:
     """P(X > x) for the limit of A^2; NaN for NaN, and 1 where x is not above zero."""
-    return _survival(statistics, 0.4, _ANDERSON_DARLING, _small_anderson_darling)
+    return _survival(statistics, (0.01, 0.4), _ANDERSON_DARLING, _small_anderson_darling)
 
 
 def _survival(
-    statistics: Values, border: float, tail: tuple[Values, Values], small: Callable[[Values], Values]
+    statistics: Values, borders: tuple[float, float], tail: tuple[Values, Values], small: Callable[[Values], Values]
 ) -> Values:
     probability = np.where(np.isnan(statistics), np.nan, 1.0)
-    few = (statistics > 0) & (statistics < border)
+    nothing, border = borders  # below the first of them P(X <= x) is less than 1e-50
+    few = (statistics > nothing) & (statistics < border)
     many = statistics >= border
     if few.any():
         probability[few] = 1 - small(statistics[few])

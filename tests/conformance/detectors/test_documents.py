@@ -14,7 +14,7 @@ from detectors.errors import InvalidDocument, ReferenceMismatch
 from tests.conformance.detectors.effort import examples
 from tests.conformance.detectors.golden.rows import golden_rows
 from tests.conformance.detectors.strategies import VARIANTS, detector_of, label, reference_and_windows
-from tests.conformance.detectors.test_laws import same_bits
+from tests.conformance.detectors.test_laws import fitted_on, same_bits
 
 GOLDEN = Path(__file__).parent / "golden" / "summaries"
 EXTREMES = [0, 1, -1, 2, 255, 2**31 - 1, -(2**31), 2**53, 2**63 - 1, -(2**63), 0.5, -0.0, 1e308, np.nan, np.inf, 5e-324]
@@ -28,7 +28,7 @@ every_detector = pytest.mark.parametrize("variant", VARIANTS, ids=label)
 def test_references_and_summaries_come_back_as_they_were(variant, rows):
     reference_rows, window = rows
     detector = detector_of(variant)
-    reference = detector.fit(reference_rows)
+    reference = fitted_on(detector, reference_rows)
     again, restored = open_reference(reference_bytes(detector, reference_rows))
     assert again == detector
     assert restored.digest == reference.digest == codec.digest(reference_bytes(detector, reference_rows))

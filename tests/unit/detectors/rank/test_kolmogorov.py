@@ -47,5 +47,5 @@ def test_the_critical_distance_decides_as_the_test_does():
 
 
 def test_no_distance_is_critical_for_an_alpha_that_none_reaches():
-    assert critical_distance(2, 2, 1e-9) == 1.25
-    assert critical_distance(2, 2, 1.0) == pytest.approx(0.25)
+    assert critical_distance(2, 2, 1e-9, "less") == pytest.approx(1.25)
+    assert critical_distance(2, 2, 1.0, "less") == pytest.approx(0.25)
