@@ -54,7 +54,7 @@ def _saddle(weights: Values, value: float, negative: float) -> float:
     def slope(logarithm: float) -> float:
         less = np.expm1(logarithm)
         saddle = -less / (2 * largest)
-        return float((weights / (1 + less * relative)).sum()) - value - 1 / saddle
+        return float((weights / (1 + less * relative)).sum() - value - 1 / saddle)
 
     # The largest weight alone makes K' large enough at the lower end, where 1/s is at most 4 largest.
     lowest = float(np.log(largest / (max(value + negative, 0.0) + 4 * largest)))
