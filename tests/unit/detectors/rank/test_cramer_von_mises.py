@@ -22,7 +22,7 @@ def test_two_samples_by_hand():
 
 
 def test_few_values_in_equal_shares_are_calm_however_many_rows_there_are():
-    assert result(np.arange(10_000) % 5, np.arange(1000) % 5).p_value[0] == 1
+    assert result(np.arange(10_000) % 5, np.arange(1000) % 5).p_value[0] > 0.99
 
 
 def test_few_values_in_other_shares_are_found():
