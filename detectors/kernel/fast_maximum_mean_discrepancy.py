@@ -122,7 +122,9 @@ class FastMaximumMeanDiscrepancy:
             raise TooFewRows(f"{len(whole)} complete reference rows, and at least {MINIMUM_REFERENCE_ROWS} are needed")
         frame = Frame.around(whole, standardise=self.standardise, length=self.bandwidth or 0.0)
         unit = 1.0 if self.standardise else frame.unit()
-        bandwidth = median_bandwidth(frame.place(whole)) if self.bandwidth is None else self.bandwidth / unit
+        bandwidth = (
+            median_bandwidth(frame.place(whole), seed=self.seed) if self.bandwidth is None else self.bandwidth / unit
+        )
         features = FeatureMap.draw(backend, frame.within(bandwidth), self.frequencies, (self.seed, _OF_FREQUENCIES))
         digest = reference_digest(self, measurable)
         chosen = samples.at_most(whole, NULL_ROWS, (self.seed, _OF_NULL))
