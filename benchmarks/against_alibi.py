@@ -351,17 +351,21 @@ def run(only: list[str]) -> None:
         for contest in chosen:
             progress.update(task, description=contest.figures[0])
             figures += list(contest.run(sides))
-        machine["processor_share_of_clock"] = {
-            name: round(side.seconds / side.clock, 3)
-            for name, side in (("ours", ours), ("theirs", alibi))
-            if side.clock
-        }
+            machine["processor_share_of_clock"] = shares(ours, alibi)
+            if not only:  # a long run that is ended loses what it has not measured yet, and nothing else
+                path = written(figures, machine)
     figures = [figure for figure in figures if not only or figure.name in only]
     show(figures, machine)
     for figure in figures:
         print(figure.as_json())
     if not only:
-        print(f"written {written(figures, machine)}", file=sys.stderr)
+        print(f"written {path}", file=sys.stderr)
+
+
+def shares(ours: Side, theirs: Side) -> Answer:
+    """The processor's time over the clock's."""
+    named = (("ours", ours), ("theirs", theirs))
+    return {name: round(side.seconds / side.clock, 3) for name, side in named if side.clock}
 
 
 def described(ours: Answer, theirs: Answer) -> Answer:
@@ -370,6 +374,7 @@ def described(ours: Answer, theirs: Answer) -> Answer:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
+        "numpy_without": os.environ.get("NPY_DISABLE_CPU_FEATURES", ""),
         "ours": ours,
         "theirs": theirs,
     }
@@ -386,7 +391,8 @@ def _processor() -> str:
 
 def show(figures: list[Figure], machine: Answer) -> None:
     """The table for people."""
-    table = Table(title=f"{machine['processor']}, {machine['cores']} cores, one thread each, no GPU")
+    without = f", numpy without {machine['numpy_without']}" if machine["numpy_without"] else ""
+    table = Table(title=f"{machine['processor']}, {machine['cores']} cores, one thread each, no GPU{without}")
     for column in ("figure", "ours", "the other way", "reached", "target", ""):
         table.add_column(column, justify="left" if column == "figure" else "right")
     for figure in figures:
@@ -407,7 +413,8 @@ def written(figures: list[Figure], machine: Answer) -> Path:
     words = "".join(
         letter if letter.isalnum() else " " for letter in f"{machine['processor']} {machine['cores']} cores"
     )
-    path = RESULTS / f"detectors-{'-'.join(words.lower().split())}.json"
+    fewer = "-fewer-instructions" if machine["numpy_without"] else ""
+    path = RESULTS / f"detectors-{'-'.join(words.lower().split())}{fewer}.json"
     RESULTS.mkdir(exist_ok=True)
     listed = [
         {
