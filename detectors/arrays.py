@@ -84,8 +84,24 @@ def backend_of(rows: Any) -> Backend:
 
 def checked_rows(rows: Any, *, features: int | None = None) -> Rows:
     """The rows on the host, every value finite, without a copy where none is needed; raises `InvalidRows`."""
-    wide = _numbers(rows, features)
+    wide = real_rows(rows, features=features)
     _refuse_not_finite(wide)
+    return wide
+
+
+def real_rows(rows: Any, *, features: int | None = None) -> Rows:
+    """The rows on the host, of whatever value, without a copy where none is needed; raises `InvalidRows`."""
+    found = on_host(rows)
+    if found.ndim != 2:
+        raise InvalidRows(f"rows have two dimensions (rows, features), and these have {found.ndim}: {found.shape}")
+    if found.shape[1] == 0:
+        raise InvalidRows("rows have no features")
+    if features is not None and found.shape[1] != features:
+        raise InvalidRows(f"rows have {found.shape[1]} features, and the reference has {features}")
+    if found.dtype.kind not in "fiu":
+        raise InvalidRows(f"rows hold real numbers, not {found.dtype}")
+    with np.errstate(over="ignore"):  # only beyond float64, where it becomes an infinity
+        wide: Rows = np.ascontiguousarray(found, dtype=np.float64)
     return wide
 
 
@@ -95,7 +111,7 @@ def measurable_rows(rows: Any, *, features: int | None = None) -> Rows:
     NaN means that a value is missing, and all NaN have the same bits. An infinity is the largest number of its sign: it
     lies beyond everything, and arithmetic with it is still defined.
     """
-    wide = _numbers(rows, features)
+    wide = real_rows(rows, features=features)
     if np.isfinite(wide).all():
         return wide
     clipped: Rows = np.clip(wide, -_LARGEST, _LARGEST)
@@ -139,22 +155,6 @@ def some_at_a_time(features: int, rows: int) -> Iterator[slice]:
 def is_torch_namespace(namespace: ModuleType) -> bool:
     """Whether it is torch, which has fewer data types and other habits than the standard's other libraries."""
     return bool(array_api_compat.is_torch_namespace(namespace))
-
-
-def _numbers(rows: Any, features: int | None) -> Rows:
-    """Two dimensions of float64, of whatever value."""
-    found = on_host(rows)
-    if found.ndim != 2:
-        raise InvalidRows(f"rows have two dimensions (rows, features), and these have {found.ndim}: {found.shape}")
-    if found.shape[1] == 0:
-        raise InvalidRows("rows have no features")
-    if features is not None and found.shape[1] != features:
-        raise InvalidRows(f"rows have {found.shape[1]} features, and the reference has {features}")
-    if found.dtype.kind not in "fiu":
-        raise InvalidRows(f"rows hold real numbers, not {found.dtype}")
-    with np.errstate(over="ignore"):  # only beyond float64, where it becomes an infinity
-        wide: Rows = np.ascontiguousarray(found, dtype=np.float64)
-    return wide
 
 
 def _refuse_not_finite(rows: Rows) -> None:

@@ -1,6 +1,12 @@
-"""How far the distribution functions of window and reference get apart, feature by feature, in whole numbers."""
+"""How far the distribution functions of window and reference get apart, feature by feature, in whole numbers.
 
-from collections.abc import Iterator
+With i of n reference values and j of m window values up to a place, nm times i/n - j/m is a whole number. It is largest
+at a window value, where i is counted without what equals it and j without the value itself; and -(i/n - j/m) with both:
+between two window values only the reference's function moves. Of equals the first is the extreme one, or the last, so
+that ties need no care.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,17 +18,14 @@ from detectors.rank.counts import Counts
 from detectors.rank.reference import Integers, RankReference
 
 _NARROW = int(np.iinfo(np.int32).max)
+_NONE: tuple[Any, Any, Any] = (np.zeros(0, dtype=np.intp),) * 3
 
-Candidates = tuple[NDArray[Any], NDArray[Any], int]
-"""Of shape (features, rows): nm times a difference, the reference values i that it is with; and what is off from j."""
+Asked = Callable[[], NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Extremes:
-    """The largest difference between i/n and j/m: values of reference and window up to a place, of all there are.
-
-    Arrays have the shape (features,).
-    """
+    """The largest difference between i/n and j/m; arrays have the shape (features,)."""
 
     reference_values: Integers
     """n: those that are not missing."""
@@ -31,30 +34,20 @@ class Extremes:
     reached: Integers
     """nm times the largest difference."""
     distance: NDArray[np.float64]
-    """The largest difference as |i/n - j/m|, which is how SciPy divides and rounds otherwise than a quotient would.
-
-    Read-only; NaN where there are no values, and for one against one."""
+    """The largest difference. Read-only; NaN where there are no values, and for one against one."""
 
     @classmethod
     def of(cls, reference: RankReference, summary: Counts, alternative: str) -> Self:
         """`greater` asks where i/n is larger, `less` where j/m is."""
-        cells, missing = summary.numbers, summary.missing
         n, m = reference.present, np.array([[summary.count]])
-        present = None
-        if missing.any():
+        if (missing := summary.missing).any():
             m = m - missing.reshape(-1, 1)
-            present = np.arange(summary.count) < m
-            cells = np.where(present, cells, 0)
-        reached = np.zeros(reference.features, dtype=np.int64)
-        distance = np.zeros(reference.features)
-        for first, some in reference.parts(cells) if summary.count else ():
-            features = slice(first, first + len(some))
-            here = None if present is None else present[features]
-            reached[features], distance[features] = _largest(
-                _candidates(reference, some, features, alternative, _of(n, features), _of(m, features)),
-                here, _of(n, features), _of(m, features),
-            )  # fmt: skip
+        narrow = np.int32 if (int(n.max()) + 1) * (summary.count + 1) <= _NARROW else np.int64
+        window = _Window(reference, n.astype(narrow), m.astype(narrow), summary.count, alternative)
+        unsearched = summary.unsearched
+        reached = window.by_values(unsearched.parts) if unsearched else window.by_cells(summary.numbers)
         flat_n, flat_m = (np.broadcast_to(each[:, 0], reached.shape) for each in (n, m))
+        distance = reached / np.maximum(flat_n * flat_m, 1)
         distance[(np.minimum(flat_n, flat_m) < 1) | (np.maximum(flat_n, flat_m) < 2)] = np.nan
         return cls(flat_n, flat_m, reached, frozen(distance))
 
@@ -69,43 +62,91 @@ class Extremes:
             yield n, m, np.flatnonzero(measured & (sizes == (n, m)).all(axis=1))
 
 
-def _of(counts: Integers, features: slice) -> Integers:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Window:
+    """A window's rows beside the reference. A row's lead is nm (i/n - j/m) with the j rows before it."""
+
+    reference: RankReference
+    n: NDArray[Any]
+    """Shape (features or 1, 1)."""
+    m: NDArray[Any]
+    """Likewise."""
+    rows: int
+    alternative: str
+
+    def by_cells(self, cells: NDArray[np.int32]) -> NDArray[Any]:
+        """Shape (features,): the largest difference, from the cells of all rows, the missing ones last."""
+        reached = np.zeros(len(cells), dtype=self.n.dtype)
+        for first, some in self.reference.parts(cells) if self.rows else ():
+            features = slice(first, first + len(some))
+            reached[features] = self._largest(some, features)
+        return reached
+
+    def by_values(self, parts: Iterable[tuple[int, NDArray[np.float64]]]) -> NDArray[Any]:
+        """Shape (features,): the largest difference, from the values of all rows, ascending, none of them missing.
+
+        Brackets say which rows have to be looked up.
+        """
+        reached = np.zeros(self.reference.features, dtype=self.n.dtype)
+        undecided = []
+        for first, ordered in parts if self.rows else ():
+            features = slice(first, first + len(ordered))
+            reached[features], where = self._at_least(ordered, features)
+            feature, row = np.divmod(where, self.rows)
+            undecided.append((feature + first, row, ordered.reshape(-1)[where]))
+        feature, row, values = (np.concatenate(each) for each in zip(*undecided, strict=True)) if undecided else _NONE
+        if len(feature):
+            differences = self._differences(feature, row, values)
+            begins = np.flatnonzero(np.diff(feature, prepend=-1))
+            some = feature[begins]
+            reached[some] = np.maximum(reached[some], np.maximum.reduceat(differences, begins))
+        return reached
+
+    def _largest(self, cells: NDArray[np.int32], features: slice) -> NDArray[Any]:
+        absent = None
+        if int(self.m.min()) < self.rows:
+            absent = np.arange(self.rows) >= _of(self.m, features)
+            cells = np.where(absent, 0, cells)
+        leads = self._leads(self.reference.below(cells >> 1, features), features, absent)
+        ahead, behind = leads, leads
+        if self.alternative != "greater" and (cells & 1).any():  # some equal a value of the reference
+            behind = self._leads(self.reference.below((cells + 1) >> 1, features), features, absent)
+        n = _of(self.n, features)[:, 0]
+        return self._either(np.maximum, lambda: ahead.max(axis=1), lambda: n - behind.min(axis=1))
+
+    def _at_least(self, ordered: NDArray[np.float64], features: slice) -> tuple[NDArray[Any], NDArray[np.intp]]:
+        """Shape (features,): what the largest difference is at least; and the rows, counted on, that may have more."""
+        low, high = (self._leads(values, features) for values in self.reference.brackets.around(ordered, features))
+        n = _of(self.n, features)
+        reached = self._either(
+            np.maximum, lambda: low.max(axis=1, keepdims=True), lambda: n - high.min(axis=1, keepdims=True)
+        )
+        more = self._either(np.logical_or, lambda: high > reached, lambda: low < n - reached)
+        return reached[:, 0], np.flatnonzero(more)
+
+    def _differences(
+        self, feature: NDArray[np.intp], row: NDArray[np.intp], values: NDArray[np.float64]
+    ) -> NDArray[Any]:
+        """Those at some rows, each of the feature beside it."""
+        cells = self.reference.knots.cells_at(values, feature)
+        below, not_above = (
+            self.reference.below(k[:, np.newaxis], feature)[:, 0] for k in (cells >> 1, (cells + 1) >> 1)
+        )
+        n, m = (each[feature, 0] if len(each) > 1 else each[0, 0] for each in (self.n, self.m))
+        return self._either(np.maximum, lambda: m * below - n * row, lambda: n + n * row - m * not_above)
+
+    def _either(self, both: np.ufunc, ahead: Asked, behind: Asked) -> NDArray[Any]:
+        """What the alternative asks for."""
+        if self.alternative == "two-sided":
+            return np.asarray(both(ahead(), behind()))
+        return ahead() if self.alternative == "greater" else behind()
+
+    def _leads(self, values: NDArray[Any], features: slice, absent: NDArray[np.bool_] | None = None) -> NDArray[Any]:
+        """With so many reference values up to each row; an absent row has the lead of the first."""
+        leads: NDArray[Any] = np.multiply(values, _of(self.m, features), dtype=self.n.dtype)
+        leads -= _of(self.n, features) * np.arange(self.rows, dtype=self.n.dtype)
+        return leads if absent is None else np.where(absent, leads[:, :1], leads)
+
+
+def _of(counts: NDArray[Any], features: slice) -> NDArray[Any]:
     return counts if len(counts) == 1 else counts[features]
-
-
-def _candidates(
-    reference: RankReference, cells: NDArray[np.int32], features: slice, alternative: str, n: Integers, m: Integers
-) -> Iterator[Candidates]:
-    """Where the differences may be largest: at a window value, and just below one.
-
-    The reference is flat between its values. Of equals the last is the extreme one upwards and the first downwards, so
-    that ties need no care.
-    """
-    narrow = np.int32 if int(n.max()) * int(m.max()) <= _NARROW else np.int64
-    n, m = n.astype(narrow), m.astype(narrow)
-    ends = n * np.arange(1, cells.shape[1] + 1, dtype=narrow)
-    if alternative != "greater":
-        not_above = reference.below((cells + 1) >> 1, features)
-        yield ends - m * not_above, not_above, 0
-    if alternative != "less":
-        below = reference.below(cells >> 1, features)
-        yield m * below - (ends - n), below, 1
-
-
-def _largest(
-    candidates: Iterator[Candidates], present: NDArray[np.bool_] | None, n: Integers, m: Integers
-) -> tuple[Integers, NDArray[np.float64]]:
-    """Shape (features,): nm times the largest difference, and this itself, the largest of those that round apart."""
-    found = [
-        (differences if present is None else np.where(present, differences, -1), i, off)
-        for differences, i, off in candidates
-    ]
-    reached = np.maximum.reduce([differences.max(axis=1) for differences, _, _ in found])
-    distance = np.zeros(reached.shape)
-    flat_n, flat_m = (np.broadcast_to(np.maximum(each[:, 0], 1), reached.shape) for each in (n, m))
-    for differences, i, off in found:
-        where = np.flatnonzero(differences == reached[:, np.newaxis])  # sooner than in two dimensions
-        feature, place = np.divmod(where, differences.shape[1])
-        fraction = i.reshape(-1)[where] / flat_n[feature] - (place + (1 - off)) / flat_m[feature]
-        np.maximum.at(distance, feature, np.abs(fraction))
-    return reached.astype(np.int64), distance

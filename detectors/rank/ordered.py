@@ -2,12 +2,12 @@
 
 There are two: the *cells* of the rows among the values of the reference (`counts`), and the *values* themselves
 (`values`). Sorting what two windows hold is all there is to merging them, so it is put off until somebody looks: the
-sum of ten panes is sorted once.
+sum of ten panes is sorted once. A part may put off finding its numbers as well.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,16 @@ from detectors.errors import InvalidDocument
 from detectors.identity import refuse_other
 
 _PARTS = 16  # as many are kept apart; a sum of thousands is sorted now and then, and stays as cheap a row
+
+
+class Deferred(Protocol):
+    """A part whose numbers are found when somebody looks; none of them is missing."""
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+    @property
+    def numbers(self) -> NDArray[Any]: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +39,7 @@ class Ordered:
     """The number that stands for a missing value, and is larger than any other."""
 
     reference_digest: str
-    parts: tuple[NDArray[Any], ...]
+    parts: tuple[NDArray[Any] | Deferred, ...]
     """Each of shape (features, rows), ascending along the rows, read-only; at least one."""
 
     @property
@@ -40,18 +50,21 @@ class Ordered:
     @property
     def numbers(self) -> NDArray[Any]:
         """Shape (features, rows), ascending along the rows, read-only: all parts merged."""
-        if len(self.parts) == 1:
-            return self.parts[0]
-        merged = np.concatenate(self.parts, axis=1)
+        found = [part if isinstance(part, np.ndarray) else part.numbers for part in self.parts]
+        if len(found) == 1:
+            return found[0]
+        merged = np.concatenate(found, axis=1)
         merged.sort(axis=1)
         return frozen(merged)
 
     @property
     def missing(self) -> NDArray[np.int64]:
         """Shape (features,): missing values."""
-        missing = np.zeros(len(self.parts[0]), dtype=np.int64)
+        missing = np.zeros(self.parts[0].shape[0], dtype=np.int64)
         for part in self.parts:
-            if part.shape[1] and (part[:, -1] == self.absent).any():  # being sorted, the others need not be looked at
+            if (
+                isinstance(part, np.ndarray) and part.shape[1] and (part[:, -1] == self.absent).any()
+            ):  # being sorted, the others need not be looked at
                 missing += (part == self.absent).sum(axis=1)
         return missing
 

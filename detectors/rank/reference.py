@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.arrays import backend_of, frozen, measurable_rows
+from detectors.arrays import HOST, backend_of, frozen, measurable_rows, real_rows
 from detectors.errors import TooFewRows
 from detectors.identity import reference_digest
+from detectors.rank.brackets import Brackets
 from detectors.rank.search import Knots
 
 Integers = NDArray[np.int64]
@@ -29,6 +30,8 @@ class RankReference:
     """Values that are not missing: shape (features, 1), or (1, 1) where none is missing in any feature."""
     knots: Knots
     """The distinct values of every feature."""
+    brackets: Brackets
+    """Where a value lies among all values, roughly and soon."""
     ranks: NDArray[np.signedinteger]
     """For all features in a row, K+1 entries each: how many values lie below the k-th distinct one."""
     untied: bool
@@ -50,7 +53,7 @@ class RankReference:
         step = max(1, _AT_ONCE // max(1, numbers.shape[1]))
         return ((first, numbers[first : first + step]) for first in range(0, self.features, step))
 
-    def below(self, distinct: NDArray[Any], features: slice = slice(None)) -> NDArray[Any]:
+    def below(self, distinct: NDArray[Any], features: slice | Integers = slice(None)) -> NDArray[Any]:
         """How many values lie below the k-th distinct one, for k of shape (these features, rows)."""
         return distinct if self.untied else np.take(self.ranks, distinct + self.offsets[features])
 
@@ -75,11 +78,13 @@ def fit(detector: Any, rows: Any) -> RankReference:
     distinct = [values[here] + 0.0 for values, here in zip(ordered, first, strict=True)]
     untied = bool((lengths == present[:, 0]).all())
     equals = [np.diff(below) for below in ranks]
+    knots = Knots.of(distinct, backend_of(rows))
     return RankReference(
         digest=reference_digest(detector, measurable),
         count=len(measurable),
         present=frozen(present if missing.any() else present[:1]),
-        knots=Knots.of(distinct, backend_of(rows)),
+        knots=knots,
+        brackets=Brackets.of(knots.buckets, knots.values, ranks),
         ranks=frozen(np.concatenate(ranks).astype(np.int32 if len(measurable) <= _NARROW else np.int64)),
         untied=untied,
         offsets=frozen(offsets.reshape(-1, 1)),
@@ -104,15 +109,24 @@ def ordered_window(reference: RankReference, rows: Any) -> tuple[list[tuple[int,
     What is missing is the largest number there is, and therefore last; how many there are of each feature is given as a
     mask of shape (features, rows) over the host's arrays, or None where nothing is missing. Raises `InvalidRows`.
     """
-    measurable = measurable_rows(rows, features=reference.features)
-    backend = reference.knots.backend
+    real = real_rows(rows, features=reference.features)
+    if reference.knots.backend is HOST:
+        parts = _sorted(reference, real)
+        # Being sorted, with NaN last, they show at their ends whether all of them are finite.
+        if all(np.isfinite(part[:, :1]).all() and np.isfinite(part[:, -1:]).all() for _, part in parts):
+            return parts, None
+    measurable = measurable_rows(real)
     missing = np.isnan(measurable)
     mask = None
     if missing.any():
         measurable = np.where(missing, _LARGEST, measurable)
         mask = np.arange(len(measurable)) >= (~missing).sum(axis=0).reshape(-1, 1)
-    parts = [
+    return _sorted(reference, measurable), mask
+
+
+def _sorted(reference: RankReference, rows: NDArray[np.float64]) -> list[tuple[int, Any]]:
+    backend = reference.knots.backend
+    return [
         (first, backend.namespace.sort(backend.put(np.ascontiguousarray(some)), axis=1, stable=False))
-        for first, some in reference.parts(measurable.T)
+        for first, some in reference.parts(rows.T)
     ]
-    return parts, mask

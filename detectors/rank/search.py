@@ -63,6 +63,10 @@ class Buckets:
         with np.errstate(over="ignore"):  # an infinity lies outside, like others
             return ((values - self.lowest) * self.scale).astype(np.float32)
 
+    def at_most(self, count: int) -> Self:
+        """The same range in fewer buckets, if there are more than this power of two."""
+        return self if self.count <= count else type(self)(self.lowest, self.scale * count / self.count, count)
+
     def occupied(self, values: Numbers) -> NDArray[np.intp]:
         """For each bucket, how many values lie in it."""
         bucket = np.clip(self.keys(values), 0, self.count - 1).astype(np.intp)
@@ -101,6 +105,8 @@ class Knots:
     """Rounds of halving that the fullest bucket takes."""
     crowded: tuple[int, ...]
     """The features whose buckets are of no use."""
+    buckets: tuple[Buckets, ...]
+    """How the numbers of every feature are divided."""
 
     @classmethod
     def of(cls, values: Sequence[Numbers], backend: Backend) -> Self:
@@ -141,6 +147,7 @@ class Knots:
             if len(crowded) < len(views)
             else 0,
             crowded=crowded,
+            buckets=tuple(buckets),
         )
 
     def cells(self, ordered: Any, first: int) -> Any:
@@ -165,6 +172,27 @@ class Knots:
             if part.start <= feature < part.stop:
                 row = feature - first
                 cells[row, :] = self._cells_of_crowded(feature, ordered[row, :])
+        return cells
+
+    def cells_at(self, numbers: Numbers, features: NDArray[np.intp]) -> NDArray[np.signedinteger]:
+        """On the host: the cells of some finite numbers, each of the feature beside it; features ascend.
+
+        For a few: what keys spare is less than what it costs to call for them.
+        """
+        lowest, scale, first, last, starts = (
+            column[features, 0] for column in (self.lowest, self.scale, self.first, self.last, self.starts)
+        )
+        with np.errstate(over="ignore"):
+            keys = ((numbers - lowest) * scale).astype(np.float32)
+        bucket = np.minimum(np.maximum(keys, 0), last).astype(first.dtype)
+        bucket += first
+        position = starts + self.below[bucket]
+        self._advance(position, self.flat, numbers, self.rounds)
+        cells: NDArray[np.signedinteger] = 2 * (position - starts) + (self.flat[position] == numbers)
+        begins, ends = (np.searchsorted(features, self.crowded, side=side) for side in ("left", "right"))
+        for feature, begin, end in zip(self.crowded, begins, ends, strict=True):
+            if begin < end:
+                cells[begin:end] = self._cells_of_crowded(feature, numbers[begin:end])
         return cells
 
     def _buckets(self, keys: Any, part: slice) -> Any:

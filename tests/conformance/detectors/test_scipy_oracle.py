@@ -1,8 +1,10 @@
-"""Kolmogorov-Smirnov against SciPy: the same statistic, to the bit where SciPy divides as we do, and the same p-value.
+"""Kolmogorov-Smirnov against SciPy: the same statistic, but for SciPy's roundings, and the same p-value.
 
 For up to 140 rows, and for statistics that are small for their number of rows, both compute the distribution function
 exactly and take it from one: there absolute errors count. Everywhere else relative ones do, far into the tail.
 """
+
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -20,9 +22,9 @@ ABSOLUTE = 1e-300  # below it a double has fewer digits left
 ABSOLUTE_FOR_FEW_ROWS = 5e-14
 
 
-# Up to 1.17 SciPy divides counts, as we do, and D is the same to the last bit. From 1.18 on it multiplies them by a
-# rounded 1/n, which moves each of the two distribution functions by up to two halves of the last bit of 1.
-STATISTIC_MOVES = 0.0 if np.lib.NumpyVersion(scipy.__version__) < "1.18.0" else 4 * 2.0**-53
+# Ours is a whole number over nm, rounded once. SciPy rounds each distribution function and then their difference; from
+# 1.18 on it multiplies counts by a rounded 1/n, which rounds each of the two once more. In halves of the last bit of 1:
+STATISTIC_MOVES = (4 if np.lib.NumpyVersion(scipy.__version__) < "1.18.0" else 8) * 2.0**-54
 
 
 def assert_same_probability(found, expected, count, moves=0.0):
@@ -51,6 +53,24 @@ def assert_like_scipy(detector, reference, window):
 @settings(max_examples=150)
 def test_small_and_odd_samples(alternative, rows):
     assert_like_scipy(KolmogorovSmirnov(alternative), *rows)
+
+
+@pytest.mark.parametrize("alternative", ALTERNATIVES)
+@given(reference_and_windows(windows=1, least=1))
+@settings(max_examples=150)
+def test_the_statistic_is_the_nearest_number_to_the_exact_fraction(alternative, rows):
+    reference, window = rows
+    detector = KolmogorovSmirnov(alternative)
+    fitted = detector.fit(reference)
+    found = detector.measure(fitted, detector.summarise(fitted, window)).statistic
+    n, m = len(reference), len(window)
+    for feature in range(reference.shape[1]):
+        ours, theirs = np.sort(reference[:, feature]), np.sort(window[:, feature])
+        places = np.concatenate([ours, theirs])
+        ahead = m * np.searchsorted(ours, places, side="right") - n * np.searchsorted(theirs, places, side="right")
+        largest = {"greater": ahead.max(), "less": (-ahead).max(), "two-sided": np.abs(ahead).max()}[alternative]
+        if n * m > 1:
+            assert found[feature] == float(Fraction(max(0, int(largest)), n * m))
 
 
 @pytest.mark.parametrize("alternative", ALTERNATIVES)
