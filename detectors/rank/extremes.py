@@ -49,15 +49,15 @@ class Extremes:
         flat_n, flat_m = (np.broadcast_to(each[:, 0], reached.shape) for each in (n, m))
         distance = reached / np.maximum(flat_n * flat_m, 1)
         distance[(np.minimum(flat_n, flat_m) < 1) | (np.maximum(flat_n, flat_m) < 2)] = np.nan
-        return cls(flat_n, flat_m, reached, frozen(distance))
+        return cls(flat_n, flat_m, reached.astype(np.int64), frozen(distance))
 
     def alike(self) -> Iterator[tuple[int, int, NDArray[np.intp] | slice]]:
         """The features that can be measured, by their n and m."""
         measured = ~np.isnan(self.distance)
-        sizes = np.stack([self.reference_values, self.window_values], axis=1)
-        if measured.all() and (sizes == sizes[0]).all():
-            yield int(sizes[0, 0]), int(sizes[0, 1]), slice(None)
+        if measured.all() and all(np.ptp(counts) == 0 for counts in (self.reference_values, self.window_values)):
+            yield int(self.reference_values[0]), int(self.window_values[0]), slice(None)
             return
+        sizes = np.stack([self.reference_values, self.window_values], axis=1)
         for n, m in np.unique(sizes[measured], axis=0).tolist():
             yield n, m, np.flatnonzero(measured & (sizes == (n, m)).all(axis=1))
 

@@ -17,6 +17,7 @@ from scipy.special import gammaln
 from detectors.arrays import frozen
 
 Values = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 _SMALL = 140
 _DURBIN_UP_TO = 100_000
@@ -24,6 +25,8 @@ _HALVES = (np.pi * (np.arange(5) + 0.5)) ** 2  # pi^2 (k + 1/2)^2; where they ar
 _WHOLES = (np.pi * np.arange(1, 5)) ** 2  # pi^2 k^2; likewise the 5th
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
 _AT_ONCE = 2**18
+_TABLED = 2**16  # values that D may take, up to which their probabilities are remembered
+_CHUNK = 32  # neighbouring ones, found together
 _PROBES = 30  # of the law at once, while a critical distance is sought
 
 
@@ -43,6 +46,35 @@ def p_value(reference_count: int, window_count: int, distances: Values, alternat
     skew = (larger + 2 * smaller) / np.sqrt(larger * smaller * (larger + smaller)) / 3.0
     probability: Values = np.clip(np.exp(-2 * z**2 - 2 * z * skew), 0, 1)
     return probability
+
+
+def p_value_of(reference_count: int, window_count: int, reached: Integers, alternative: str = "two-sided") -> Values:
+    """The same for distances that are given as whole numbers, `reached` / nm.
+
+    They are multiples of the greatest common divisor of n and m. Where that leaves few values, windows meet the same
+    ones again, and what was found for them before is remembered.
+    """
+    n, m = reference_count, window_count
+    divisor = math.gcd(n, m)
+    steps = n * m // max(1, divisor)
+    if not 1 < steps <= _TABLED:
+        return p_value(n, m, reached / max(1, n * m), alternative)
+    step = reached // divisor
+    table = _table(n, m, alternative)
+    probability = table[step]
+    if np.isnan(probability).any():
+        # Always whole chunks, so that the bits of a value do not depend on what it was found with.
+        for chunk in np.unique(step[np.isnan(probability)] // _CHUNK):
+            some = np.arange(chunk * _CHUNK, min((chunk + 1) * _CHUNK, steps + 1))
+            table[some] = p_value(n, m, some / steps, alternative)
+        probability = table[step]
+    return probability
+
+
+@lru_cache(maxsize=16)
+def _table(reference_count: int, window_count: int, alternative: str) -> Values:  # noqa: ARG001 - they are the key
+    """Of all values that D may take; NaN for what is not known yet. Threads that fill it write the same numbers."""
+    return np.full(math.lcm(reference_count, window_count) + 1, np.nan)
 
 
 @lru_cache(maxsize=1024)

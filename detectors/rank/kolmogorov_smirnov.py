@@ -100,5 +100,5 @@ class KolmogorovSmirnov:
             if exact:
                 probability[features] = lattice.survival(n, m, extremes.reached[features], self.alternative)
             else:
-                probability[features] = kolmogorov.p_value(n, m, extremes.distance[features], self.alternative)
+                probability[features] = kolmogorov.p_value_of(n, m, extremes.reached[features], self.alternative)
         return probability, "exact" if exact else "kstwo" if self.alternative == "two-sided" else "hodges"

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.rank.kolmogorov import critical_distance, one_sided, p_value, survival
+from detectors.rank import kolmogorov
+from detectors.rank.kolmogorov import critical_distance, one_sided, p_value, p_value_of, survival
 from detectors.rank.kolmogorov_smirnov import ALTERNATIVES, KolmogorovSmirnov
 
 
@@ -21,6 +22,22 @@ def test_the_one_sided_law_in_chunks_is_the_same():
     statistics = np.linspace(0.02, 0.9, 60)
     one_by_one = np.concatenate([one_sided(20_000, d[np.newaxis]) for d in statistics])
     np.testing.assert_allclose(one_sided(20_000, statistics), one_by_one, rtol=1e-12, atol=1e-300)
+
+
+@pytest.mark.parametrize("alternative", ALTERNATIVES)
+@pytest.mark.parametrize(("n", "m"), [(10_000, 1000), (60, 44), (1, 7), (9973, 997), (1, 1)])
+def test_probabilities_of_whole_numbers_are_those_of_their_distances(n, m, alternative):
+    reached = np.unique(np.linspace(0, n * m, 150).astype(np.int64)) // np.gcd(n, m) * np.gcd(n, m)
+    found = p_value_of(n, m, reached, alternative)
+    np.testing.assert_allclose(found, p_value(n, m, reached / (n * m), alternative), rtol=1e-12, atol=1e-14)
+
+
+def test_what_was_found_before_does_not_change_what_is_found():
+    n, m = 9000, 120
+    alone = {int(k): p_value_of(n, m, np.array([k * 120]))[0] for k in (3, 4, 700, 900, 9000)}
+    kolmogorov._table.cache_clear()
+    together = p_value_of(n, m, np.arange(9001) * 120)
+    assert all(together[k] == probability for k, probability in alone.items())
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.floats(1e-9, 0.9), st.sampled_from(ALTERNATIVES))
