@@ -84,6 +84,8 @@ def test_comparing_merging_and_storing_look_for_the_cells():
     fitted = references.fit(KolmogorovSmirnov(), np.arange(50.0).reshape(-1, 1))
     rows = np.array([[1.0], [7.5]])
     one, other = counts.summarise(fitted, rows), counts.summarise(fitted, rows[::-1])
-    assert one.unsearched and one == other and one.unsearched is None
+    assert one.unsearched is not None
+    assert one == other
+    assert one.unsearched is None
     assert (one + other).cells.tolist() == [[3, 3, 16, 16]]
     assert counts.summarise(fitted, rows).arrays()["cells"].tolist() == [[3, 16]]
