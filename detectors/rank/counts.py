@@ -6,21 +6,26 @@ matter, and a window is described by the sorted cell numbers of its rows. Those 
 
 Finding the cells is most of the work, and the largest distance can be had without most of them (`brackets`). So it is
 put off until somebody merges windows, stores one or compares it.
+
+Once a window has more rows than a feature has cells, it is the number of rows in every cell that is kept: from there on
+a summary does not grow with the traffic.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.arrays import HOST, frozen, on_host
-from detectors.rank.ordered import Ordered, numbers_of
+from detectors.errors import InvalidDocument
+from detectors.rank.ordered import Deferred, Ordered, numbers_of
 from detectors.rank.reference import RankReference, ordered_window
 
 MISSING = int(np.iinfo(np.int32).max)
+_MOST_ROWS = 2**53
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +49,62 @@ class Unsearched:
             cells[first : first + ordered.shape[0]] = on_host(self.reference.knots.cells(ordered, first))
         return frozen(cells)
 
+    @property
+    def missing(self) -> NDArray[np.int64]:
+        return np.zeros(self.reference.features, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tally:
+    """How many rows of a window lie in every cell."""
+
+    counts: NDArray[np.int64]
+    """For all features in a row, 2K+1 numbers each; read-only."""
+    starts: NDArray[np.intp]
+    """`RankReference.cell_starts`."""
+    missing: NDArray[np.int64]
+    """Shape (features,); read-only."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.missing), int(self.counts[: self.starts[1]].sum() + self.missing[0])
+
+    @property
+    def numbers(self) -> NDArray[np.int32]:
+        """The cells of all rows: shape (features, rows), ascending along the rows, read-only."""
+        cells = np.full(self.shape, MISSING, dtype=np.int32)
+        for row, first, last in zip(cells, self.starts, self.starts[1:], strict=False):
+            some = self.counts[first:last]
+            row[: some.sum()] = np.repeat(np.arange(last - first, dtype=np.int32), some)
+        return frozen(cells)
+
+    @classmethod
+    def of(cls, reference: RankReference, parts: Iterable[NDArray[np.int32] | Deferred]) -> Self:
+        """Of all these parts' rows."""
+        starts = reference.cell_starts
+        counts = np.zeros(starts[-1], dtype=np.int64)
+        missing = np.zeros(reference.features, dtype=np.int64)
+        for part in parts:
+            if isinstance(part, Tally):
+                counts += part.counts
+                missing += part.missing
+                continue
+            cells = part if isinstance(part, np.ndarray) else part.numbers
+            absent = cells == MISSING
+            missing += absent.sum(axis=1)
+            places = (cells + starts[:-1, np.newaxis])[~absent]
+            counts += np.bincount(places, minlength=len(counts))
+        return cls(frozen(counts), starts, frozen(missing))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counts(Ordered):
-    """The sorted cells of the rows summarised, int32."""
+    """The sorted cells of the rows summarised, int32; or, of many rows, how many of them lie in every cell."""
 
     key: ClassVar[str] = "cells"
     absent: ClassVar[float] = MISSING
+
+    reference: RankReference
 
     @property
     def cells(self) -> NDArray[np.int32]:
@@ -63,10 +117,27 @@ class Counts(Ordered):
         (part, *others) = self.parts
         return part if isinstance(part, Unsearched) and not others and "numbers" not in part.__dict__ else None
 
+    @property
+    def tally(self) -> Tally | None:
+        """All of the rows, if they are many."""
+        if self.count <= self.reference.most_cells:
+            return None
+        (part, *others) = self.parts
+        return part if isinstance(part, Tally) and not others else Tally.of(self.reference, self.parts)
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        tally = self.tally
+        return {"cells": self.numbers} if tally is None else {"counts": tally.counts, "missing": tally.missing}
+
+    def __add__(self, other: Self, /) -> Self:
+        both = Ordered.__add__(self, other)
+        tally = both.tally
+        return both if tally is None else replace(both, parts=(tally,))
+
 
 def empty(reference: RankReference) -> Counts:
     """The counts of no rows."""
-    return Counts(reference.digest, (frozen(np.empty((reference.features, 0), dtype=np.int32)),))
+    return Counts(reference.digest, (frozen(np.empty((reference.features, 0), dtype=np.int32)),), reference)
 
 
 def summarise(reference: RankReference, rows: Any) -> Counts:
@@ -74,18 +145,38 @@ def summarise(reference: RankReference, rows: Any) -> Counts:
     parts, missing = ordered_window(reference, rows)
     found = Unsearched(reference, parts, rows.shape[0])
     if missing is None and reference.knots.backend is HOST:
-        return Counts(reference.digest, (found,))
+        return Counts(reference.digest, (found,), reference)
     cells = found.numbers
     if missing is not None:
         cells = np.where(missing, MISSING, cells)
-    return Counts(reference.digest, (frozen(cells),))
+    return Counts(reference.digest, (frozen(cells),), reference)
 
 
 def restored(reference: RankReference, arrays: Mapping[str, NDArray[Any]]) -> Counts:
     """What `Counts.arrays` gave; raises `InvalidDocument`."""
+    if "counts" in arrays:
+        return Counts(reference.digest, (_tally_of(reference, arrays),), reference)
     last = np.array([[2 * len(values)] for values in reference.knots.values])
 
     def allowed(cells: NDArray[Any]) -> bool:
         return bool(((cells >= 0) & ((cells <= last) | (cells == MISSING))).all())
 
-    return Counts(reference.digest, (numbers_of(arrays, "cells", np.int32, reference.features, allowed),))
+    cells = numbers_of(arrays, "cells", np.int32, reference.features, allowed)
+    return Counts(reference.digest, (cells,), reference)
+
+
+def _tally_of(reference: RankReference, arrays: Mapping[str, NDArray[Any]]) -> Tally:
+    if arrays.keys() != {"counts", "missing"}:
+        raise InvalidDocument(f"the summary holds counts and missing, not {sorted(arrays)}")
+    counts, missing = arrays["counts"], arrays["missing"]
+    shapes = {"counts": (int(reference.cell_starts[-1]),), "missing": (reference.features,)}
+    for name, shape in shapes.items():
+        array = arrays[name]
+        if array.dtype != np.int64 or array.shape != shape:
+            raise InvalidDocument(f"{name} are {array.dtype} of shape {array.shape}, not int64 of {shape}")
+        if ((array < 0) | (array > _MOST_ROWS // reference.most_cells)).any():
+            raise InvalidDocument(f"{name} out of range")
+    rows = np.add.reduceat(counts, reference.cell_starts[:-1]) + missing
+    if (rows != rows[0]).any() or rows[0] <= reference.most_cells:
+        raise InvalidDocument(f"counts of {rows.min()} to {rows.max()} rows")
+    return Tally(frozen(counts.copy()), reference.cell_starts, frozen(missing.copy()))

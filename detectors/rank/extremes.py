@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.arrays import frozen
-from detectors.rank.counts import Counts
+from detectors.rank.counts import Counts, Tally
 from detectors.rank.reference import Integers, RankReference
 
 _NARROW = int(np.iinfo(np.int32).max)
@@ -44,8 +44,12 @@ class Extremes:
             m = m - missing.reshape(-1, 1)
         narrow = np.int32 if (int(n.max()) + 1) * (summary.count + 1) <= _NARROW else np.int64
         window = _Window(reference, n.astype(narrow), m.astype(narrow), summary.count, alternative)
-        unsearched = summary.unsearched
-        reached = window.by_values(unsearched.parts) if unsearched else window.by_cells(summary.numbers)
+        if unsearched := summary.unsearched:
+            reached = window.by_values(unsearched.parts)
+        elif tally := summary.tally:
+            reached = window.by_tally(tally)
+        else:
+            reached = window.by_cells(summary.numbers)
         flat_n, flat_m = (np.broadcast_to(each[:, 0], reached.shape) for each in (n, m))
         distance = reached / np.maximum(flat_n * flat_m, 1)
         distance[(np.minimum(flat_n, flat_m) < 1) | (np.maximum(flat_n, flat_m) < 2)] = np.nan
@@ -101,6 +105,24 @@ class _Window:
             some = feature[begins]
             reached[some] = np.maximum(reached[some], np.maximum.reduceat(differences, begins))
         return reached
+
+    def by_tally(self, tally: Tally) -> NDArray[Any]:
+        """Shape (features,): the largest difference, from the rows in every cell.
+
+        At a cell without rows it is a difference between the functions like any other, so none is left out.
+        """
+        reference, starts = self.reference, tally.starts
+        feature = np.repeat(np.arange(reference.features), np.diff(starts))
+        cell = np.arange(len(feature)) - starts[feature]
+        up_to = np.cumsum(tally.counts)
+        up_to -= (up_to - tally.counts)[starts[:-1]][feature]
+        below, not_above = (reference.below(k[:, np.newaxis], feature)[:, 0] for k in (cell >> 1, (cell + 1) >> 1))
+        n, m = (each.astype(np.int64)[feature if len(each) > 1 else 0, 0] for each in (self.n, self.m))
+        return self._either(
+            np.maximum,
+            lambda: np.maximum.reduceat(m * below - n * (up_to - tally.counts), starts[:-1]),
+            lambda: np.maximum.reduceat(n * up_to - m * not_above, starts[:-1]),
+        )
 
     def _largest(self, cells: NDArray[np.int32], features: slice) -> NDArray[Any]:
         absent = None

@@ -6,7 +6,7 @@ sum of ten panes is sorted once. A part may put off finding its numbers as well.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -20,13 +20,16 @@ _PARTS = 16  # as many are kept apart; a sum of thousands is sorted now and then
 
 
 class Deferred(Protocol):
-    """A part whose numbers are found when somebody looks; none of them is missing."""
+    """A part whose numbers are found when somebody looks."""
 
     @property
     def shape(self) -> tuple[int, int]: ...
 
     @property
     def numbers(self) -> NDArray[Any]: ...
+
+    @property
+    def missing(self) -> NDArray[np.int64]: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,9 +65,9 @@ class Ordered:
         """Shape (features,): missing values."""
         missing = np.zeros(self.parts[0].shape[0], dtype=np.int64)
         for part in self.parts:
-            if (
-                isinstance(part, np.ndarray) and part.shape[1] and (part[:, -1] == self.absent).any()
-            ):  # being sorted, the others need not be looked at
+            if not isinstance(part, np.ndarray):
+                missing += part.missing
+            elif part.shape[1] and (part[:, -1] == self.absent).any():  # being sorted, the others need no look
                 missing += (part == self.absent).sum(axis=1)
         return missing
 
@@ -73,16 +76,19 @@ class Ordered:
 
     def __add__(self, other: Self, /) -> Self:
         refuse_other(self.reference_digest, other)
-        both = type(self)(self.reference_digest, self.parts + other.parts)
-        return both if len(both.parts) <= _PARTS else type(self)(self.reference_digest, (both.numbers,))
+        both = replace(self, parts=self.parts + other.parts)
+        return both if len(both.parts) <= _PARTS else replace(both, parts=(both.numbers,))
 
     def __eq__(self, other: object, /) -> bool:
         if not isinstance(other, Ordered) or self.key != other.key:
             return NotImplemented
-        return self.reference_digest == other.reference_digest and np.array_equal(self.numbers, other.numbers)
+        if self.reference_digest != other.reference_digest or self.count != other.count:
+            return False
+        theirs = other.arrays()
+        return all(np.array_equal(array, theirs[name]) for name, array in self.arrays().items())
 
     def __hash__(self) -> int:
-        return hash((self.reference_digest, self.numbers.tobytes()))
+        return hash((self.reference_digest, *(array.tobytes() for array in self.arrays().values())))
 
 
 def numbers_of(

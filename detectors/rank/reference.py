@@ -38,6 +38,10 @@ class RankReference:
     """No feature has a value twice, so that k values lie below the k-th."""
     offsets: NDArray[np.intp]
     """Shape (features, 1): where each feature's ranks start."""
+    cell_starts: NDArray[np.intp]
+    """Shape (features + 1,): where each feature's 2K+1 cells start, and where the last one's end."""
+    most_cells: int
+    """Of the feature with most distinct values."""
     squares: Integers
     """Laid out like `ranks`: the squares of the numbers of equals among the values below, summed; none if untied."""
     power_sums: NDArray[np.float64]
@@ -78,6 +82,7 @@ def fit(detector: Any, rows: Any) -> RankReference:
     distinct = [values[here] + 0.0 for values, here in zip(ordered, first, strict=True)]
     untied = bool((lengths == present[:, 0]).all())
     equals = [np.diff(below) for below in ranks]
+    cells = 2 * lengths + 1
     knots = Knots.of(distinct, backend_of(rows))
     return RankReference(
         digest=reference_digest(detector, measurable),
@@ -88,6 +93,8 @@ def fit(detector: Any, rows: Any) -> RankReference:
         ranks=frozen(np.concatenate(ranks).astype(np.int32 if len(measurable) <= _NARROW else np.int64)),
         untied=untied,
         offsets=frozen(offsets.reshape(-1, 1)),
+        cell_starts=frozen(np.append(0, np.cumsum(cells))),
+        most_cells=int(cells.max()),
         squares=frozen(np.concatenate([_running(each**2) for each in ([] if untied else equals)] or [present[:0, 0]])),
         power_sums=frozen(np.stack([_power_sums(g, c[1:]) for g, c in zip(equals, ranks, strict=True)])),
     )

@@ -154,5 +154,6 @@ def test_summaries_of_earlier_releases_are_read_for_ever(variant):
     reference_rows, window = golden_rows(variant)
     detector = detector_of(variant)
     reference = detector.fit(reference_rows)
-    blob = (GOLDEN / f"{label(variant)}.dwd").read_bytes()
-    assert open_summary(blob, detector, reference) == detector.summarise(reference, window)
+    written = [GOLDEN / f"{label(variant)}.dwd", *GOLDEN.glob(f"*/{label(variant)}.dwd")]
+    for path in written:
+        assert open_summary(path.read_bytes(), detector, reference) == detector.summarise(reference, window), path

@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from detectors.errors import InvalidDocument, TooFewRows
 from detectors.rank import counts
 from detectors.rank import reference as references
-from detectors.rank.counts import MISSING
-from detectors.rank.kolmogorov_smirnov import KolmogorovSmirnov
+from detectors.rank.counts import MISSING, Counts, Tally
+from detectors.rank.extremes import Extremes
+from detectors.rank.kolmogorov_smirnov import ALTERNATIVES, KolmogorovSmirnov
 
 
 def reference(rows=((1.0, 5.0), (2.0, 5.0), (2.0, 5.0), (4.0, 5.0))):
@@ -98,3 +101,61 @@ def test_what_is_restored_is_a_copy():
     cells[:] = 0
     assert summary.cells.tolist() == [[6, MISSING], [2, 2]]
     assert not summary.cells.flags.writeable
+
+
+def test_of_many_rows_it_is_the_rows_in_every_cell_that_are_kept():
+    found = reference()  # seven cells and three
+    one = counts.summarise(found, np.array([[4.0, 5.0], [0.0, np.nan], [3.0, 4.0], [2.0, 5.0]]))
+    assert one.arrays().keys() == {"cells"}
+    both = one + one
+    assert {name: array.tolist() for name, array in both.arrays().items()} == {
+        "counts": [2, 0, 0, 2, 2, 2, 0, 2, 4, 0],
+        "missing": [0, 2],
+    }
+    assert (both.count, both.missing.tolist()) == (8, [0, 2])
+    assert both.cells.tolist() == [[0, 0, 3, 3, 4, 4, 5, 5], [0, 0, 1, 1, 1, 1, MISSING, MISSING]]
+    assert both == counts.summarise(found, np.array([[4.0, 5.0], [0.0, np.nan], [3.0, 4.0], [2.0, 5.0]] * 2))
+    assert both == counts.restored(found, both.arrays())
+    assert both == counts.restored(found, {"cells": both.cells})
+    thousand = sum([both] * 1000, counts.empty(found))
+    assert thousand.count == 8000
+    assert sum(array.nbytes for array in thousand.arrays().values()) == sum(
+        array.nbytes for array in both.arrays().values()
+    )
+
+
+@pytest.mark.parametrize("alternative", ALTERNATIVES)
+@given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 200))
+def test_a_tally_is_measured_as_its_rows_are(alternative, seed, reference_rows, window_rows):
+    generator = np.random.default_rng(seed)
+    rows, window = (generator.integers(0, 9, size=(count, 3)) / 2 for count in (reference_rows, window_rows))
+    rows[generator.random(rows.shape) < 0.1] = window[generator.random(window.shape) < 0.1] = np.nan
+    if np.isnan(rows).all():
+        return
+    found = references.fit(KolmogorovSmirnov(), rows)
+    summary = counts.summarise(found, window)
+    tally = Counts(found.digest, (Tally.of(found, summary.parts),), found)
+    as_rows, as_counts = (Extremes.of(found, each, alternative) for each in (summary, tally))
+    np.testing.assert_array_equal(as_counts.distance, as_rows.distance)
+    measured = ~np.isnan(as_rows.distance)
+    assert as_counts.reached[measured].tolist() == as_rows.reached[measured].tolist()
+
+
+HOSTILE_TALLIES = {
+    "too few rows": ([1, 0, 0, 0, 0, 0, 0, 1, 0, 0], [0, 0]),
+    "not as many of every feature": ([8, 0, 0, 0, 0, 0, 0, 7, 0, 0], [0, 0]),
+    "below zero": ([9, -1, 0, 0, 0, 0, 0, 8, 0, 0], [0, 0]),
+    "missing below zero": ([8, 0, 0, 0, 0, 0, 0, 9, 0, 0], [0, -1]),
+    "a cell more": ([8, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0], [0, 0]),
+    "a feature more": ([8, 0, 0, 0, 0, 0, 0, 8, 0, 0], [0, 0, 0]),
+    "more than there can be": ([2**62, 0, 0, 0, 0, 0, 0, 2**62, 0, 0], [0, 0]),
+}
+
+
+@pytest.mark.parametrize("tally", HOSTILE_TALLIES.values(), ids=HOSTILE_TALLIES)
+def test_a_tally_that_no_summary_holds_is_refused(tally):
+    arrays = {name: np.array(array) for name, array in zip(("counts", "missing"), tally, strict=True)}
+    with pytest.raises(InvalidDocument):
+        counts.restored(reference(), arrays)
+    with pytest.raises(InvalidDocument):
+        counts.restored(reference(), {**arrays, "cells": np.zeros((2, 1), dtype=np.int32)})
