@@ -137,6 +137,7 @@ class _EachFeature:
 
     name: ClassVar[str]
     scope: ClassVar[Scope] = Scope.FEATURE
+    bounded: ClassVar[bool] = False
 
     def fit(self, rows: Any, /) -> AlibiReference:
         """Keep the rows; raises `EngineUnavailable`, `InvalidRows`, `TooFewRows`."""
@@ -281,6 +282,7 @@ class _AllFeatures:
 
     name: ClassVar[str]
     scope: ClassVar[Scope] = Scope.JOINT
+    bounded: ClassVar[bool] = False
     least_rows: ClassVar[int] = 2
     """Of the reference and of the window."""
 

@@ -65,6 +65,8 @@ class Detector(Protocol[R, S]):
 
     name: ClassVar[str]
     scope: ClassVar[Scope]
+    bounded: ClassVar[bool]
+    """Whether a summary stays below a size that the reference sets, however many rows are merged, and keeps no row."""
 
     def fit(self, rows: Array, /) -> R:
         """Learn from reference rows, and compute where they are; raises `InvalidRows`, `TooFewRows`.

@@ -72,6 +72,7 @@ class ClassifierTwoSample:
 
     name: ClassVar[str] = "classifier_two_sample"
     scope: ClassVar[Scope] = Scope.JOINT
+    bounded: ClassVar[bool] = False
 
     model: str = models.LOGISTIC
     """`logistic`, or with scikit-learn `gradient_boosting` or `random_forest`."""

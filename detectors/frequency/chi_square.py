@@ -29,6 +29,7 @@ class ChiSquare:
 
     name: ClassVar[str] = "chi_square"
     scope: ClassVar[Scope] = Scope.FEATURE
+    bounded: ClassVar[bool] = True
 
     def fit(self, rows: Any, /) -> FrequencyReference:
         """Count the categories; raises `InvalidRows` for too many of them, `TooFewRows` for no row."""

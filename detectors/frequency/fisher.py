@@ -32,6 +32,7 @@ class FisherExact:
 
     name: ClassVar[str] = "fisher_exact"
     scope: ClassVar[Scope] = Scope.FEATURE
+    bounded: ClassVar[bool] = True
 
     alternative: str = "two-sided"
     """`greater`: the event is more frequent in the window; `less`: in the reference."""

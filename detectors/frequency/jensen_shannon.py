@@ -39,6 +39,7 @@ class JensenShannon:
 
     name: ClassVar[str] = "jensen_shannon"
     scope: ClassVar[Scope] = Scope.FEATURE
+    bounded: ClassVar[bool] = True
 
     bins: int | None = 10
     """Equally frequent intervals of the reference, each with 5 of its rows or more; None for its categories.

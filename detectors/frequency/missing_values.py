@@ -26,6 +26,7 @@ class MissingValues:
 
     name: ClassVar[str] = "missing_values"
     scope: ClassVar[Scope] = Scope.FEATURE
+    bounded: ClassVar[bool] = True
 
     def fit(self, rows: Any, /) -> FrequencyReference:
         """Count what is missing; raises `InvalidRows`, `TooFewRows`."""

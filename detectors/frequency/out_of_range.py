@@ -68,6 +68,7 @@ class OutOfRange:
 
     name: ClassVar[str] = "out_of_range"
     scope: ClassVar[Scope] = Scope.FEATURE
+    bounded: ClassVar[bool] = True
 
     def fit(self, rows: Any, /) -> RangeReference:
         """Find the extremes; raises `InvalidRows`, `TooFewRows`."""

@@ -34,6 +34,7 @@ class PopulationStabilityIndex:
 
     name: ClassVar[str] = "population_stability_index"
     scope: ClassVar[Scope] = Scope.FEATURE
+    bounded: ClassVar[bool] = True
 
     bins: int | None = 10
     """Equally frequent intervals of the reference, each with 5 of its rows or more; None for its categories.

@@ -46,6 +46,7 @@ class UnseenCategories:
 
     name: ClassVar[str] = "unseen_categories"
     scope: ClassVar[Scope] = Scope.FEATURE
+    bounded: ClassVar[bool] = True
 
     def fit(self, rows: Any, /) -> FrequencyReference:
         """Count the categories; raises `InvalidRows` for too many of them, `TooFewRows` for no row."""

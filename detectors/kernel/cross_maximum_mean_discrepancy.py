@@ -140,6 +140,7 @@ class CrossMaximumMeanDiscrepancy:
 
     name: ClassVar[str] = "cross_maximum_mean_discrepancy"
     scope: ClassVar[Scope] = Scope.JOINT
+    bounded: ClassVar[bool] = False
 
     seed: int = 0
     """Determines the halves, and which rows are used of more than the following."""

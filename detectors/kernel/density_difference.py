@@ -83,6 +83,7 @@ class LeastSquaresDensityDifference:
 
     name: ClassVar[str] = "least_squares_density_difference"
     scope: ClassVar[Scope] = Scope.JOINT
+    bounded: ClassVar[bool] = False
 
     permutations: int = 100
     """More of them allow smaller p-values: the smallest is 1 / (permutations + 1)."""

@@ -97,6 +97,7 @@ class FastMaximumMeanDiscrepancy:
 
     name: ClassVar[str] = "fast_maximum_mean_discrepancy"
     scope: ClassVar[Scope] = Scope.JOINT
+    bounded: ClassVar[bool] = True
 
     frequencies: int = 2000
     """Each gives two features. More of them bring its power nearer to that of the exact test, and cost as much more."""

@@ -57,6 +57,7 @@ class PermutationTest:
 
     name: ClassVar[str]
     scope: ClassVar[Scope] = Scope.JOINT
+    bounded: ClassVar[bool] = False
 
     permutations: int = 100
     """More of them allow smaller p-values: the smallest is 1 / (permutations + 1)."""

@@ -24,6 +24,7 @@ class JointRanks(ABC):
 
     name: ClassVar[str]
     scope: ClassVar[Scope] = Scope.FEATURE
+    bounded: ClassVar[bool] = False
     method: ClassVar[str]
     """How the p-value is had."""
 

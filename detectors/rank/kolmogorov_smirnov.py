@@ -30,6 +30,7 @@ class KolmogorovSmirnov:
 
     name: ClassVar[str] = "kolmogorov_smirnov"
     scope: ClassVar[Scope] = Scope.FEATURE
+    bounded: ClassVar[bool] = True
 
     alternative: str = "two-sided"
     """`greater`: the reference's distribution function lies above the window's somewhere; `less`: below it."""

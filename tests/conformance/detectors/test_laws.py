@@ -14,6 +14,7 @@ from detectors.results import Scope
 from tests.conformance.detectors.effort import examples
 from tests.conformance.detectors.strategies import (
     HOSTILE,
+    OF_TWO_CATEGORIES,
     VARIANTS,
     detector_of,
     drifted,
@@ -284,3 +285,23 @@ def test_constant_features_are_calm_while_they_stay(variant, constant):
     detector = detector_of(variant)
     fitted = detector.fit(np.full((20, 2), constant))
     assert (detector.test(fitted, detector.summarise(fitted, np.full((10, 2), constant))).p_value == 1).all()
+
+
+@every_detector
+def test_a_bounded_summary_stops_growing_and_the_others_say_that_they_grow(variant):
+    detector = detector_of(variant)
+    generator = np.random.default_rng(6)
+
+    def drawn(rows):
+        return (
+            generator.integers(0, 2, (rows, 2)) if variant[0] in OF_TWO_CATEGORIES else generator.normal(size=(rows, 2))
+        )
+
+    reference = detector.fit(drawn(60).astype(float))
+
+    def size(rows):
+        parts = [detector.summarise(reference, drawn(rows // 10).astype(float)) for _ in range(10)]
+        return sum(array.nbytes for array in sum(parts, detector.empty(reference)).arrays().values())
+
+    sizes = [size(rows) for rows in (20_000, 200_000)]
+    assert (sizes[1] <= sizes[0]) == detector.bounded
