@@ -297,10 +297,10 @@ def test_a_bounded_summary_stops_growing_and_the_others_say_that_they_grow(varia
             generator.integers(0, 2, (rows, 2)) if variant[0] in OF_TWO_CATEGORIES else generator.normal(size=(rows, 2))
         )
 
-    reference = detector.fit(drawn(60).astype(float))
+    reference = detector.fit(drawn(60))
 
     def size(rows):
-        parts = [detector.summarise(reference, drawn(rows // 10).astype(float)) for _ in range(10)]
+        parts = [detector.summarise(reference, drawn(rows // 10)) for _ in range(10)]
         return sum(array.nbytes for array in sum(parts, detector.empty(reference)).arrays().values())
 
     sizes = [size(rows) for rows in (20_000, 200_000)]
