@@ -81,7 +81,13 @@ def _stores(settings: Settings, redis: Redis) -> _Stores:
     keys = Keys(settings.store.prefix)
     return _Stores(
         redis,
-        RedisObservationLog(redis, keys, settings.store.max_waiting_batches),
+        RedisObservationLog(
+            redis,
+            keys,
+            max_batches=settings.store.max_waiting_batches,
+            kept_bytes=settings.store.kept_bytes,
+            horizon=settings.store.kept_batches,
+        ),
         RedisVerdictLog(redis, keys, settings.store.kept_verdicts),
         RedisDeliveryLog(redis, keys, settings.store.kept_verdicts),
         RedisRegistrations(redis, keys),

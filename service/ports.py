@@ -35,7 +35,7 @@ class ObservationLog(Protocol):
         ...
 
     async def read(self, model: ModelName, after: BatchPosition, limit: int, /) -> Sequence[LoggedBatch]:
-        """The batches that follow, in order; at most `limit`."""
+        """The batches that follow, in order; at most `limit`, and fewer where they are large."""
         ...
 
     async def recent_identifiers(self, model: ModelName, until: BatchPosition, limit: int, /) -> Sequence[str]:
@@ -47,7 +47,10 @@ class ObservationLog(Protocol):
         ...
 
     async def forget_before(self, model: ModelName, position: BatchPosition, keep: int, /) -> None:
-        """Allow batches up to and including `position` to be dropped, all but about the latest `keep` of them."""
+        """Allow batches up to and including `position` to be dropped, all but about the latest `keep` of them.
+
+        Of large ones fewer are kept. Their identifiers are, and nothing is dropped that was not read.
+        """
         ...
 
 

@@ -49,6 +49,10 @@ class StoreSettings(_Group):
     More than the rows of the largest window, if rows may come one a batch: a window that does not fit is never cut."""
     kept_batches: Annotated[int, Field(ge=0)] = 1_000
     """Judged batches kept behind the cursor: also the horizon within which a repeated batch is noticed."""
+    kept_bytes: PositiveInt = 64 * 2**20
+    """Bytes of judged batches that are kept of each model at the most, however few batches these are.
+
+    Repeated batches are noticed within `kept_batches` all the same."""
     kept_verdicts: PositiveInt = 10_000
     """Verdicts kept of each model, about 2 to 20 KB each."""
 

@@ -31,6 +31,9 @@ class Keys:
     def observations(self, model: ModelName) -> str:
         return f"{self._prefix}:{{{model}}}:observations"
 
+    def passed(self, model: ModelName) -> str:
+        return f"{self._prefix}:{{{model}}}:passed"
+
     def verdicts(self, model: ModelName) -> str:
         return f"{self._prefix}:{{{model}}}:verdicts"
 

@@ -4,7 +4,8 @@ Any number of evaluators may do this for the same model at the same time. Each c
 store takes it from one of them. What an evaluator holds between calls is a cache of the log, rebuilt from it at will.
 """
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 
 from anyio import CapacityLimiter, to_thread
 from opentelemetry.trace import Span
@@ -16,6 +17,7 @@ from service.domain.fitted_plan import FittedPlan
 from service.domain.models import (
     Cursor,
     Decision,
+    LoggedBatch,
     ModelName,
     ResponseState,
     RetrainRequest,
@@ -32,7 +34,7 @@ from service.telemetry.tracing import Tracing, current_traceparent
 from service.usecases.fitted_models import FittedModels
 
 READ_BATCHES = 256
-"""Batches read from the log at a time."""
+"""Batches read from the log at a time, and fewer where they are large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class _Progress:
     newest: Verdict | None
     registration: Registration
     cutter: WindowCutter
+    ahead: deque[LoggedBatch] = field(default_factory=deque)
+    """Read from the log, and not handed to the cutter yet: it gets no more than it needs for one window."""
 
     def stands(self, newest: Verdict | None, registration: Registration) -> bool:
         return _number(self.newest) == _number(newest) and self.registration.revision == registration.revision
@@ -88,7 +92,7 @@ class EvaluateWindow:
         if registration is None:
             return False
         progress = await self._current(model, registration)
-        window = await self._next_window(model, progress.cutter)
+        window = await self._next_window(model, progress)
         self._metrics.waiting_rows.labels(self._metrics.model(model)).set(progress.cutter.waiting_rows)
         if window is None:
             return False
@@ -117,13 +121,13 @@ class EvaluateWindow:
         self._progress[model] = progress = _Progress(newest, registration, cutter)
         return progress
 
-    async def _next_window(self, model: ModelName, cutter: WindowCutter) -> Window | None:
-        while (window := cutter.cut()) is None:
-            batches = await self._log.read(model, cutter.position, READ_BATCHES)
-            for logged in batches:
-                cutter.feed(logged)
-            if not batches:
+    async def _next_window(self, model: ModelName, progress: _Progress) -> Window | None:
+        while (window := progress.cutter.cut()) is None:
+            if not progress.ahead:
+                progress.ahead.extend(await self._log.read(model, progress.cutter.position, READ_BATCHES))
+            if not progress.ahead:
                 return None
+            progress.cutter.feed(progress.ahead.popleft())
         return window
 
     async def _judge(self, progress: _Progress, window: Window) -> bool:

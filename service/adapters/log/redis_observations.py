@@ -1,6 +1,7 @@
 """A model's observations as one Redis stream: append is one command, and one event-loop turn is one round trip."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from redis.asyncio import Redis
 
 from detectors import codec
 from detectors.errors import InvalidDocument
+from service.adapters.log.passed_batches import Passed, PassedBatches
 from service.adapters.store import Entry, Keys, answer, in_our_words, store_errors, stream_entries
 from service.domain.errors import Overloaded, StoreUnavailable
 from service.domain.models import LOG_START, Batch, BatchPosition, LoggedBatch, ModelName
@@ -18,7 +20,26 @@ BATCH_KIND = "batch"
 _IDENTIFIER, _OBSERVED, _TRACE, _DOCUMENT = b"i", b"o", b"t", b"d"
 _RETRY_AFTER_SECONDS = 5.0
 _MAXIMUM_IN_FLIGHT = 4_096
+_READ_BYTES = 8 * 2**20
 _NO_ROWS = np.empty((0, 0))
+
+
+@dataclass(slots=True)
+class _Pace:
+    """How many batches are read at once, so that a reply comes in time and fits in memory whatever their size."""
+
+    largest: int = 0
+    """Bytes of a batch, by the latest replies; 0: none was read yet."""
+
+    @property
+    def known(self) -> bool:
+        return self.largest > 0
+
+    def entries(self, limit: int) -> int:
+        return max(1, min(limit, _READ_BYTES // self.largest)) if self.known else 1
+
+    def came(self, largest: int) -> None:
+        self.largest = max(largest, self.largest // 2)
 
 
 @dataclass(slots=True)
@@ -31,10 +52,13 @@ class _Waiting:
 class RedisObservationLog:
     """`service.ports.ObservationLog` on Redis >= 6.2 or Valkey."""
 
-    def __init__(self, redis: Redis, keys: Keys, max_batches: int) -> None:
+    def __init__(self, redis: Redis, keys: Keys, max_batches: int, kept_bytes: int, horizon: int) -> None:
         self._redis = redis
         self._keys = keys
         self._max_batches = max_batches
+        self._kept_bytes = kept_bytes
+        self._passed = PassedBatches(redis, keys, horizon)
+        self._paces: defaultdict[str, _Pace] = defaultdict(_Pace)
         self._full: set[str] = set()
         """Streams that were at their limit when last looked at."""
         self._waiting: list[_Waiting] = []
@@ -59,26 +83,61 @@ class RedisObservationLog:
             self._in_flight -= 1
 
     async def read(self, model: ModelName, after: BatchPosition, limit: int, /) -> Sequence[LoggedBatch]:
-        start = f"({after}"
-        entries = await stream_entries(self._redis.xrange(self._keys.observations(model), min=start, count=limit))
-        return [_decode(entry) for entry in entries]
+        key, batches = self._keys.observations(model), list[LoggedBatch]()
+        newest = after
+        while len(batches) < limit:
+            known = self._paces[key].known
+            count = self._paces[key].entries(limit - len(batches))
+            entries = await stream_entries(self._redis.xrange(key, min=f"({newest}", count=count))
+            batches += self._decoded(key, entries)
+            if known or not entries:  # the first entry is read alone, to see how large they are
+                break
+            newest = batches[-1].position
+        self._passed.have_read(model, after, [Passed.of(logged) for logged in batches])
+        return batches
 
     async def recent_identifiers(self, model: ModelName, until: BatchPosition, limit: int, /) -> Sequence[str]:
         if until == LOG_START or limit == 0:
             return []
-        entries = await stream_entries(self._redis.xrevrange(self._keys.observations(model), max=until, count=limit))
-        # Decoded like any other read: an entry that cannot be read must go by the same name here as there.
-        return [_decode(entry).batch.identifier for entry in reversed(entries)]
+        passed = list(reversed(await self._passed.latest(model, until, limit)))
+        # Up to here it is written down. An evaluator that was ended after its commit leaves the rest to the next one.
+        known = passed[-1].position if passed else LOG_START
+        if known != until:
+            rest = await self._between(model, known, until, limit)
+            self._passed.have_read(model, known, rest)
+            passed += rest
+        return [each.identifier for each in passed[-limit:]]
+
+    async def _between(self, model: ModelName, after: BatchPosition, until: BatchPosition, limit: int) -> list[Passed]:
+        """The latest `limit` batches between the two, oldest first, read from the log itself."""
+        key, found, newest = self._keys.observations(model), list[Passed](), str(until)
+        while len(found) < limit:
+            count = self._paces[key].entries(limit - len(found))
+            entries = await stream_entries(self._redis.xrevrange(key, max=newest, min=f"({after}", count=count))
+            # Decoded like any other read: an entry that cannot be read must go by the same name here as there.
+            found += [Passed.of(logged) for logged in self._decoded(key, entries)]
+            if len(entries) < count:
+                break
+            newest = f"({found[-1].position}"
+        return found[::-1]
+
+    def _decoded(self, key: str, entries: Sequence[Entry]) -> list[LoggedBatch]:
+        self._paces[key].came(max((sum(map(len, fields.values())) for _, fields in entries), default=0))
+        return [_decode(entry) for entry in entries]
 
     async def newest_position(self, model: ModelName, /) -> BatchPosition:
         entries = await stream_entries(self._redis.xrevrange(self._keys.observations(model), count=1))
         return BatchPosition(entries[0][0].decode()) if entries else LOG_START
 
     async def forget_before(self, model: ModelName, position: BatchPosition, keep: int, /) -> None:
-        key = self._keys.observations(model)
-        oldest_kept = await stream_entries(self._redis.xrevrange(key, max=position, count=keep + 1))
-        if len(oldest_kept) == keep + 1:
-            await answer(self._redis.xtrim(key, minid=oldest_kept[-1][0], approximate=True))
+        await self._passed.write(model, position)
+        kept = 0
+        for number, passed in enumerate(await self._passed.latest(model, position, keep + 1)):
+            kept += passed.size
+            if number == keep or kept > self._kept_bytes:
+                trim = self._redis.xtrim(self._keys.observations(model), minid=passed.position, approximate=True)
+                await answer(trim)
+                break
 
     async def _refuse_while_full(self, model: ModelName, key: str) -> None:
         if await answer(self._redis.xlen(key)) >= self._max_batches:

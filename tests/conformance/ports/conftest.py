@@ -29,8 +29,8 @@ class Store:
     def keys(self) -> Keys:
         return Keys(self.prefix)
 
-    def observations(self, max_batches: int = KEPT) -> RedisObservationLog:
-        return RedisObservationLog(self.redis, self.keys, max_batches)
+    def observations(self, max_batches: int = KEPT, kept_bytes: int = 2**30) -> RedisObservationLog:
+        return RedisObservationLog(self.redis, self.keys, max_batches, kept_bytes, horizon=KEPT)
 
     def verdicts(self, keep: int = KEPT) -> RedisVerdictLog:
         return RedisVerdictLog(self.redis, self.keys, keep)

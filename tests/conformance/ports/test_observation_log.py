@@ -1,6 +1,7 @@
 """What every observation log promises: exactly what was appended, in order, and never more than it may hold."""
 
 import asyncio
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -184,11 +185,52 @@ async def test_forgetting_keeps_the_horizon_and_everything_after_it(store: Store
     log = store.observations()
     positions = [await log.append(MODEL, batch(number)) for number in range(400)]
     await log.forget_before(MODEL, positions[299], 100)
+    assert len(await everything(log, limit=500)) == 400, "what nobody has read is not forgotten"
+    await log.forget_before(MODEL, positions[299], 100)
     kept = [found.position for found in await everything(log, limit=500)]
     assert kept[-200:] == positions[-200:]
     assert set(kept) <= set(positions)
     assert len(kept) < 400
     assert await log.recent_identifiers(MODEL, positions[299], 100) == [f"batch {n}" for n in range(200, 300)]
+
+
+async def test_identifiers_outlive_the_rows_of_large_batches(store: Store) -> None:
+    log = store.observations(kept_bytes=100_000)
+    rows = np.zeros((1000, 3))
+    positions = [await log.append(MODEL, replace(batch(number), rows=rows)) for number in range(300)]
+    await everything(log, limit=500)
+    await log.forget_before(MODEL, positions[-1], 100)
+    assert len(await everything(log, limit=500)) <= 6
+    for reader in (log, store.observations()):  # one that has just started, too
+        assert await reader.recent_identifiers(MODEL, positions[-1], 100) == [f"batch {n}" for n in range(200, 300)]
+
+
+async def test_what_a_crash_left_unwritten_is_read_from_the_log(store: Store) -> None:
+    log = store.observations()
+    positions = [await log.append(MODEL, batch(number)) for number in range(30)]
+    await everything(log)
+    await log.forget_before(MODEL, positions[9], 100)  # and ended before it could do so again
+    second = store.observations()
+    names = [f"batch {number}" for number in range(30)]
+    assert await second.recent_identifiers(MODEL, positions[19], 100) == names[:20]
+    assert await second.recent_identifiers(MODEL, positions[19], 15) == names[5:20]
+    await second.read(MODEL, positions[19], 100)
+    await second.forget_before(MODEL, positions[29], 100)
+    await log.forget_before(MODEL, positions[19], 100)  # late, and refused
+    assert await store.observations().recent_identifiers(MODEL, positions[29], 100) == names
+
+
+async def test_large_batches_are_read_a_few_at_a_time(store: Store) -> None:
+    log = store.observations()
+    rows = np.zeros((100_000, 3))  # 2.4 MB
+    positions = [await log.append(MODEL, replace(batch(number), rows=rows)) for number in range(12)]
+    reader, read, largest = store.observations(), [], 0
+    while batches := await reader.read(MODEL, read[-1] if read else LOG_START, 256):
+        largest = max(largest, sum(found.batch.rows.nbytes for found in batches))
+        read += [found.position for found in batches]
+    assert read == positions
+    assert largest < 12 * 2**20
+    assert len(await store.observations().recent_identifiers(MODEL, positions[-1], 100)) == 12
 
 
 async def test_forgetting_more_than_there_is_forgets_nothing(store: Store) -> None:
