@@ -97,6 +97,10 @@ class Registrations(Protocol):
 
     async def newest(self, model: ModelName, /) -> Registration | None: ...
 
+    async def revision(self, model: ModelName, revision: int, /) -> Registration | None:
+        """An earlier registration, while it is kept."""
+        ...
+
     async def register(self, registration: Registration, reference: Reference | None, /) -> bool:
         """Store the reference (unless None: it is there already), then the registration under its revision.
 

@@ -39,11 +39,13 @@ class Batch:
     identifier: str
     """The sender's idempotency key, or one made for it: a batch counts once however often it is sent."""
     rows: NDArray[np.float64]
-    """Shape (rows, features), columns in the order of the registration."""
+    """Shape (rows, features), columns in the order of the registration that was current when it came."""
     observed_at: datetime
     """When the inferences happened, by the sender's word; when they arrived, without it."""
     traceparent: str | None = None
     """W3C trace context of the request, so that a verdict's trace can point back to it."""
+    revision: int = 0
+    """Of the registration whose features the columns are; 0: not known, and taken to be the current one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,13 @@ def _feature_faults(features: tuple[str, ...]) -> list[Fault]:
     return faults
 
 
+def columns_of(features: tuple[str, ...], among: tuple[str, ...]) -> list[int] | None:
+    """Where these features are among others; None if one of them is not there."""
+    place = {name: column for column, name in enumerate(among)}
+    columns = [place.get(name, -1) for name in features]
+    return None if -1 in columns else columns
+
+
 def encode_reference(reference: Reference) -> bytes:
     """The bytes whose digest names the reference."""
     return codec.encode(REFERENCE_KIND, {"rows": reference.rows}, {"features": list(reference.features)})

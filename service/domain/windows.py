@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from service.domain.models import Batch, BatchPosition, Cursor, LoggedBatch, Window
 
 MAXIMUM_TRACEPARENTS = 8
+NO_ROWS: NDArray[np.float64] = np.empty((0, 0))
+"""Fit no reference: what stands for a batch that cannot be read as rows of these features."""
 
 
 class RecentIdentifiers:

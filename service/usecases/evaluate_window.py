@@ -5,7 +5,7 @@ store takes it from one of them. What an evaluator holds between calls is a cach
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from anyio import CapacityLimiter, to_thread
 from opentelemetry.trace import Span
@@ -25,9 +25,9 @@ from service.domain.models import (
     Window,
     is_after,
 )
-from service.domain.registration import Registration
+from service.domain.registration import Registration, columns_of
 from service.domain.response import action_name, respond
-from service.domain.windows import RecentIdentifiers, WindowCutter
+from service.domain.windows import NO_ROWS, RecentIdentifiers, WindowCutter
 from service.ports import Clock, ObservationLog, Registrations, VerdictLog
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing, current_traceparent
@@ -56,6 +56,8 @@ class _Progress:
     cutter: WindowCutter
     ahead: deque[LoggedBatch] = field(default_factory=deque)
     """Read from the log, and not handed to the cutter yet: it gets no more than it needs for one window."""
+    columns: dict[int, list[int] | None] = field(default_factory=dict)
+    """Of batches that came under another revision: where this one's features are; None if one is not there."""
 
     def stands(self, newest: Verdict | None, registration: Registration) -> bool:
         return _number(self.newest) == _number(newest) and self.registration.revision == registration.revision
@@ -127,8 +129,26 @@ class EvaluateWindow:
                 progress.ahead.extend(await self._log.read(model, progress.cutter.position, READ_BATCHES))
             if not progress.ahead:
                 return None
-            progress.cutter.feed(progress.ahead.popleft())
+            progress.cutter.feed(await self._arranged(progress, progress.ahead.popleft()))
         return window
+
+    async def _arranged(self, progress: _Progress, logged: LoggedBatch) -> LoggedBatch:
+        """The batch with its columns in the registration's order.
+
+        A replica goes on for a moment to take batches under the registration before, whose features may be others.
+        """
+        batch, current = logged.batch, progress.registration
+        if batch.revision in {0, current.revision}:
+            return logged
+        if batch.revision not in progress.columns:
+            earlier = await self._registrations.revision(current.model, batch.revision)
+            among = () if earlier is None else earlier.features
+            progress.columns[batch.revision] = columns_of(current.features, among)
+        columns = progress.columns[batch.revision]
+        if columns == list(range(batch.rows.shape[1])):
+            return logged
+        rows = batch.rows[:, columns] if columns is not None else NO_ROWS
+        return replace(logged, batch=replace(batch, rows=rows))
 
     async def _judge(self, progress: _Progress, window: Window) -> bool:
         registration = progress.registration

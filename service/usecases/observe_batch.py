@@ -57,7 +57,7 @@ class ObserveBatch:
             try:
                 rows = fitting_rows(observations, registration.features)
                 observed_at = observations.observed_at or self._clock()
-                batch = Batch(identifier, rows, observed_at, current_traceparent(traceparent))
+                batch = Batch(identifier, rows, observed_at, current_traceparent(traceparent), registration.revision)
                 position = await self._log.append(model, batch)
             except DriftwardenError as error:
                 self._metrics.batches.labels(label, type(error).__name__).inc()

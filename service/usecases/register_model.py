@@ -1,11 +1,11 @@
 """Put a model under watch: register its reference, change its plan."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from detectors import codec
 from service.domain.errors import ConcurrentChange, UnknownModel
-from service.domain.models import ModelName, Reference
+from service.domain.models import LOG_START, ModelName, Reference
 from service.domain.plan import Plan, check
 from service.domain.registration import Registration, check_reference, encode_reference
 from service.ports import Clock, ObservationLog, Registrations
@@ -49,7 +49,6 @@ class RegisterModel:
         """Replace the reference; windows begin anew after it. Raises `InvalidReference`, `StoreUnavailable`."""
         check_reference(reference)
         digest = codec.digest(encode_reference(reference))
-        since = await self._log.newest_position(model)
 
         def next_one(newest: Registration | None) -> Registration | None:
             if newest is not None and newest.reference_digest == digest:
@@ -61,7 +60,7 @@ class RegisterModel:
                 reference_digest=digest,
                 reference_rows=len(reference.rows),
                 plan=Plan() if newest is None else newest.plan,
-                since=since,
+                since=LOG_START,
                 registered_at=self._clock(),
             )
 
@@ -108,6 +107,8 @@ class RegisterModel:
                 return Registered(newest, readiness(await self._fitted.fitted(newest, reference)), changed=False)
             # Fitted before anything is stored: what cannot be fitted must not be registered.
             fitted = await self._fitted.fitted(registration, reference)
+            if reference is not None:  # only now: fitting takes a while, and batches come in meanwhile
+                registration = replace(registration, since=await self._log.newest_position(model))
             if await self._registrations.register(registration, reference):
                 self._models.remember(registration)
                 return Registered(registration, readiness(fitted), changed=True)

@@ -15,13 +15,13 @@ from service.adapters.log.passed_batches import Passed, PassedBatches
 from service.adapters.store import Entry, Keys, answer, in_our_words, store_errors, stream_entries
 from service.domain.errors import Overloaded, StoreUnavailable
 from service.domain.models import LOG_START, Batch, BatchPosition, LoggedBatch, ModelName
+from service.domain.windows import NO_ROWS
 
 BATCH_KIND = "batch"
-_IDENTIFIER, _OBSERVED, _TRACE, _DOCUMENT = b"i", b"o", b"t", b"d"
+_IDENTIFIER, _OBSERVED, _TRACE, _DOCUMENT, _REVISION = b"i", b"o", b"t", b"d", b"r"
 _RETRY_AFTER_SECONDS = 5.0
 _MAXIMUM_IN_FLIGHT = 4_096
 _READ_BYTES = 8 * 2**20
-_NO_ROWS = np.empty((0, 0))
 
 
 @dataclass(slots=True)
@@ -187,6 +187,7 @@ def _encode(batch: Batch) -> dict[bytes, bytes]:
         _IDENTIFIER: batch.identifier.encode(),
         _OBSERVED: b"%d" % round(batch.observed_at.timestamp() * 1000),
         _DOCUMENT: codec.encode(BATCH_KIND, {"rows": batch.rows}),
+        _REVISION: b"%d" % batch.revision,
     }
     if batch.traceparent is not None:
         fields[_TRACE] = batch.traceparent.encode()
@@ -200,12 +201,13 @@ def _decode(entry: Entry) -> LoggedBatch:
         rows = codec.decode(fields[_DOCUMENT], kind=BATCH_KIND).arrays["rows"]
         batch = Batch(
             identifier=fields[_IDENTIFIER].decode(),
-            rows=rows if rows.ndim == 2 and rows.dtype == np.float64 else _NO_ROWS,
+            rows=rows if rows.ndim == 2 and rows.dtype == np.float64 else NO_ROWS,
             observed_at=datetime.fromtimestamp(int(fields[_OBSERVED]) / 1000, UTC),
             traceparent=fields[_TRACE].decode() if _TRACE in fields else None,
+            revision=int(fields.get(_REVISION, b"0")),
         )
     except (InvalidDocument, KeyError, ValueError, OverflowError, OSError):
         # An entry that was damaged, or written by something else, must not stop the log: it fits no reference, so the
         # window that passes over it counts it as a misfit.
-        batch = Batch(f"unreadable {place}", _NO_ROWS, datetime.fromtimestamp(0, UTC))
+        batch = Batch(f"unreadable {place}", NO_ROWS, datetime.fromtimestamp(0, UTC))
     return LoggedBatch(place, batch)

@@ -36,6 +36,15 @@ async def test_what_was_registered_is_read(store: Store) -> None:
     assert np.array_equal(found.rows, reference().rows)
 
 
+async def test_earlier_revisions_can_be_read(store: Store) -> None:
+    registrations = store.registrations()
+    await registrations.register(registration(1, features=("c", "b", "a")), reference())
+    await registrations.register(registration(2), None)
+    assert await registrations.revision(MODEL, 1) == registration(1, features=("c", "b", "a"))
+    assert await registrations.revision(MODEL, 3) is None
+    assert await registrations.revision(OTHER_MODEL, 1) is None
+
+
 async def test_a_plan_alone_keeps_the_reference(store: Store) -> None:
     registrations = store.registrations()
     await registrations.register(registration(1), reference())

@@ -1,6 +1,7 @@
 """The whole way: a reference, a plan, rows, a verdict, an action, and what a scrape says of it."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import pytest
 import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from service.adapters.log import RedisObservationLog
+from service.adapters.store import Keys
+from service.domain.models import Batch, ModelName
 from service.settings import EvaluationSettings, StoreSettings
 from tests.integration.service.conftest import Application, application
 from tests.processes.traffic import FEATURES, SMALL_PLAN, payload, reference, rows
@@ -211,3 +215,22 @@ async def test_state_survives_a_restart(tmp_path: Path) -> None:
         await second.observe(payload(rows(2, 30)), key="two")
         _, after = await judged(second, 2)
     assert (after["first_row"], after["batches"], after["duplicates"]) == (50, 2, 1)
+
+
+async def test_batches_taken_under_an_earlier_registration_keep_their_columns(running_app: Application) -> None:
+    """A replica goes on for a moment to take batches under the registration that it knows."""
+    offsets = np.array([0.0, 100.0, 200.0])
+    base = rows(1, 1000) + offsets
+    swapped = [FEATURES[2], FEATURES[0], FEATURES[1]]
+    for names, columns in ((list(FEATURES), [0, 1, 2]), (swapped, [2, 0, 1])):
+        body = payload(base[:, columns], features=names)
+        assert (await running_app.client.put("/v1/models/churn/reference", json=body)).status_code == 200
+    await running_app.client.put("/v1/models/churn/plan", json=SMALL_PLAN)
+    log = RedisObservationLog(running_app.redis, Keys(running_app.prefix), 1000, 2**20, horizon=100)
+    late = Batch("late", rows(2, 25) + offsets, datetime.now(UTC), revision=1)
+    unknown = Batch("of a registration that is gone", rows(3, 25), datetime.now(UTC), revision=77)
+    for batch in (late, unknown):
+        await log.append(ModelName("churn"), batch)
+    await running_app.observe(payload(rows(4, 25) + offsets, features=list(FEATURES)))
+    (verdict,) = await judged(running_app, 1)
+    assert (verdict["finding"], verdict["rows"], verdict["misfits"]) == ("STABLE", 50, 1)
