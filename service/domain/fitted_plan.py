@@ -50,8 +50,12 @@ class FittedDetector:
 
     def test(self, rows: Rows) -> DriftResult:
         """Test window rows that hold all of the plan's features."""
+        return self.detector.test(self.reference, self.summarise(rows))
+
+    def summarise(self, rows: Rows) -> Any:
+        """Summarise rows that hold all of the plan's features."""
         seen = rows if self.columns is None else rows[:, self.columns]
-        return self.detector.test(self.reference, self.detector.summarise(self.reference, seen))
+        return self.detector.summarise(self.reference, seen)
 
 
 @dataclass(frozen=True, slots=True)
