@@ -1,8 +1,9 @@
 """Optional: detectors of alibi-detect behind our protocol, for whoever compares with them or moves away from them.
 
 Licence: alibi-detect 0.11.5 and later is under the Business Source License 1.1, which is not an open-source licence.
-Using it in production needs a licence from its owner (`engine.LICENCE_NOTICE` says it in full). Nothing here is imported from
-it until one of these detectors is fitted, nothing else of Driftwarden needs it, and no code of it is in here.
+Using it in production needs a licence from its owner (`engine.LICENCE_NOTICE` says it in full). Nothing here is
+imported from it until one of these detectors is fitted, nothing else of Driftwarden needs it, and no code of it is in
+here.
 
 The extra `alibi` brings it. It needs numpy 1, hence an environment of its own (`make alibi`). Detectors are made of a
 name and parameters only; the parameters are those of alibi-detect by name and default, as far as they are JSON values.
