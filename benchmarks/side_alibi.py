@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from benchmarks.wire import Answer, Rows, Way, serve
-from detectors.alibi import alibi_detect
+from detectors.alibi.engine import alibi_detect
 
 PACKAGES = ("alibi-detect", "numpy", "scipy", "torch")
 

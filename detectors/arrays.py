@@ -26,6 +26,15 @@ Rows = NDArray[np.float64]
 LIBRARIES = ("numpy", "torch")
 """What `open_backend` opens. Rows of any other library of the array API standard are taken as well."""
 
+INEXACT = (
+    ", a whole number that float64 cannot hold: beyond 2^53 different ones would become equal; give the difference"
+    " from a common offset, or codes of categories"
+)
+"""How a message ends that refuses one."""
+
+WHOLE = 2**53
+"""Up to here float64 holds every integer."""
+
 _LARGEST = float(np.finfo(np.float64).max)
 _AT_ONCE = 2**13
 
@@ -100,9 +109,24 @@ def real_rows(rows: Any, *, features: int | None = None) -> Rows:
         raise InvalidRows(f"rows have {found.shape[1]} features, and the reference has {features}")
     if found.dtype.kind not in "fiu":
         raise InvalidRows(f"rows hold real numbers, not {found.dtype}")
+    if (place := inexact_integer(found)) is not None:
+        row, column = place
+        raise InvalidRows(f"row {row}, column {column} is {found[row, column]}{INEXACT}")
     with np.errstate(over="ignore"):  # only beyond float64, where it becomes an infinity
         wide: Rows = np.ascontiguousarray(found, dtype=np.float64)
     return wide
+
+
+def inexact_integer(numbers: NDArray[Any]) -> tuple[int, ...] | None:
+    """Where the first integer is that float64 would change, or None. Costs nothing but for 64-bit integers."""
+    if numbers.dtype.kind not in "iu" or numbers.dtype.itemsize < 8 or not numbers.size:
+        return None
+    if int(numbers.min()) >= -WHOLE and int(numbers.max()) <= WHOLE:
+        return None
+    wide = numbers.astype(np.float64)
+    beyond = wide >= 2.0 ** (64 if numbers.dtype.kind == "u" else 63)  # rounded up to what no integer of the kind is
+    changed = beyond | (np.where(beyond, 0, wide).astype(numbers.dtype) != numbers)
+    return tuple(np.argwhere(changed)[0].tolist()) if changed.any() else None
 
 
 def measurable_rows(rows: Any, *, features: int | None = None) -> Rows:

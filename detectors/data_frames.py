@@ -3,12 +3,13 @@
 Neither is imported. What is missing (NaN, None, NA) becomes NaN, and a truth value 0 or 1.
 """
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.arrays import INEXACT, WHOLE, inexact_integer
 from detectors.errors import InvalidRows
 
 Names = tuple[str, ...]
@@ -45,16 +46,33 @@ def refuse_other_columns(expected: Names | None, rows: Any) -> None:
 def _numbers(name: str, column: Any) -> NDArray[np.float64]:
     values: NDArray[Any] = column.to_numpy()
     if values.dtype.kind == "O":
-        return np.array([_number(name, value) for value in values], dtype=np.float64)
+        return np.array([_number(name, row, value) for row, value in enumerate(values)], dtype=np.float64)
     if values.dtype.kind not in "fiub":
         raise InvalidRows(f"column {name!r} holds {values.dtype}, not numbers; give categories as codes")
+    place = inexact_integer(values)
+    if place is None and values.dtype.kind == "f" and "int" in str(getattr(column, "dtype", "")).lower():
+        place = _perhaps_rounded(values)
+    if place is not None:
+        raise InvalidRows(f"column {name!r}, row {place[0]} is {values[place]}{INEXACT}")
     with np.errstate(over="ignore"):  # beyond float64 it becomes an infinity
         return values.astype(np.float64)
 
 
-def _number(name: str, value: object) -> float:
+def _perhaps_rounded(values: NDArray[Any]) -> tuple[int, ...] | None:
+    """Of integers that came as floating-point numbers because some are missing: the first too large to be trusted."""
+    large = np.flatnonzero(np.abs(values) >= WHOLE)
+    return (int(large[0]),) if len(large) else None
+
+
+def _number(name: str, row: int, value: object) -> float:
     if type(value).__name__ in _MISSING:
         return np.nan
     if not isinstance(value, Real):
         raise InvalidRows(f"column {name!r} holds {value!r}, which is no number; give categories as codes")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond them all
+        number = np.inf
+    if isinstance(value, Integral) and number != value:
+        raise InvalidRows(f"column {name!r}, row {row} is {value}{INEXACT}")
+    return number

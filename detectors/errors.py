@@ -9,6 +9,7 @@
     ├── BackendUnavailable     the array library or the device that was chosen is not on this machine
     ├── EngineUnavailable      an optional library that a detector needs is not installed
     └── InvalidDocument        bytes that are not one of our documents, or not the kind that was asked for
+        └── TooLarge           a document that would take more memory or time than was allowed
 
 None of them is helped by trying again.
 """
@@ -55,3 +56,7 @@ class EngineUnavailable(DetectorError):
 
 class InvalidDocument(DetectorError):
     """Bytes that cannot be decoded: wrong magic, version, kind, digest, length or header. Nothing was executed."""
+
+
+class TooLarge(InvalidDocument):
+    """Fitting what the document describes would take more than was allowed; the message says which limit to raise."""

@@ -12,7 +12,7 @@ Laws (executable in tests/conformance/detectors):
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -96,4 +96,13 @@ class Detector(Protocol[R, S]):
 
     def test(self, reference: R, summary: S, /) -> DriftResult:
         """Measure, and say how surprising that is; NaN where there is too little. Raises `ReferenceMismatch`."""
+        ...
+
+
+@runtime_checkable
+class WorksHarder(Protocol):
+    """A detector whose `fit` costs more than in proportion to the values it is given."""
+
+    def work_of_fitting(self, rows: int, features: int, /) -> int:
+        """About how many numbers it computes beyond that; those that it keeps count eightfold."""
         ...

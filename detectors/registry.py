@@ -4,14 +4,12 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from detectors.alibi import (
-    AlibiClassifierDrift,
-    AlibiContextMMDDrift,
-    AlibiKSDrift,
-    AlibiLSDDDrift,
-    AlibiMMDDrift,
-    AlibiTabularDrift,
-)
+from detectors.alibi.classifier_drift import AlibiClassifierDrift
+from detectors.alibi.context_mmd_drift import AlibiContextMMDDrift
+from detectors.alibi.ks_drift import AlibiKSDrift
+from detectors.alibi.lsdd_drift import AlibiLSDDDrift
+from detectors.alibi.mmd_drift import AlibiMMDDrift
+from detectors.alibi.tabular_drift import AlibiTabularDrift
 from detectors.classifier.classifier_two_sample import ClassifierTwoSample
 from detectors.errors import InvalidParameter, UnknownDetector
 from detectors.frequency.chi_square import ChiSquare

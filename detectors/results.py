@@ -1,7 +1,8 @@
 """What a detector says of a window: measurements, never decisions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,20 @@ class Scope(StrEnum):
     """One number for all features together."""
 
 
-@dataclass(frozen=True, slots=True)
+def _same(one: Any, other: Any) -> bool:
+    """Whether two results of one class say the same; NaN is NaN."""
+    if type(one) is not type(other):
+        return False
+    pairs = ((getattr(one, field.name), getattr(other, field.name)) for field in fields(one))
+    return all(
+        np.array_equal(mine, theirs, equal_nan=mine.dtype.kind == "f")
+        if isinstance(mine, np.ndarray)
+        else mine == theirs
+        for mine, theirs in pairs
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Measurement:
     """How far a window is from its reference, without a probability (cheap; what calibration repeats many times)."""
 
@@ -25,8 +39,14 @@ class Measurement:
     effect: NDArray[np.float64]
     """Same shape: size of the difference on a scale that does not grow with the number of rows; 0 is none."""
 
+    def __eq__(self, other: object, /) -> bool:
+        return _same(self, other)
 
-@dataclass(frozen=True, slots=True)
+    def __hash__(self) -> int:
+        return hash(self.statistic.shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class DriftResult:
     """One detector's measurement of one window."""
 
@@ -55,3 +75,9 @@ class DriftResult:
     def undecided(self) -> NDArray[np.bool_]:
         """Same shape: where there was too little to measure."""
         return np.isnan(self.p_value)
+
+    def __eq__(self, other: object, /) -> bool:
+        return _same(self, other)
+
+    def __hash__(self) -> int:
+        return hash((self.detector, self.reference_count, self.window_count, self.method, self.seed))

@@ -15,7 +15,7 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
-from detectors.alibi import LICENCE_NOTICE, alibi_detect
+from detectors.alibi.engine import LICENCE_NOTICE, alibi_detect
 from detectors.arrays import Backend, open_backend
 from detectors.errors import BackendUnavailable, EngineUnavailable
 from service.adapters.embedded_store import embedded_store

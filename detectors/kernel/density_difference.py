@@ -115,6 +115,10 @@ class LeastSquaresDensityDifference:
         if self.bandwidth is not None:
             object.__setattr__(self, "bandwidth", positive_number("bandwidth", self.bandwidth))
 
+    def work_of_fitting(self, rows: int, features: int, /) -> int:
+        """See `detectors.protocols.WorksHarder`: the chosen rows' kernel with the centres."""
+        return (min(rows, self.maximum_reference_rows) + self.centres) * self.centres * (8 + features // 32)
+
     def fit(self, rows: Any, /) -> DensityReference:
         """Set rows aside, choose scale, bandwidth and centres, embed the others; raises `InvalidRows`, `TooFewRows`."""
         checked, backend = measurable_rows(rows), backend_of(rows)

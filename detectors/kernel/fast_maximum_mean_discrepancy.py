@@ -115,6 +115,13 @@ class FastMaximumMeanDiscrepancy:
         if self.bandwidth is not None:
             object.__setattr__(self, "bandwidth", positive_number("bandwidth", self.bandwidth))
 
+    def work_of_fitting(self, rows: int, features: int, /) -> int:
+        """See `detectors.protocols.WorksHarder`: every row's features, the null's kernel, and the frequencies.
+
+        These are kept, and drawing them takes three times their memory more.
+        """
+        return self.frequencies * (32 * features + rows + min(rows, NULL_ROWS) ** 2 // 8)
+
     def fit(self, rows: Any, /) -> FeatureReference:
         """Choose scale, bandwidth and frequencies, and estimate the null; raises `InvalidRows`, `TooFewRows`."""
         measurable, backend = measurable_rows(rows), backend_of(rows)

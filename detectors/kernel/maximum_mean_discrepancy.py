@@ -79,6 +79,10 @@ class PermutationTest:
         for parameter in ("maximum_reference_rows", "maximum_window_rows"):
             whole_number(parameter, getattr(self, parameter), at_least=2, at_most=MAXIMUM_ROWS)
 
+    def work_of_fitting(self, rows: int, features: int, /) -> int:
+        """See `detectors.protocols.WorksHarder`: the kernel between the chosen rows."""
+        return min(rows, self.maximum_reference_rows) ** 2 * (self._ladder().levels + features // 32)
+
     def fit(self, rows: Any, /) -> KernelReference:
         """Choose rows, scale and bandwidth, and compute the kernel; raises `InvalidRows`, `TooFewRows`."""
         measurable = measurable_rows(rows)

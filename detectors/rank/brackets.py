@@ -6,7 +6,6 @@ every row lies, and so between which two numbers every distance lies. Most of th
 few rows that remain are looked up. The result is exact.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.arrays import frozen
-from detectors.rank.search import Buckets
+from detectors.rank.search import Knots
+from detectors.rank.spans import Lengths, running, some_features, starts_of
 
 Integers = NDArray[np.signedinteger]
 
@@ -39,19 +39,22 @@ class Brackets:
     """Shape (features, 1)."""
 
     @classmethod
-    def of(cls, buckets: Sequence[Buckets], values: Sequence[NDArray[np.float64]], ranks: Sequence[Any]) -> Self:
-        """From the distinct values of every feature, and how many values lie below each of these and below none."""
-        fewer = [each.at_most(_MOST) for each in buckets]
-        counts = np.array([each.count for each in fewer])
-        tables = [
-            np.asarray(below)[
-                np.searchsorted(
-                    _buckets(ascending, each.lowest, each.scale, np.int32(each.count - 1)), np.arange(each.count + 1)
-                )
-            ]
-            for each, ascending, below in zip(fewer, values, ranks, strict=True)
-        ]
-        most = max(int(each[-1]) for each in tables)
+    def of(cls, knots: Knots, lengths: Lengths, ranks: Integers) -> Self:
+        """From the distinct values of every feature, and how many values lie below each of these and below none.
+
+        `ranks` has one number more for each feature than that has distinct values, its `lengths`.
+        """
+        fewer = knots.buckets.at_most(_MOST)
+        offsets = starts_of(lengths + 1)
+        tables = []
+        for part, _ in some_features(lengths):
+            some = fewer.of_features(part)
+            columns = (np.repeat(each, lengths[part]) for each in (some.lowest, some.scale, some.count - 1))
+            bucket = _buckets_of(np.concatenate(knots.values[part]), *columns)
+            bucket += np.repeat(starts_of(some.count), lengths[part])
+            below = running(np.bincount(bucket, minlength=int(some.count.sum())), some.count)
+            tables.append(ranks[below + np.repeat(offsets[part], some.count + 1)])
+        most = int(ranks.max())
         dtype = np.int16 if most <= _NARROWEST else np.int32 if most <= _NARROW else np.int64
 
         def column(numbers: Any, dtype: Any) -> Any:
@@ -59,10 +62,10 @@ class Brackets:
 
         return cls(
             below=frozen(np.concatenate(tables).astype(dtype)),
-            first=column(np.cumsum(counts + 1) - (counts + 1), np.int32),
-            last=column(counts - 1, np.int32),
-            lowest=column([each.lowest for each in fewer], np.float64),
-            scale=column([each.scale for each in fewer], np.float64),
+            first=column(starts_of(fewer.count + 1), np.int32),
+            last=column(fewer.count - 1, np.int32),
+            lowest=column(fewer.lowest, np.float64),
+            scale=column(fewer.scale, np.float64),
         )
 
     def around(self, ordered: NDArray[np.float64], part: slice) -> tuple[Integers, Integers]:
@@ -75,6 +78,15 @@ class Brackets:
         least = self.below.take(bucket)
         bucket += 1
         return least, self.below.take(bucket)
+
+
+def _buckets_of(values: NDArray[np.float64], lowest: Any, scale: Any, last: Any) -> NDArray[np.intp]:
+    """The same of single values, each with its feature's numbers beside it."""
+    with np.errstate(over="ignore"):
+        place = values - lowest
+        place *= scale
+    bucket: NDArray[np.intp] = np.clip(place, 0, last).astype(np.intp)
+    return bucket
 
 
 def _buckets(numbers: NDArray[np.float64], lowest: Any, scale: Any, last: Any) -> NDArray[np.int32]:

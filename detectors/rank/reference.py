@@ -12,6 +12,7 @@ from detectors.errors import TooFewRows
 from detectors.identity import reference_digest
 from detectors.rank.brackets import Brackets
 from detectors.rank.search import Knots
+from detectors.rank.spans import Lengths, owners_of, running, some_features, starts_of
 
 Integers = NDArray[np.int64]
 
@@ -77,37 +78,53 @@ def fit(detector: Any, rows: Any) -> RankReference:
     first = np.arange(len(measurable)) < present  # the first of its equals
     first[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
     lengths = first.sum(axis=1)
-    ranks = [np.append(np.flatnonzero(here), values) for here, values in zip(first, present[:, 0], strict=True)]
-    offsets = np.cumsum(lengths + 1) - (lengths + 1)
-    distinct = [values[here] + 0.0 for values, here in zip(ordered, first, strict=True)]
     untied = bool((lengths == present[:, 0]).all())
-    equals = [np.diff(below) for below in ranks]
+    offsets = starts_of(lengths + 1)
+    ranks = np.empty(int(lengths.sum()) + len(lengths), dtype=np.int64)
+    squares, power_sums = [], []
+    for part, _ in some_features(lengths):
+        span = slice(int(offsets[part.start]), int(offsets[part.stop - 1] + lengths[part.stop - 1] + 1))
+        ranks[span] = _ranks(first[part], present[part, 0])
+        equals, up_to = _steps(ranks[span], lengths[part])
+        squares.append(running(equals**2, lengths[part]) if not untied else equals[:0])
+        power_sums.append(_power_sums(equals, up_to, owners_of(lengths[part]), part.stop - part.start))
+    knots = Knots.laid_out(ordered[first] + 0.0, lengths, backend_of(rows))
     cells = 2 * lengths + 1
-    knots = Knots.of(distinct, backend_of(rows))
     return RankReference(
         digest=reference_digest(detector, measurable),
         count=len(measurable),
         present=frozen(present if missing.any() else present[:1]),
         knots=knots,
-        brackets=Brackets.of(knots.buckets, knots.values, ranks),
-        ranks=frozen(np.concatenate(ranks).astype(np.int32 if len(measurable) <= _NARROW else np.int64)),
+        brackets=Brackets.of(knots, lengths, ranks),
+        ranks=frozen(ranks.astype(np.int32 if len(measurable) <= _NARROW else np.int64)),
         untied=untied,
         offsets=frozen(offsets.reshape(-1, 1)),
         cell_starts=frozen(np.append(0, np.cumsum(cells))),
         most_cells=int(cells.max()),
-        squares=frozen(np.concatenate([_running(each**2) for each in ([] if untied else equals)] or [present[:0, 0]])),
-        power_sums=frozen(np.stack([_power_sums(g, c[1:]) for g, c in zip(equals, ranks, strict=True)])),
+        squares=frozen(np.concatenate(squares)),
+        power_sums=frozen(np.concatenate(power_sums)),
     )
 
 
-def _running(numbers: Integers) -> Integers:
-    """The sum of none, of the first, of the first two, ... of all."""
-    return np.append(0, np.cumsum(numbers))
+def _ranks(first: NDArray[np.bool_], present: Integers) -> Integers:
+    """For some features in a row, how many values lie below each distinct one, and how many there are."""
+    feature, below = np.nonzero(first)
+    ranks = np.empty(len(below) + len(present), dtype=np.int64)
+    ranks[np.arange(len(below)) + feature] = below
+    ranks[np.cumsum(first.sum(axis=1) + 1) - 1] = present
+    return ranks
 
 
-def _power_sums(equals: Integers, up_to: Integers) -> NDArray[np.float64]:
+def _steps(ranks: Integers, lengths: Lengths) -> tuple[Integers, Integers]:
+    """For each distinct value, how many equal it, and how many lie below it or equal it."""
+    place = np.arange(int(lengths.sum())) + owners_of(lengths)
+    up_to = ranks[place + 1]
+    return up_to - ranks[place], up_to
+
+
+def _power_sums(equals: Integers, up_to: Integers, owners: NDArray[np.intp], features: int) -> NDArray[np.float64]:
     g = equals.astype(np.float64)  # cubes do not fit an integer for long
-    return np.array([(g * g).sum(), (g * g * g).sum(), (g * g * up_to).sum()])
+    return np.stack([np.bincount(owners, each, features) for each in (g * g, g * g * g, g * g * up_to)], axis=1)
 
 
 def ordered_window(reference: RankReference, rows: Any) -> tuple[list[tuple[int, Any]], NDArray[np.bool_] | None]:

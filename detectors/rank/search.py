@@ -20,8 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.arrays import Backend, frozen
+from detectors.rank.spans import Lengths, owners_of, some_features, starts_of
 
 Numbers = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 _ROUNDS_FOR_ALL = 2  # of halving: enough for three values in a bucket, which are rarely more
 _CROWD = 63  # values in one bucket that are still found sooner this way, as long as few buckets are so full
@@ -30,47 +32,90 @@ _MOST_BUCKETS = 2**22  # keys have 24 binary digits: so many buckets are still t
 _FAR = 2.0**30  # buckets; keys further out do not fit an integer
 _NARROW = int(np.iinfo(np.int32).max)
 _NARROWEST = int(np.iinfo(np.int16).max)
+_OF_BUCKETS = ("lowest", "scale", "count")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Buckets:
-    """How a feature's numbers fall into equal buckets."""
+    """How each feature's numbers fall into equal buckets; arrays have the shape (features,)."""
 
-    lowest: float
-    scale: float
-    count: int
+    lowest: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    """0 for a feature whose numbers all fall into one bucket, because others are of no use."""
+    count: Integers
+    """Powers of two."""
 
     @classmethod
-    def across(cls, values: Numbers) -> Self:
-        """As many as there are values, or up to twice as many; one, wherever all values are, if that is of no use."""
-        if len(values):
-            outside = min(_OUTLIERS, len(values) // 100)
-            lowest, highest = values[outside], values[-1 - outside]
-            count = min(1 << len(values).bit_length(), _MOST_BUCKETS)
-            with np.errstate(over="ignore", divide="ignore"):
-                buckets = cls(float(lowest), float(count / (highest - lowest)), count)
-            if np.isfinite(buckets.scale) and buckets.scale > 0 and buckets.occupied(values).max() <= _CROWD:
-                return buckets
-        return cls(0.0, 0.0, 1)
+    def across(cls, values: Numbers, lengths: Lengths) -> Self:
+        """As many as a feature has values, or up to twice as many; one where a range cannot be divided."""
+        outside = np.minimum(_OUTLIERS, lengths // 100)
+        starts = starts_of(lengths)
+        lowest, highest = np.zeros((2, len(lengths)))
+        some = lengths > 0
+        lowest[some] = values[(starts + outside)[some]]
+        highest[some] = values[(starts + lengths - 1 - outside)[some]]
+        count = np.minimum(1 << np.frexp(lengths)[1].astype(np.int64), _MOST_BUCKETS)
+        with np.errstate(over="ignore", divide="ignore"):
+            scale = count / (highest - lowest)
+        return cls(lowest, scale, count).only(np.isfinite(scale) & (scale > 0))
 
-    @property
-    def useless(self) -> bool:
-        """All numbers fall into the one bucket."""
-        return self.scale == 0
-
-    def keys(self, values: Numbers) -> NDArray[np.float32]:
-        """Where the values lie, in units of buckets."""
-        with np.errstate(over="ignore"):  # an infinity lies outside, like others
-            return ((values - self.lowest) * self.scale).astype(np.float32)
+    def only(self, useful: NDArray[np.bool_]) -> Self:
+        """One bucket for all other features."""
+        return type(self)(
+            np.where(useful, self.lowest, 0.0), np.where(useful, self.scale, 0.0), np.where(useful, self.count, 1)
+        )
 
     def at_most(self, count: int) -> Self:
-        """The same range in fewer buckets, if there are more than this power of two."""
-        return self if self.count <= count else type(self)(self.lowest, self.scale * count / self.count, count)
+        """The same ranges in fewer buckets, where there are more than this power of two."""
+        fewer = np.minimum(self.count, count)
+        return type(self)(self.lowest, self.scale * (fewer / self.count), fewer)
 
-    def occupied(self, values: Numbers) -> NDArray[np.intp]:
-        """For each bucket, how many values lie in it."""
-        bucket = np.clip(self.keys(values), 0, self.count - 1).astype(np.intp)
-        return np.bincount(bucket, minlength=self.count)
+    def of_features(self, features: slice) -> Self:
+        """Those of some features."""
+        return type(self)(self.lowest[features], self.scale[features], self.count[features])
+
+    def keys(self, values: Numbers, lengths: Lengths) -> NDArray[np.float32]:
+        """Where the values of all features in a row, so many of each, lie in units of buckets."""
+        with np.errstate(over="ignore"):  # an infinity lies outside, like others
+            place = values - np.repeat(self.lowest, lengths)
+            place *= np.repeat(self.scale, lengths)
+            return place.astype(np.float32)
+
+    def occupied(self, keys: NDArray[np.float32], lengths: Lengths) -> NDArray[np.intp]:
+        """For each bucket of all features in a row, how many values lie in it."""
+        bucket = np.clip(keys, 0, np.repeat(self.count - 1, lengths)).astype(np.intp)
+        bucket += np.repeat(starts_of(self.count), lengths)
+        return np.bincount(bucket, minlength=int(self.count.sum()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Guide:
+    """The guide to the values of some features."""
+
+    buckets: Buckets
+    keys: NDArray[np.float32]
+    below: NDArray[np.intp]
+    """For each bucket, how many of the feature's values lie below it; for a useless one, all of them."""
+    fullest: int
+    """Values in a bucket that is of use."""
+
+    @classmethod
+    def to(cls, values: Numbers, lengths: Lengths) -> Self:
+        proposed = Buckets.across(values, lengths)
+        keys = proposed.keys(values, lengths)
+        occupied = proposed.occupied(keys, lengths)
+        first = starts_of(proposed.count)
+        fullest = np.maximum.reduceat(occupied, first)
+        useful = (proposed.scale > 0) & (fullest <= _CROWD)
+        below = np.cumsum(occupied) - occupied
+        below -= np.repeat(below[first], proposed.count)
+        buckets = proposed.only(useful)
+        table = np.empty(int(buckets.count.sum()), dtype=np.intp)
+        kept = np.repeat(useful, buckets.count)
+        table[kept] = below[np.repeat(useful, proposed.count)]
+        table[~kept] = lengths[~useful]
+        keys[np.repeat(~useful, lengths)] = 0
+        return cls(buckets, keys, table, int(fullest[useful].max(initial=0)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,49 +150,52 @@ class Knots:
     """Rounds of halving that the fullest bucket takes."""
     crowded: tuple[int, ...]
     """The features whose buckets are of no use."""
-    buckets: tuple[Buckets, ...]
+    buckets: Buckets
     """How the numbers of every feature are divided."""
 
     @classmethod
     def of(cls, values: Sequence[Numbers], backend: Backend) -> Self:
         """Each an ascending array without repetitions."""
-        sentinels = np.full(_CROWD + 1, np.inf)
-        flat = frozen(np.concatenate([part for each in values for part in (each, sentinels)]))
-        lengths = np.array([len(each) for each in values])
-        starts = np.cumsum(lengths + len(sentinels)) - (lengths + len(sentinels))
-        views = tuple(flat[start : start + length] for start, length in zip(starts, lengths, strict=True))
-        buckets = [Buckets.across(each) for each in views]
-        occupied = [each.occupied(view) for each, view in zip(buckets, views, strict=True)]
-        crowded = tuple(feature for feature, each in enumerate(buckets) if each.useless)
+        return cls.laid_out(np.concatenate(values), np.array([len(each) for each in values]), backend)
+
+    @classmethod
+    def laid_out(cls, distinct: Numbers, lengths: Lengths, backend: Backend) -> Self:
+        """The same of all features' values one after another, so many of each."""
+        guides = [_Guide.to(distinct[span], lengths[part]) for part, span in some_features(lengths)]
+        buckets = Buckets(*(np.concatenate([getattr(each.buckets, name) for each in guides]) for name in _OF_BUCKETS))
+        rounds = max(each.fullest for each in guides).bit_length()
+        # So far the widest step of the search looks beyond a feature's last value.
+        sentinels = max(1, 1 << rounds >> 1)
+        starts = starts_of(lengths + sentinels)
+        flat = np.full(len(distinct) + sentinels * len(lengths), np.inf)
         keys = np.full(flat.shape, np.inf, dtype=np.float32)
-        for each, view, start in zip(buckets, views, starts, strict=True):
-            keys[start : start + len(view)] = each.keys(view)
-        counts = np.array([each.count for each in buckets])
-        index = np.int32 if max(len(flat), counts.sum()) <= _NARROW else np.int64
-        tables = [lengths[[f]] if f in crowded else np.cumsum(each) - each for f, each in enumerate(occupied)]
+        for guide, (part, span) in zip(guides, some_features(lengths), strict=True):
+            places = np.arange(span.start, span.stop) + sentinels * (part.start + owners_of(lengths[part]))
+            flat[places], keys[places] = distinct[span], guide.keys
+        frozen(flat)
+        index = np.int32 if max(len(flat), int(buckets.count.sum())) <= _NARROW else np.int64
 
         def column(numbers: Any, dtype: Any = index) -> Any:
             return backend.put(frozen(np.array(numbers, dtype=dtype).reshape(-1, 1)))
 
+        below = np.concatenate([each.below for each in guides])
         return cls(
             backend=backend,
-            values=views,
+            values=tuple(
+                flat[start:end] for start, end in zip(starts.tolist(), (starts + lengths).tolist(), strict=True)
+            ),
             flat=backend.put(flat),
             keys=backend.put(frozen(keys)),
             starts=column(starts),
-            below=backend.put(
-                frozen(np.concatenate(tables).astype(np.int16 if lengths.max() <= _NARROWEST else index))
-            ),
-            first=column(np.cumsum(counts) - counts),
-            last=column(counts - 1),
+            below=backend.put(frozen(below.astype(np.int16 if lengths.max() <= _NARROWEST else index))),
+            first=column(starts_of(buckets.count)),
+            last=column(buckets.count - 1),
             least=column(0),
-            lowest=column([each.lowest for each in buckets], np.float64),
-            scale=column([each.scale for each in buckets], np.float64),
-            rounds=max(int(each.max()) for f, each in enumerate(occupied) if f not in crowded).bit_length()
-            if len(crowded) < len(views)
-            else 0,
-            crowded=crowded,
-            buckets=tuple(buckets),
+            lowest=column(buckets.lowest, np.float64),
+            scale=column(buckets.scale, np.float64),
+            rounds=rounds,
+            crowded=tuple(np.flatnonzero(buckets.scale == 0).tolist()),
+            buckets=buckets,
         )
 
     def cells(self, ordered: Any, first: int) -> Any:

@@ -17,6 +17,7 @@ from detectors.errors import InvalidDocument
 from detectors.identity import reference_digest, refuse_other
 from detectors.parameters import MAXIMUM_SEED, positive_number, whole_number
 from detectors.results import Scope
+from detectors.sequential import silence
 from detectors.sequential.ranks import MISSING, Cells, Integers, RankTable
 from detectors.sequential.restoring import refuse_other_arrays, row_counts
 from detectors.sequential.results import OnlineResult, OnlineResults, Values
@@ -29,6 +30,7 @@ MINIMUM_RUN_TIME = 50
 _UNHEARD_OF = 4.0  # deviations a feature without any variation may move: two or three novel values
 _WARM_UP = 50  # rows until the sums have forgotten that they started at nothing
 _DIRECTIONS = 2  # upwards, downwards
+_HIGHEST = 2**62  # far above every threshold; here sums stay, and one more step still fits an integer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,11 +63,14 @@ class Sums:
     """Rows seen since the start."""
     missing: Integers
     """Shape (features,): values missing among them."""
+    unmeasured: Integers
+    """Shape (features,): how many of the latest rows had no value, at most `silent_after`; see `silence`."""
     sums: Integers
     """Shape (2, features): upwards and downwards, in rank scores, never negative."""
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        return {"missing": self.missing, "rows": np.array(self.rows, dtype=np.int64), "sums": self.sums}
+        rows = np.array(self.rows, dtype=np.int64)
+        return {"missing": self.missing, "rows": rows, "sums": self.sums, "unmeasured": self.unmeasured}
 
     def __eq__(self, other: object, /) -> bool:
         if not isinstance(other, Sums):
@@ -73,6 +78,7 @@ class Sums:
         return (
             (self.reference_digest, self.rows) == (other.reference_digest, other.rows)
             and np.array_equal(self.missing, other.missing)
+            and np.array_equal(self.unmeasured, other.unmeasured)
             and np.array_equal(self.sums, other.sums)
         )
 
@@ -85,8 +91,8 @@ class OnlineCumulativeSum:
     """Statistic: sums of rank scores beyond an allowance, upwards and downwards, in deviations of these scores.
 
     A value's score is the reference values below it less those above it. Sums are of integers: nothing drifts, however
-    long the stream. A missing value leaves its feature's sums as they are. Changes that leave a feature's median rank
-    where it was (of its spread, say) are not seen.
+    long the stream. A missing value leaves its feature's sums as they are (but see `silent_after`). Changes that leave
+    a feature's median rank where it was (of its spread, say) are not seen.
     """
 
     name: ClassVar[str] = "online_cumulative_sum"
@@ -96,6 +102,8 @@ class OnlineCumulativeSum:
     """Rows from the start to a false alarm, on average, of all features and directions together."""
     allowance: float = 0.25
     """Deviations of the rank scores taken off in every row: half the shift that is to be detected soonest."""
+    silent_after: int = silence.SILENT_AFTER
+    """Rows without a value after which a feature is undecided; so it is before its first value."""
     block_rows: int = 1
     """Rows that stay together when streams are simulated from the reference: 1 for independent rows; for a reference
     in the order of time, more than the time that rows resemble one another."""
@@ -108,6 +116,7 @@ class OnlineCumulativeSum:
         expected, most = self.expected_run_time, MAXIMUM_RUN_TIME
         whole_number("expected_run_time", expected, at_least=MINIMUM_RUN_TIME, at_most=most)
         object.__setattr__(self, "allowance", positive_number("allowance", self.allowance))
+        silence.check_silent_after(self.silent_after)
         whole_number("block_rows", self.block_rows, at_least=1, at_most=MAXIMUM_BLOCK)
         whole_number("simulated_rows", self.simulated_rows, at_least=1, at_most=MAXIMUM_SIMULATED_ROWS)
         whole_number("seed", self.seed, at_least=0, at_most=MAXIMUM_SEED)
@@ -143,7 +152,9 @@ class OnlineCumulativeSum:
 
     def start(self, reference: OnlineScoreReference, /) -> Sums:
         missing = np.zeros(reference.features, dtype=np.int64)
-        return Sums(reference.digest, 0, frozen(missing), frozen(np.zeros((_DIRECTIONS, len(missing)), dtype=np.int64)))
+        unmeasured = silence.from_the_start(reference.features, self.silent_after)
+        sums = np.zeros((_DIRECTIONS, len(missing)), dtype=np.int64)
+        return Sums(reference.digest, 0, frozen(missing), unmeasured, frozen(sums))
 
     def update(self, reference: OnlineScoreReference, state: Sums, row: Any, /) -> tuple[Sums, OnlineResult]:
         after, results = self.run(reference, state, single_row(row))
@@ -156,23 +167,36 @@ class OnlineCumulativeSum:
         sums = _advance(state.sums, _steps(_scores(reference.table, cells), present, reference.allowances))
         missing = state.missing + (~present).sum(axis=1)
         last = sums[-1].copy() if len(sums) else state.sums
-        after = Sums(reference.digest, state.rows + len(sums), frozen(missing), frozen(last))
-        statistic = frozen(sums / reference.deviations)
+        unmeasured = silence.unmeasured_rows(state.unmeasured, present.T, self.silent_after)
+        after = Sums(
+            reference.digest,
+            state.rows + len(sums),
+            frozen(missing),
+            silence.latest(state.unmeasured, unmeasured),
+            frozen(last),
+        )
+        statistic = silence.hushed(sums / reference.deviations, unmeasured, self.silent_after)
         return after, OnlineResults(self.name, self.scope, state.rows + 1, statistic, reference.thresholds)
 
     def restore(self, reference: OnlineScoreReference, arrays: Mapping[str, NDArray[Any]], /) -> Sums:
         features = reference.features
         refuse_other_arrays(
             arrays,
-            {"missing": (np.int64, (features,)), "rows": (np.int64, ()), "sums": (np.int64, (_DIRECTIONS, features))},
+            {
+                "missing": (np.int64, (features,)),
+                "rows": (np.int64, ()),
+                "sums": (np.int64, (_DIRECTIONS, features)),
+                "unmeasured": (np.int64, (features,)),
+            },
         )
         rows, missing = row_counts(arrays)
         sums = arrays["sums"]
         # Divided instead of multiplied, because rows times counts may be beyond what an integer holds.
         steps = np.maximum(reference.table.counts - reference.allowances, 1)
-        if not ((sums >= 0) & (-(-sums // steps) <= rows - missing)).all():
+        if not ((sums >= 0) & (sums <= _HIGHEST) & (-(-sums // steps) <= rows - missing)).all():
             raise InvalidDocument("sums: more than so many rows can add up to, or less than nothing")
-        return Sums(reference.digest, rows, missing, frozen(sums.astype(np.int64)))
+        unmeasured = silence.restored(arrays, rows, missing, self.silent_after)
+        return Sums(reference.digest, rows, missing, unmeasured, frozen(sums.astype(np.int64)))
 
 
 def _scores(table: RankTable, cells: Cells) -> Integers:
@@ -200,10 +224,21 @@ def _steps(scores: Integers, present: NDArray[np.bool_], allowances: Integers) -
 
 
 def _advance(sums: Integers, steps: Integers) -> Integers:
-    """The sums after each step, shape (rows, 2, features): s <- max(0, s + step)."""
+    """The sums after each step, shape (rows, 2, features): s <- max(0, s + step), and never above `_HIGHEST`."""
     if not len(steps):
         return steps
+    if int(sums.max(initial=0)) + len(steps) * int(steps.max(initial=0)) > _HIGHEST:
+        return _advance_to_the_top(sums, steps)
     # Without the maximum it were a plain sum; each time that reaches a new low, zero is where it is.
     plain = sums + np.cumsum(steps, axis=0)
     low = np.minimum(np.minimum.accumulate(plain, axis=0), 0)
     return plain - low
+
+
+def _advance_to_the_top(sums: Integers, steps: Integers) -> Integers:
+    """The same one by one, where a sum may reach the top."""
+    after = np.empty_like(steps)
+    for row, step in enumerate(steps):
+        sums = np.clip(sums + step, 0, _HIGHEST)
+        after[row] = sums
+    return after

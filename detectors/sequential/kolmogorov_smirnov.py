@@ -14,6 +14,7 @@ from detectors.errors import InvalidDocument, InvalidParameter, TooFewRows
 from detectors.identity import reference_digest, refuse_other
 from detectors.parameters import MAXIMUM_SEED, whole_number
 from detectors.results import Scope
+from detectors.sequential import silence
 from detectors.sequential.ranks import MISSING, Cells, Integers, RankTable
 from detectors.sequential.restoring import refuse_other_arrays, row_counts
 from detectors.sequential.results import OnlineResult, OnlineResults, Values
@@ -55,11 +56,14 @@ class RecentCells:
     """Rows seen since the start."""
     missing: Integers
     """Shape (features,): values missing among them."""
+    unmeasured: Integers
+    """Shape (features,): how many of the latest rows had no value, at most `silent_after`; see `silence`."""
     recent: Cells
     """Shape (features, largest window), the newest last; -1 before the first. Missing values are left out."""
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        return {"missing": self.missing, "recent": self.recent, "rows": np.array(self.rows, dtype=np.int64)}
+        rows = np.array(self.rows, dtype=np.int64)
+        return {"missing": self.missing, "recent": self.recent, "rows": rows, "unmeasured": self.unmeasured}
 
     def __eq__(self, other: object, /) -> bool:
         if not isinstance(other, RecentCells):
@@ -67,6 +71,7 @@ class RecentCells:
         return (
             (self.reference_digest, self.rows) == (other.reference_digest, other.rows)
             and np.array_equal(self.missing, other.missing)
+            and np.array_equal(self.unmeasured, other.unmeasured)
             and np.array_equal(self.recent, other.recent)
         )
 
@@ -78,7 +83,8 @@ class RecentCells:
 class OnlineKolmogorovSmirnov:
     """Statistic: D between a feature's last values and the reference's, exact with ties, for each window size.
 
-    A missing value leaves its feature's windows as they are. Cost of a row: sorting every window of every feature.
+    A missing value leaves its feature's windows as they are (but see `silent_after`). Cost of a row: sorting every
+    window of every feature.
     """
 
     name: ClassVar[str] = "online_kolmogorov_smirnov"
@@ -88,6 +94,8 @@ class OnlineKolmogorovSmirnov:
     """Rows from the start to a false alarm, on average, of all features and windows together."""
     windows: tuple[int, ...] = (20, 80)
     """Rows in each window, ascending: small ones see large changes sooner, large ones see small changes at all."""
+    silent_after: int = silence.SILENT_AFTER
+    """Rows without a value after which a feature is undecided; so it is before its first value."""
     block_rows: int = 1
     """Rows that stay together when streams are simulated from the reference: 1 for independent rows; for a reference
     in the order of time, more than the time that rows resemble one another."""
@@ -107,6 +115,7 @@ class OnlineKolmogorovSmirnov:
         object.__setattr__(self, "windows", tuple(self.windows))
         least = 2 * self.windows[-1]
         whole_number("expected_run_time", self.expected_run_time, at_least=least, at_most=MAXIMUM_RUN_TIME)
+        silence.check_silent_after(self.silent_after)
         whole_number("block_rows", self.block_rows, at_least=1, at_most=MAXIMUM_BLOCK)
         whole_number("simulated_rows", self.simulated_rows, at_least=1, at_most=MAXIMUM_SIMULATED_ROWS)
         whole_number("seed", self.seed, at_least=0, at_most=MAXIMUM_SEED)
@@ -133,7 +142,8 @@ class OnlineKolmogorovSmirnov:
 
     def start(self, reference: OnlineRankReference, /) -> RecentCells:
         missing = np.zeros(reference.features, dtype=np.int64)
-        return RecentCells(reference.digest, 0, frozen(missing), frozen(self._nothing(reference.table)))
+        unmeasured = silence.from_the_start(reference.features, self.silent_after)
+        return RecentCells(reference.digest, 0, frozen(missing), unmeasured, frozen(self._nothing(reference.table)))
 
     def update(
         self, reference: OnlineRankReference, state: RecentCells, row: Any, /
@@ -147,15 +157,29 @@ class OnlineKolmogorovSmirnov:
         refuse_other(reference.digest, state)
         cells = reference.table.cells(measurable_rows(rows, features=reference.features))
         recent, statistic = _advance(reference.table, self.windows, state.recent, cells)
-        missing = state.missing + (cells == MISSING).sum(axis=1)
-        after = RecentCells(reference.digest, state.rows + cells.shape[1], frozen(missing), frozen(recent))
-        return after, OnlineResults(self.name, self.scope, state.rows + 1, frozen(statistic), reference.thresholds)
+        present = cells != MISSING
+        missing = state.missing + (~present).sum(axis=1)
+        unmeasured = silence.unmeasured_rows(state.unmeasured, present.T, self.silent_after)
+        after = RecentCells(
+            reference.digest,
+            state.rows + cells.shape[1],
+            frozen(missing),
+            silence.latest(state.unmeasured, unmeasured),
+            frozen(recent),
+        )
+        statistic = silence.hushed(statistic, unmeasured, self.silent_after)
+        return after, OnlineResults(self.name, self.scope, state.rows + 1, statistic, reference.thresholds)
 
     def restore(self, reference: OnlineRankReference, arrays: Mapping[str, NDArray[Any]], /) -> RecentCells:
         features, longest = reference.features, self.windows[-1]
         refuse_other_arrays(
             arrays,
-            {"missing": (np.int64, (features,)), "recent": (np.int32, (features, longest)), "rows": (np.int64, ())},
+            {
+                "missing": (np.int64, (features,)),
+                "recent": (np.int32, (features, longest)),
+                "rows": (np.int64, ()),
+                "unmeasured": (np.int64, (features,)),
+            },
         )
         rows, missing = row_counts(arrays)
         recent = arrays["recent"]
@@ -165,7 +189,8 @@ class OnlineKolmogorovSmirnov:
             raise InvalidDocument("recent: not as many values as there were rows to bring them")
         if (recent[np.arange(longest) >= longest - remembered[:, None]] == MISSING).any():
             raise InvalidDocument("recent: a value before the first one")
-        return RecentCells(reference.digest, rows, missing, frozen(recent.astype(np.int32)))
+        unmeasured = silence.restored(arrays, rows, missing, self.silent_after)
+        return RecentCells(reference.digest, rows, missing, unmeasured, frozen(recent.astype(np.int32)))
 
     def _nothing(self, table: RankTable) -> Cells:
         return np.full((table.features, self.windows[-1]), MISSING, dtype=np.int32)

@@ -14,6 +14,7 @@ from detectors.errors import InvalidDocument, TooFewRows
 from detectors.identity import reference_digest, refuse_other
 from detectors.parameters import MAXIMUM_SEED, positive_number, whole_number
 from detectors.results import Scope
+from detectors.sequential import silence
 from detectors.sequential.placing import FARTHEST, ONE, Placing, kernel, kernel_of, kernel_sums
 from detectors.sequential.ranks import Integers
 from detectors.sequential.restoring import refuse_other_arrays, row_counts
@@ -62,6 +63,8 @@ class RecentRows:
     """Rows seen since the start."""
     missing: Integers
     """Shape (1,): incomplete rows among them, which are left out."""
+    unmeasured: Integers
+    """Shape (1,): how many of the latest rows were incomplete, at most `silent_after`; see `silence`."""
     recent: Rows
     """Shape (window, features), placed, the newest last; zeros before the first."""
     resemblance: Integers
@@ -70,7 +73,8 @@ class RecentRows:
     """Shape (window,): each one's kernel with the later ones, summed."""
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        return {"missing": self.missing, "recent": self.recent, "rows": np.array(self.rows, dtype=np.int64)}
+        rows = np.array(self.rows, dtype=np.int64)
+        return {"missing": self.missing, "recent": self.recent, "rows": rows, "unmeasured": self.unmeasured}
 
     def __eq__(self, other: object, /) -> bool:
         if not isinstance(other, RecentRows):
@@ -78,6 +82,7 @@ class RecentRows:
         return (
             (self.reference_digest, self.rows) == (other.reference_digest, other.rows)
             and np.array_equal(self.missing, other.missing)
+            and np.array_equal(self.unmeasured, other.unmeasured)
             and np.array_equal(self.recent, other.recent)
             and np.array_equal(self.resemblance, other.resemblance)
             and np.array_equal(self.following, other.following)
@@ -92,8 +97,9 @@ class OnlineMaximumMeanDiscrepancy:
     """Statistic: the unbiased MMD^2 with a Gaussian kernel (Gretton et al., JMLR 13 (2012), eq. 3).
 
     Features count in deviations of the reference; the bandwidth is the median distance between its rows. A row with a
-    missing value is counted and skipped. Cost of a row: its kernel with the window and the chosen reference rows. The
-    kernel is rounded to multiples of 2^-32, so that all sums are of integers and nothing drifts.
+    missing value is counted and skipped (but see `silent_after`). Cost of a row: its kernel with the window and the
+    chosen reference rows. The kernel is rounded to multiples of 2^-32, so that all sums are of integers and nothing
+    drifts.
     """
 
     name: ClassVar[str] = "online_maximum_mean_discrepancy"
@@ -107,6 +113,8 @@ class OnlineMaximumMeanDiscrepancy:
     """Of more, a random choice is used."""
     bandwidth: float | None = None
     """Sigma, in deviations; None for the median distance."""
+    silent_after: int = silence.SILENT_AFTER
+    """Incomplete rows in a row after which the stream is undecided; so it is before its first complete one."""
     block_rows: int = 1
     """Rows that stay together when streams are simulated from the reference: 1 for independent rows; for a reference
     in the order of time, more than the time that rows resemble one another."""
@@ -122,6 +130,7 @@ class OnlineMaximumMeanDiscrepancy:
         whole_number("maximum_reference_rows", self.maximum_reference_rows, at_least=2, at_most=MAXIMUM_REFERENCE)
         if self.bandwidth is not None:
             object.__setattr__(self, "bandwidth", positive_number("bandwidth", self.bandwidth))
+        silence.check_silent_after(self.silent_after)
         whole_number("block_rows", self.block_rows, at_least=1, at_most=MAXIMUM_BLOCK)
         whole_number("simulated_rows", self.simulated_rows, at_least=1, at_most=MAXIMUM_SIMULATED_ROWS)
         whole_number("seed", self.seed, at_least=0, at_most=MAXIMUM_SEED)
@@ -157,6 +166,7 @@ class OnlineMaximumMeanDiscrepancy:
             reference.digest,
             0,
             frozen(np.zeros(1, dtype=np.int64)),
+            silence.from_the_start(1, self.silent_after),
             frozen(np.zeros((self.window, reference.features))),
             frozen(np.zeros(self.window, dtype=np.int64)),
             frozen(np.zeros(self.window, dtype=np.int64)),
@@ -173,7 +183,7 @@ class OnlineMaximumMeanDiscrepancy:
     ) -> tuple[RecentRows, OnlineResults]:
         refuse_other(reference.digest, state)
         checked = measurable_rows(rows, features=reference.features)
-        present = ~np.isnan(checked).any(axis=1)
+        present = np.asarray(~np.isnan(checked).any(axis=1))
         statistic = np.full((len(checked), 1, 1), np.nan)
         parts, after = [self._newest(reference, state)], state
         step = max(1, _AT_ONCE // self.window)
@@ -183,20 +193,29 @@ class OnlineMaximumMeanDiscrepancy:
             parts.append(measured)
         statistic[:, 0, 0] = np.concatenate(parts)[np.cumsum(present)]  # a skipped row changes nothing
         missing = state.missing + len(checked) - len(placed)
+        unmeasured = silence.unmeasured_rows(state.unmeasured, present[:, None], self.silent_after)
         after = RecentRows(
             reference.digest,
             state.rows + len(checked),
             frozen(missing),
+            silence.latest(state.unmeasured, unmeasured),
             after.recent,
             after.resemblance,
             after.following,
         )
-        return after, OnlineResults(self.name, self.scope, state.rows + 1, frozen(statistic), reference.thresholds)
+        statistic = silence.hushed(statistic, unmeasured, self.silent_after)
+        return after, OnlineResults(self.name, self.scope, state.rows + 1, statistic, reference.thresholds)
 
     def restore(self, reference: OnlineKernelReference, arrays: Mapping[str, NDArray[Any]], /) -> RecentRows:
         window, features = self.window, reference.features
         refuse_other_arrays(
-            arrays, {"missing": (np.int64, (1,)), "recent": (np.float64, (window, features)), "rows": (np.int64, ())}
+            arrays,
+            {
+                "missing": (np.int64, (1,)),
+                "recent": (np.float64, (window, features)),
+                "rows": (np.int64, ()),
+                "unmeasured": (np.int64, (1,)),
+            },
         )
         rows, missing = row_counts(arrays)
         recent = arrays["recent"].astype(np.float64)
@@ -210,7 +229,10 @@ class OnlineMaximumMeanDiscrepancy:
         newest = recent[empty:]
         following[empty:] = np.triu(kernel(newest, newest), 1).sum(axis=1)
         resemblance[empty:] = kernel_sums(newest, reference.rows)
-        return RecentRows(reference.digest, rows, missing, frozen(recent), frozen(resemblance), frozen(following))
+        unmeasured = silence.restored(arrays, rows, missing, self.silent_after)
+        return RecentRows(
+            reference.digest, rows, missing, unmeasured, frozen(recent), frozen(resemblance), frozen(following)
+        )
 
     def _newest(self, reference: OnlineKernelReference, state: RecentRows) -> Values:
         """The statistic before the first new row, shape (1,)."""
@@ -240,6 +262,7 @@ class OnlineMaximumMeanDiscrepancy:
             state.reference_digest,
             state.rows + len(placed),
             state.missing,
+            state.unmeasured,
             frozen(joined[-window:].copy()),
             frozen(resemblance[-window:].copy()),
             frozen(following[-window:].copy()),

@@ -8,6 +8,8 @@ Laws (executable in tests/conformance/detectors/test_sequential.py):
 * `restore(reference, state.arrays()) == state`.
 * The same rows, parameters and seed give the same thresholds, results and states.
 * NaN in rows means missing. No row makes an exception of a state: what cannot be measured is NaN, and NaN is no alarm.
+* A feature (or, if the detector measures all together, the stream) without a value in the latest `silent_after` rows,
+  or without any so far, is undecided until the next one.
 
 The run time is counted in rows from `start` to the first alarm, the rows that fill a window among them. After an
 alarm the statistic stays high for a while; whoever has acted upon it starts again.

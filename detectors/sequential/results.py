@@ -19,7 +19,8 @@ class OnlineResult:
     row: int
     """The number of the row since the start; the first is 1."""
     statistic: Values
-    """Shape (statistics, k), k being the number of features or 1; NaN while there is too little to measure."""
+    """Shape (statistics, k), k being the number of features or 1; NaN while there is too little to measure, and once
+    nothing was measured in the latest `silent_after` rows."""
     threshold: Values
     """Same shape: what was learnt for the stated expected run time; NaN where the reference could not teach it."""
 
@@ -37,7 +38,7 @@ class OnlineResult:
 
     @property
     def undecided(self) -> NDArray[np.bool_]:
-        """Same shape: where there was too little to measure, or no threshold."""
+        """Same shape: where there was too little to measure, nothing was measured lately, or there is no threshold."""
         return np.isnan(self.statistic) | np.isnan(self.threshold)
 
 

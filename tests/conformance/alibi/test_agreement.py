@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from detectors.alibi import alibi_detect
+from detectors.alibi.engine import alibi_detect
 from detectors.arrays import open_backend
 from detectors.compatibility import as_alibi
 from detectors.registry import create

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from detectors.alibi import AlibiContextMMDDrift
+from detectors.alibi.context_mmd_drift import AlibiContextMMDDrift
 from detectors.errors import InvalidRows
 from detectors.registry import OPTIONAL_DETECTORS
 from tests.conformance.alibi.variants import ALIBI_VARIANTS

@@ -64,6 +64,13 @@ extreme = st.sampled_from(
 )
 anything = st.floats(allow_nan=False, allow_infinity=False)
 whole = st.sampled_from([2.0**53, 2.0**53 + 2, -(2.0**63), 7.0])
+integers = st.one_of(
+    st.integers(2**53 - 2, 2**53 + 3),
+    st.integers(-(2**53) - 3, 2 - 2**53),
+    st.integers(2**55 - 9, 2**55 + 9),
+    st.just(7),
+)
+"""Whole numbers, not all of which float64 can hold."""
 elements = st.sampled_from([ordinary, tied, extreme, anything, st.just(3.0)]).flatmap(lambda chosen: chosen)
 CHARACTERS = [ordinary, tied, extreme, anything, whole, st.just(3.0)]
 HOSTILE = [
@@ -120,3 +127,10 @@ def reference_and_windows(draw, windows=2, least=0, characters=CHARACTERS):
             part[:copied] = reference[:copied]
         parts.append(part)
     return reference, *parts
+
+
+@st.composite
+def whole_rows(draw, features, least=1, most=6):
+    """Rows of 64-bit integers around what float64 can hold."""
+    count = draw(st.integers(least, most))
+    return draw(hnp.arrays(np.int64, (count, features), elements=integers))

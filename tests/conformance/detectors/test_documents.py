@@ -1,6 +1,7 @@
 """References and summaries as bytes: nothing is lost, nothing hostile gets in, and old ones stay readable for ever."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors import codec
-from detectors.documents import open_reference, open_summary, reference_bytes, summary_bytes
-from detectors.errors import InvalidDocument, ReferenceMismatch
+from detectors.documents import (
+    MOST_WORK,
+    open_reference,
+    open_summary,
+    reference_bytes,
+    summary_bytes,
+    work_of_fitting,
+)
+from detectors.errors import InvalidDocument, ReferenceMismatch, TooLarge
+from detectors.registry import DETECTORS, create
 from tests.conformance.detectors.effort import examples
 from tests.conformance.detectors.golden.rows import golden_rows
 from tests.conformance.detectors.strategies import VARIANTS, detector_of, label, reference_and_windows
@@ -113,6 +122,64 @@ def test_damaged_bytes_are_refused_or_say_something_else(variant, data):
         return
     assert summary_bytes(detector, opened) == bytes(blob)
     detector.test(reference, opened)
+
+
+def refusing_to_fit(name, parameters, rows, features, **limits):
+    """The document of a reference that nobody should fit, made without fitting it; opened, it raises."""
+    blob = reference_bytes(create(name, parameters), np.zeros((rows, features)))
+    with pytest.raises(InvalidDocument) as raised:
+        open_reference(blob, **limits)
+    return raised
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "rows", "features"),
+    [
+        ("fast_maximum_mean_discrepancy", {"frequencies": 65536}, 4, 20_000),
+        ("fast_maximum_mean_discrepancy", {"frequencies": 65536}, 40_000, 2),
+        ("fast_maximum_mean_discrepancy", {}, 4, 1_000_000),
+        ("kolmogorov_smirnov", {}, 2, 300_000),
+        ("population_stability_index", {}, 2, 300_000),
+        ("maximum_mean_discrepancy", {"maximum_reference_rows": 100_000}, 100_000, 2),
+        ("aggregated_maximum_mean_discrepancy", {"maximum_reference_rows": 100_000, "bandwidths": 12}, 10_000, 2),
+        ("cross_maximum_mean_discrepancy", {"maximum_reference_rows": 100_000}, 100_000, 2),
+    ],
+)
+def test_a_document_that_asks_for_more_work_than_is_allowed_is_refused_before_it_is_begun(
+    name, parameters, rows, features
+):
+    assert refusing_to_fit(name, parameters, rows, features).type is TooLarge
+
+
+def test_the_limit_of_work_is_stated_and_can_be_raised():
+    rows = np.random.default_rng(3).normal(size=(50, 2))
+    detector = create("kolmogorov_smirnov", {})
+    raised = refusing_to_fit("kolmogorov_smirnov", {}, 50, 2, most_work=1000)
+    assert "50 rows of 2 features takes 3.4e+04 operations, and most_work is 1.0e+03" in str(raised.value)
+    assert open_reference(reference_bytes(detector, rows), most_work=40_000)[0] == detector
+
+
+def test_ordinary_references_are_within_the_limit_of_work():
+    for detector in DETECTORS:
+        for rows, features in ((10_000, 20), (100_000, 20), (5_000, 1_000)):
+            assert work_of_fitting(detector(), rows, features) < MOST_WORK, (detector.name, rows, features)
+
+
+@pytest.mark.parametrize("name", ["alibi_ks_drift", "alibi_mmd_drift", "alibi_context_mmd_drift"])
+def test_a_document_that_names_an_engine_that_is_not_there_is_refused(name):
+    if find_spec("alibi_detect"):
+        pytest.skip("alibi-detect is there")
+    assert "alibi-detect cannot be imported" in str(refusing_to_fit(name, {}, 9, 3).value)
+
+
+def test_a_document_that_memory_does_not_suffice_for_is_refused(monkeypatch):
+    def fit(*_):
+        raise MemoryError("Unable to allocate 14.9 GiB")
+
+    monkeypatch.setattr("detectors.rank.reference.fit", fit)
+    raised = refusing_to_fit("kolmogorov_smirnov", {}, 9, 3)
+    assert raised.type is TooLarge
+    assert "not enough memory (Unable to allocate 14.9 GiB)" in str(raised.value)
 
 
 def test_a_reference_says_what_it_was_fitted_with_and_nothing_else():

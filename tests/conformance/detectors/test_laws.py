@@ -21,6 +21,7 @@ from tests.conformance.detectors.strategies import (
     label,
     reference_and_windows,
     typical_rows,
+    whole_rows,
 )
 
 every_detector = pytest.mark.parametrize("variant", VARIANTS, ids=label)
@@ -212,6 +213,20 @@ def test_rows_that_do_not_fit_are_refused(variant, rows):
     fitted = detector.fit(typical_rows(np.random.default_rng(4), 30, 2, variant))
     with pytest.raises(InvalidRows):
         detector.summarise(fitted, rows)
+
+
+@every_detector
+@given(whole_rows(features=2))
+@examples(20)
+def test_whole_numbers_are_taken_exactly_or_refused(variant, rows):
+    detector = detector_of(variant)
+    fitted = detector.fit(typical_rows(np.random.default_rng(4), 30, 2, variant))
+    if all(int(float(number)) == number for number in rows.flat):
+        assert detector.summarise(fitted, rows) == detector.summarise(fitted, rows.astype(np.float64))
+        return
+    for refused in (detector.fit, lambda rows: detector.summarise(fitted, rows)):
+        with pytest.raises(InvalidRows, match="a whole number that float64 cannot hold"):
+            refused(rows)
 
 
 @every_detector

@@ -1,6 +1,7 @@
 """The laws of `detectors.sequential.protocols`, for every online detector, and their statistics by definition."""
 
 import json
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -19,13 +20,13 @@ from tests.conformance.detectors.strategies import rows_like
 
 SHORT = {"expected_run_time": 60, "simulated_rows": 1}
 VARIANTS = [
-    ("online_kolmogorov_smirnov", {"windows": (5, 9)}),
+    ("online_kolmogorov_smirnov", {"windows": (5, 9), "silent_after": 3}),
     ("online_kolmogorov_smirnov", {"windows": (6,), "block_rows": 2, "seed": 5}),
-    ("online_maximum_mean_discrepancy", {"window": 7}),
+    ("online_maximum_mean_discrepancy", {"window": 7, "silent_after": 3}),
     ("online_maximum_mean_discrepancy", {"window": 5, "bandwidth": 0.5, "block_rows": 2}),
     ("online_maximum_mean_discrepancy", {"window": 5, "maximum_reference_rows": 12, "seed": 7}),
     ("online_cumulative_sum", {}),
-    ("online_cumulative_sum", {"allowance": 1, "block_rows": 3}),
+    ("online_cumulative_sum", {"allowance": 1, "block_rows": 3, "silent_after": 2}),
 ]
 REFERENCES = ("ordinary", "tied", "extreme", "missing")
 FEATURES = 2
@@ -245,6 +246,49 @@ def test_a_row_with_a_missing_value_is_counted_and_measures_nothing_new(number):
 
 
 @every_detector
+def test_a_stream_that_goes_silent_is_undecided_until_the_next_value(number):
+    detector, reference = fitted_on(number, "ordinary")
+    rows = np.random.default_rng(4).normal(size=(100, FEATURES))
+    dark = rows.copy()
+    dark[:, 0] = np.nan
+    state, results = detector.run(reference, detector.start(reference), rows)
+    assert not results[-1].undecided.any()
+    state, results = detector.run(reference, state, np.concatenate([dark, dark]))
+    before, after = results[detector.silent_after - 2], results[detector.silent_after - 1]
+    assert not before.undecided.any()
+    assert after.undecided[:, 0].all()
+    assert not after.undecided[:, 1:].any()
+    assert results[-1].undecided[:, 0].all()
+    state = detector.restore(reference, state.arrays())
+    assert detector.update(reference, state, dark[0])[1].undecided[:, 0].all()
+    assert not detector.update(reference, state, rows[0])[1].undecided.any()
+
+
+@every_detector
+def test_a_stream_without_any_value_was_never_decided(number):
+    detector, reference = fitted_on(number, "ordinary")
+    state, results = detector.run(reference, detector.start(reference), np.full((300, FEATURES), np.nan))
+    assert all(results[row].undecided.all() for row in range(300))
+    assert detector.restore(reference, state.arrays()) == state
+
+
+@every_detector
+def test_a_state_from_before_silence_was_remembered_is_refused_by_name(number):
+    detector, reference = fitted_on(number, "ordinary")
+    arrays = dict(detector.start(reference).arrays())
+    del arrays["unmeasured"]
+    with pytest.raises(InvalidDocument, match="unmeasured"):
+        detector.restore(reference, arrays)
+
+
+@every_detector
+def test_whole_numbers_beyond_float64_are_refused(number):
+    detector, reference = fitted_on(number, "ordinary")
+    with pytest.raises(InvalidRows, match="row 0, column 1 is 9007199254740993"):
+        detector.update(reference, detector.start(reference), np.array([[0, 2**53 + 1]]))
+
+
+@every_detector
 @pytest.mark.parametrize("constant", [0.0, 3.0, 0.1, -1e308, 5e-324])
 def test_constant_features_are_calm_while_they_stay_and_alarm_when_they_move(number, constant):
     detector = detector_of(VARIANTS[number])
@@ -275,11 +319,11 @@ def spoilt(arrays):
     yield "one more", {**arrays, "more": np.zeros(1)}
     for name, array in arrays.items():
         yield f"{name} missing", {key: value for key, value in arrays.items() if key != name}
-        yield f"{name} wider", {**arrays, name: np.concatenate([np.atleast_1d(array)] * 2)}
-        yield f"{name} of another type", {**arrays, name: array.astype(np.float32)}
+        yield f"{name} wider", {**arrays, "sums": np.concatenate([np.atleast_1d(array)] * 2)}
+        yield f"{name} of another type", {**arrays, "sums": array.astype(np.float32)}
         extremes = (np.nan, np.inf, 1e300) if array.dtype.kind == "f" else (-5, np.iinfo(array.dtype).max)
         for extreme in extremes:
-            yield f"{name} {extreme}", {**arrays, name: np.full_like(array, extreme)}
+            yield f"{name} {extreme}", {**arrays, "sums": np.full_like(array, extreme)}
     yield "more missing than rows", {**arrays, "missing": arrays["missing"] + arrays["rows"] + 1}
     yield "fewer rows than remembered", {**arrays, "rows": np.array(0, dtype=np.int64)}
 
@@ -401,3 +445,26 @@ def test_a_cumulative_sum_is_pages_recursion_on_ranks(kind):
         for row, rank in enumerate(ranks):
             up, down = max(0, up + rank - allowance), max(0, down - rank - allowance)
             np.testing.assert_allclose(results.statistic[row, :, feature], np.array([up, down]) / spread, rtol=1e-12)
+
+
+def test_no_sum_wraps_however_large_it_became():
+    detector, reference = fitted_on(5, "ordinary")
+    arrays = dict(detector.start(reference).arrays())
+    arrays |= {"rows": np.array(2**53), "unmeasured": np.zeros(FEATURES, dtype=np.int64)}
+    highest = np.full((2, FEATURES), 2**62)
+    with pytest.raises(InvalidDocument, match="sums"):
+        detector.restore(reference, {**arrays, "sums": highest})  # 40 reference rows cannot add up to that
+    reference = replace(reference, table=replace(reference.table, counts=np.full(FEATURES, 2**31)))
+    with pytest.raises(InvalidDocument, match="sums"):
+        detector.restore(reference, {**arrays, "sums": np.full((2, FEATURES), 2**63 - 1)})
+    state = detector.restore(reference, {**arrays, "sums": highest})
+    reference = fitted_on(5, "ordinary")[1]
+    rows = np.full((50, FEATURES), 1e9)
+    after, results = detector.run(reference, state, rows)
+    assert (after.sums[0] == 2**62).all()
+    assert (after.sums >= 0).all()
+    assert results.alarms.all()
+    one_by_one = state
+    for row in rows:
+        one_by_one, _ = detector.update(reference, one_by_one, row)
+    assert one_by_one == after

@@ -6,14 +6,16 @@ import sys
 import numpy as np
 import pytest
 
-from detectors.alibi import LICENCE_NOTICE, AlibiReference, SortedColumns
+from detectors.alibi.each_feature import SortedColumns
+from detectors.alibi.engine import LICENCE_NOTICE
+from detectors.alibi.reference import AlibiReference
 from detectors.errors import EngineUnavailable, InvalidDocument, InvalidParameter, InvalidRows, ReferenceMismatch
 from detectors.registry import DETECTORS, OPTIONAL_DETECTORS, create
 
 ROWS = np.arange(40.0).reshape(20, 2)
 ASK = """
 import sys
-import detectors.alibi, detectors.registry
+import detectors.alibi.engine, detectors.registry
 detectors.registry.create("alibi_mmd_drift", {"n_permutations": 10})
 print(sorted({name.split(".")[0] for name in sys.modules} & {"alibi_detect", "torch", "sklearn", "transformers"}))
 """
@@ -106,7 +108,7 @@ def test_wrong_parameters_are_refused_by_name(name, parameter, value):
 
 
 def test_columns_of_categories_that_rows_do_not_have_are_refused(monkeypatch):
-    monkeypatch.setattr("detectors.alibi.alibi_detect", lambda: None)
+    monkeypatch.setattr("detectors.alibi.engine.alibi_detect", lambda: None)
     with pytest.raises(InvalidRows, match="2 features, and categories name column 7"):
         create("alibi_tabular_drift", {"categories": "0,7"}).fit(ROWS)
 

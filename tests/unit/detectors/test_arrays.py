@@ -62,6 +62,26 @@ def test_what_are_no_rows_is_refused_with_the_place(rows, message):
         checked_rows(rows)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "held", "not_held"),
+    [
+        ("int64", [2**53, -(2**53), 2**54, 2**62, -(2**63), 0], [2**53 + 1, -(2**53) - 1, 2**55 + 1, 2**63 - 1]),
+        ("uint64", [2**53, 2**54, 2**63, 0], [2**53 + 1, 2**63 + 1, 2**64 - 1]),
+        (">i8", [2**54], [2**53 + 1]),
+    ],
+)
+def test_integers_that_float64_cannot_hold_are_refused_by_name(dtype, held, not_held):
+    assert checked_rows(np.array([held], dtype=dtype)).tolist() == [held]
+    for number in not_held:
+        rows = np.array([[0, 0], [2**53, number]], dtype=dtype)
+        with pytest.raises(
+            InvalidRows, match=f"row 1, column 1 is {number}, a whole number .* common offset, or codes"
+        ):
+            checked_rows(rows)
+        with pytest.raises(InvalidRows, match=str(number)):
+            measurable_rows(strict.asarray(rows.astype(dtype.replace(">i8", "int64"))))
+
+
 def test_the_number_of_features_is_checked_where_it_is_known():
     assert checked_rows(np.zeros((0, 2)), features=2).shape == (0, 2)
     with pytest.raises(InvalidRows, match="2 features, and the reference has 3"):

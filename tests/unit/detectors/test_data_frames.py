@@ -38,6 +38,28 @@ def test_what_is_no_number_is_refused_by_its_column(values):
         rows_of(Frame(a=[1.0] * len(values), b=values))
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([1, 2**53 + 1], dtype=np.int64),
+        np.array([None, 2**53 + 1], dtype=object),
+        np.array([None, 2**2000], dtype=object),
+    ],
+)
+def test_integers_that_float64_cannot_hold_are_refused_by_column_and_row(values):
+    with pytest.raises(InvalidRows, match=r"column 'b', row 1 is .* a whole number that float64 cannot hold"):
+        rows_of(Frame(a=[1.0, 1.0], b=values))
+
+
+def test_integers_that_a_library_made_floating_point_for_what_is_missing_are_not_trusted_beyond_it():
+    values = np.array([np.nan, 2.0**53])
+    assert rows_of(Frame(a=values))[1, 0] == 2**53
+    frame = Frame(a=values)
+    frame["a"].dtype = "Int64"
+    with pytest.raises(InvalidRows, match="column 'a', row 1"):
+        rows_of(frame)
+
+
 def test_other_rows_are_left_as_they_are():
     rows = np.ones((2, 2))
     assert rows_of(rows) is rows
