@@ -6,7 +6,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.arrays import Rows, frozen
+from detectors.arrays import Rows
+from detectors.scaling import LINEAR, Scale, bent, divided
 from detectors.sequential.ranks import Integers
 
 Values = NDArray[np.float64]
@@ -14,8 +15,8 @@ Values = NDArray[np.float64]
 ONE = 2**32
 """What a kernel of 1 is: sums of integers are exact in any order, and a stream may be as long as it likes."""
 
-FARTHEST = 1e6
-"""Bandwidths from the centre; beyond it all is equally far."""
+FARTHEST = 1e150
+"""Bandwidths from the centre, whose squares are numbers; beyond it all is equally far."""
 
 _MEDIAN_ROWS = 500
 _AT_ONCE = 2**16
@@ -25,33 +26,22 @@ _AT_ONCE = 2**16
 class Placing:
     """Maps rows to coordinates in which the kernel is exp(-|x - y|^2 / 2)."""
 
-    exponents: NDArray[np.intc]
-    """Powers of two, so that dividing by them is exact; they keep 1e308 and 5e-324 from overflow and underflow."""
-    centre: Values
-    deviation: Values
+    scale: Scale
     bandwidth: float
     """In deviations."""
 
     @classmethod
     def around(cls, rows: Rows, bandwidth: float | None) -> Self:
-        """Zero mean and unit deviation; without a bandwidth, the median distance between these rows is taken.
-
-        A feature that is constant in these rows is measured in units of its own magnitude.
-        """
-        exponents = np.minimum(np.frexp(np.abs(rows).max(axis=0))[1], 1023)
-        scaled = np.ldexp(rows, -exponents)
-        constant = scaled.min(axis=0) == scaled.max(axis=0)
-        deviation = np.where(constant, 1.0, scaled.std(axis=0))
-        deviation[deviation == 0] = 1.0  # squares that underflow
-        centre = np.where(constant, scaled[0], scaled.mean(axis=0))
-        placing = cls(frozen(exponents), frozen(centre), frozen(deviation), 1.0)
-        chosen = bandwidth or _median_distance(placing.place(rows))
-        return cls(placing.exponents, placing.centre, placing.deviation, chosen)
+        """In deviations of these rows; without a bandwidth, the median distance between them is taken."""
+        scale = Scale.of(rows)
+        return cls(scale, bandwidth or _median_distance(cls(scale, 1.0).place(rows)))
 
     def place(self, rows: Rows) -> Rows:
         """The rows' coordinates, by operations on single numbers alone: the same bits for one row as for many."""
-        with np.errstate(over="ignore", under="ignore"):  # infinities are clipped like everything else that is far
-            placed = (np.ldexp(rows, -self.exponents) - self.centre) / self.deviation / self.bandwidth
+        scale = self.scale
+        with np.errstate(over="ignore", under="ignore"):  # infinities are bounded like everything else that is far
+            placed = (divided(rows, scale.exponents) - scale.centre) / scale.deviation / self.bandwidth
+            bent(placed, LINEAR / self.bandwidth)
         return np.clip(placed, -FARTHEST, FARTHEST, out=placed)
 
 
