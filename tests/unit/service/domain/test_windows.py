@@ -123,8 +123,10 @@ def test_what_was_dropped_is_counted_in_exactly_one_window(entries: list[Sent], 
 def test_a_window_that_ends_inside_a_batch_says_where() -> None:
     log = logged([Sent("a", 3, fits=True), Sent("a", 3, fits=True), Sent("b", 5, fits=True)])
     first, second = windows(log, 4, 10, frozenset())
-    assert first.end == Cursor(BatchPosition("2-0"), 1)  # past the repeated batch, one row into the third
-    assert second.end == Cursor(BatchPosition("3-0"))
+    third = BatchPosition("3-0")
+    assert first.end == Cursor(BatchPosition("2-0"), 1, third)  # past the repeated batch, one row into the third
+    assert second.end == Cursor(third, 0, third)
+    assert second.start == first.end
 
 
 def test_a_window_spans_the_times_of_its_batches() -> None:
