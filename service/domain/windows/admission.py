@@ -28,8 +28,6 @@ class Admitted:
     """Of each row, in milliseconds since the epoch."""
     places: NDArray[np.intp]
     """Of each row in its batch, ascending."""
-    fresh: bool
-    """Whether the cutter's first window is the first to read it: what is dropped of it is to be counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +58,21 @@ class Admission:
     def take(self, logged: LoggedBatch) -> Admitted | None:
         """Its rows; None if there are none that count."""
         before, self.read = self.read, logged.position
-        fresh = is_after(logged.position, self._start.read)
         repeated = self._recent.is_repeated(logged.batch.identifier)
         if repeated or not self._fits(logged.batch):
-            if fresh:
+            if is_after(logged.position, self._start.read):
                 self._dropped = self._dropped.and_these(duplicates=repeated, misfits=not repeated)
             return None
         first = self._start.offset if before == self._start.position else 0
         times = _times(logged.batch)[first:]
-        kept = self._kept(logged.position, times, fresh=fresh)
+        kept = self._kept(logged.position, times)
         rows, places = logged.batch.rows[first:], np.arange(first, len(logged.batch.rows))
         if not kept.all():
             rows, times, places = rows[kept], times[kept], places[kept]
         if not len(rows):
             return None
         batch = logged.batch
-        return Admitted(logged.position, before, batch.identifier, batch.traceparent, rows, times, places, fresh)
+        return Admitted(logged.position, before, batch.identifier, batch.traceparent, rows, times, places)
 
     def dropped(self) -> Dropped:
         """Since it was asked before; what earlier windows have counted is left out."""
@@ -86,14 +83,16 @@ class Admission:
         times_fit = batch.times is None or batch.times.shape == (len(batch.rows),)
         return batch.rows.shape[1] == self._features and times_fit
 
-    def _kept(self, position: BatchPosition, times: NDArray[np.int64], *, fresh: bool) -> NDArray[np.bool_]:
+    def _kept(self, position: BatchPosition, times: NDArray[np.int64]) -> NDArray[np.bool_]:
         kept = np.ones(len(times), dtype=np.bool_)
-        if self._start.until is not None and not is_after(position, self._start.closed_at):
-            kept &= times >= self._start.until  # the others are judged
+        start = self._start
+        judged = None if is_after(position, start.closed_at) else start.until
+        if judged is not None:
+            kept &= times >= judged
         if self._by_time:
             ahead = times > arrival(position) + MAXIMUM_AHEAD_MS
             kept &= ~ahead
-            if fresh:
+            if judged is None and (start.ends is None or is_after(position, start.read)):
                 self._dropped = self._dropped.and_these(future=int(ahead.sum()))
         return kept
 

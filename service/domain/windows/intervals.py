@@ -92,8 +92,7 @@ class IntervalCutter:
         if admitted is None:
             return
         late = admitted.times < self._judged_until()
-        if admitted.fresh:
-            self._late += int(late.sum())
+        self._late += int(late.sum())
         rank = ranks(self._key, admitted.identifier, admitted.places)
         numbers = admitted.times // self._every_ms
         for number in np.unique(numbers[~late]).tolist():

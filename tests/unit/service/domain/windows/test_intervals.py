@@ -77,7 +77,10 @@ def test_windows_are_what_the_definition_says(
     assert [window.end.until for window in found] == [(each.number + 1) * EVERY for each in expected]
     before = 0
     for window, each in zip(found, expected, strict=True):
-        assert (window.late, window.future) == (sum(late[before : each.closed_by]), sum(future[before : each.closed_by]))
+        assert (window.late, window.future) == (
+            sum(late[before : each.closed_by]),
+            sum(future[before : each.closed_by]),
+        )
         before = each.closed_by
 
 
@@ -165,9 +168,7 @@ def test_windows_without_rows_are_passed_over() -> None:
 
 
 @given(st.integers(1, 30), st.lists(st.integers(1, 40), min_size=1, max_size=30), st.randoms(use_true_random=False))
-def test_a_sample_is_of_the_planned_size_and_the_same_in_any_order(
-    most: int, sizes: list[int], random: Random
-) -> None:
+def test_a_sample_is_of_the_planned_size_and_the_same_in_any_order(most: int, sizes: list[int], random: Random) -> None:
     plan = WindowPlan(rows=None, every_seconds=10, sample_rows=most)
     entries = [Sent(f"batch {index}", (5000,) * size) for index, size in enumerate(sizes)]
     rows = {entry.batch.identifier: entry.batch.rows for entry in logged(entries)}
@@ -176,9 +177,7 @@ def test_a_sample_is_of_the_planned_size_and_the_same_in_any_order(
     for order in (entries, [*shuffled, *shuffled[:3]]):
         log = logged([*order, Sent("closing", (20_000,))])
         first = {entry.batch.identifier: entry.batch.rows[0, 0] for entry in reversed(log)}
-        named = {
-            first[name] + row: (name, row) for name, of in rows.items() if name in first for row in range(len(of))
-        }
+        named = {first[name] + row: (name, row) for name, of in rows.items() if name in first for row in range(len(of))}
         (window,) = windows(plan, log)
         assert window.seen == sum(sizes)
         assert len(window.rows) == min(most, sum(sizes))

@@ -29,7 +29,7 @@ def test_the_sample_of_samples_is_the_sample_of_all_their_rows(names: list[str],
 
 
 def test_each_row_is_as_likely_as_any_other() -> None:
-    """Over 400 keys, samples of 100 from 20 batches of 50 rows: each batch, and each place in a batch, in fair share."""
+    """Over 400 keys, samples of 100 from 20 batches of 50 rows: each batch and each place in fair share."""
     batches, places = np.zeros(20), np.zeros(50)
     for key in range(400):
         made = RowSample(100)
