@@ -78,4 +78,4 @@ def read(body: bytes) -> Table:
 
 def _location(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
     """Without the name of an alternative, which is ours and not in the document."""
-    return (location[0], *location[2:]) if location[0] == "observed_at" else location
+    return (location[0], *location[2:]) if location[:1] == ("observed_at",) else location
