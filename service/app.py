@@ -40,6 +40,7 @@ from service.usecases.observe_batch import ObserveBatch
 from service.usecases.read_verdicts import ReadVerdicts
 from service.usecases.register_model import RegisterModel
 from service.usecases.registered_models import RegisteredModels
+from service.usecases.steady_clock import SteadyClock
 
 VERSION = version("driftwarden")
 _log = logging.getLogger(__name__)
@@ -121,7 +122,7 @@ def _wire(
         clock=_now,
         metrics=metrics,
         tracing=tracing,
-        tuning=Tuning(CapacityLimiter(settings.evaluation.threads), settings.store.kept_batches),
+        tuning=Tuning(CapacityLimiter(settings.evaluation.threads), settings.store.kept_batches, time.monotonic),
     )
     deliver = DeliverActions(
         verdicts=stores.verdicts,
@@ -134,7 +135,9 @@ def _wire(
         tracing=tracing,
     )
     watch = KeepWatch(stores.registrations, evaluate, deliver, settings.evaluation.poll_seconds, metrics)
-    observe = ObserveBatch(known, stores.observations, watch.rows_came, _now, metrics, tracing)
+    observe = ObserveBatch(
+        known, stores.observations, watch.rows_came, SteadyClock(_now, time.monotonic), metrics, tracing
+    )
     register = RegisterModel(
         stores.registrations,
         known,

@@ -111,11 +111,12 @@ def _unmeasured(detectors: Sequence[DetectorMeasurement]) -> str:
 
 
 def _reason(fitted: FittedPlan, judged: _Judged, drifted: bool) -> str:
+    sized = f" of {fitted.block_rows} rows" if fitted.plan.window.varies else ""
     against = (
-        f"against {fitted.blocks} calm blocks of the reference"
+        f"against {fitted.blocks} calm blocks{sized} of the reference"
         if fitted.calibration is not None
         else "against independent rows, which real traffic is not: "
-        f"a reference of {fitted.blocks_needed * fitted.plan.window.rows} rows or more would calibrate this plan"
+        f"a reference of {fitted.blocks_needed * fitted.block_rows} rows or more would calibrate this plan"
     )
     if np.isnan(judged.p_value):
         return ""

@@ -1,7 +1,8 @@
 """A plan fitted on its reference: everything that judging one model's windows needs, ready to use."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import log2
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from detectors.registry import create
 from detectors.results import DriftResult
 from service.domain.errors import Fault, InvalidReference
 from service.domain.models import Reference
-from service.domain.plan import Plan, check_features
+from service.domain.plan import Plan, WindowPlan, check_features
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +68,17 @@ class FittedPlan:
     reference_rows: int
     calibration: Calibration | None
     """None where the reference is too short for the window and the budget."""
+    block_rows: int
+    """Rows of the blocks that it was or would be calibrated with."""
     blocks_needed: int
-    """Contiguous blocks of the window's size that this plan's false-alarm rate needs."""
+    """Contiguous blocks that this plan's false-alarm rate needs."""
     detectors: tuple[FittedDetector, ...]
     """In the plan's order."""
 
     @property
     def blocks(self) -> int:
         """Blocks that the reference has."""
-        return self.reference_rows // self.plan.window.rows
+        return self.reference_rows // self.block_rows
 
     def measure(self, rows: Rows) -> Sequence[DriftResult]:
         """Test window rows, shape (rows, features), with every detector of the plan; raises `DetectorError`."""
@@ -92,19 +95,51 @@ def fit(plan: Plan, reference: Reference, backend: Backend = HOST) -> FittedPlan
     fitted: list[FittedDetector] = []
     nulls: list[BlockNull | None] = []
     needed = max(blocks_needed(plan.decision.false_alarm_rate), MINIMUM_BLOCKS)
-    calibrating = len(reference.rows) // plan.window.rows >= needed
+    rows = len(reference.rows)
+    block_rows = block_size(plan.window, plan.window.most_tested_rows, rows, needed)
     for planned in plan.detectors:
         try:
             detector = create(planned.name, dict(planned.parameters))
             features = planned.features or reference.features
             columns = _columns(planned.features, reference.features)
-            rows = backend.put(reference.rows if columns is None else reference.rows[:, columns])
-            fitted.append(FittedDetector(detector, detector.fit(rows), features, columns))
-            nulls.append(_block_null(detector, rows, plan.window.rows) if calibrating else None)
+            seen = _seen(reference, columns, backend)
+            fitted.append(FittedDetector(detector, detector.fit(seen), features, columns))
+            nulls.append(_block_null(detector, seen, block_rows) if rows // block_rows >= needed else None)
         except DetectorError as error:
             raise InvalidReference(Fault("rows", f"{planned.name} cannot be fitted: {error}")) from error
     calibration = _calibration(nulls, plan.decision.false_alarm_rate)
-    return FittedPlan(plan, reference.features, len(reference.rows), calibration, needed, tuple(fitted))
+    return FittedPlan(plan, reference.features, rows, calibration, block_rows, needed, tuple(fitted))
+
+
+def calibrated_at(fitted: FittedPlan, block_rows: int, reference: Reference, backend: Backend = HOST) -> FittedPlan:
+    """The same detectors, calibrated with blocks of another size; not calibrated where that cannot be done."""
+    try:
+        nulls = [
+            _block_null(each.detector, _seen(reference, each.columns, backend), block_rows) for each in fitted.detectors
+        ]
+    except DetectorError:
+        nulls = [None]
+    calibration = _calibration(nulls, fitted.plan.decision.false_alarm_rate)
+    return replace(fitted, calibration=calibration, block_rows=block_rows)
+
+
+def block_size(window: WindowPlan, tested_rows: int, reference_rows: int, blocks: int) -> int:
+    """Rows of the blocks that a window of so many tested rows is judged by.
+
+    Where windows vary, the largest of a few sizes that is no larger than the window, and of which the reference has
+    enough blocks: what a detector measures in fewer rows varies more, so that such blocks raise fewer alarms.
+    """
+    if not window.varies:
+        return window.most_tested_rows
+    most = window.most_tested_rows
+    doublings = int(2 * log2(most / window.minimum_rows))
+    sizes = {most, *(round(window.minimum_rows * 2 ** (half / 2)) for half in range(doublings + 1))}
+    usable = [size for size in sizes if size <= min(tested_rows, most) and reference_rows // size >= blocks]
+    return max(usable, default=window.minimum_rows)
+
+
+def _seen(reference: Reference, columns: NDArray[np.intp] | None, backend: Backend) -> Any:
+    return backend.put(reference.rows if columns is None else reference.rows[:, columns])
 
 
 def _columns(chosen: tuple[str, ...] | None, features: tuple[str, ...]) -> NDArray[np.intp] | None:
@@ -114,10 +149,10 @@ def _columns(chosen: tuple[str, ...] | None, features: tuple[str, ...]) -> NDArr
     return np.array([place[name] for name in chosen], dtype=np.intp)
 
 
-def _block_null(detector: Detector[Any, Any], rows: Any, window_rows: int) -> BlockNull | None:
+def _block_null(detector: Detector[Any, Any], rows: Any, block_rows: int) -> BlockNull | None:
     """None where a block has too little to measure: then there is no calibration, and every verdict says so."""
     try:
-        return block_null(detector, rows, window_rows)
+        return block_null(detector, rows, block_rows)
     except TooFewRows:
         return None
 

@@ -1,6 +1,7 @@
 """The words of the service, as data. Everything here is frozen; what changes is which one is newest."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +19,9 @@ BatchPosition = NewType("BatchPosition", str)
 """Where the log put a batch; ordered as the log is. `LOG_START` is before the first."""
 
 LOG_START = BatchPosition("0-0")
+
+LATEST_MS = 253_370_764_800_000
+"""9999-01-01 in milliseconds since the epoch: the latest event time, so that it is a date in every zone."""
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
@@ -46,6 +50,8 @@ class Batch:
     """W3C trace context of the request, so that a verdict's trace can point back to it."""
     revision: int = 0
     """Of the registration whose features the columns are; 0: not known, and taken to be the current one."""
+    times: NDArray[np.int64] | None = None
+    """Event time of each row in milliseconds since the epoch; None: `observed_at` for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +70,30 @@ class Cursor:
     """Every batch up to this one, it included, is judged (or was dropped as repeated) ..."""
     offset: int = 0
     """... and so are this many rows of the batch that follows it."""
+    read: BatchPosition = LOG_START
+    """Up to here the log had been read for the window: what was dropped of it is counted in its verdict."""
+    until: int | None = None
+    """Windows by time: those up to this event time (milliseconds since the epoch) are judged, so that rows older than
+    it are judged as well if they stand at or before `closed_at`, and are late if they stand after it."""
+    closed_at: BatchPosition = LOG_START
+    """See `until`."""
+    ends: int | None = None
+    """Windows by count or time: the event time at which the window that is next ends, if it is not full before."""
 
 
 def is_after(position: BatchPosition, other: BatchPosition) -> bool:
     """Whether `position` comes later in the log than `other`."""
     return _ordinal(position) > _ordinal(other)
+
+
+def earliest(positions: Iterable[BatchPosition]) -> BatchPosition:
+    """Which of them comes first in the log."""
+    return min(positions, key=_ordinal)
+
+
+def arrival(position: BatchPosition) -> int:
+    """When the log took the batch at this place, in milliseconds since the epoch by the store's clock."""
+    return _ordinal(position)[0]
 
 
 def _ordinal(position: BatchPosition) -> tuple[int, int]:
@@ -81,7 +106,15 @@ class Window:
     """Rows that one test looks at, cut from the log."""
 
     rows: NDArray[np.float64]
+    """All of the window, or a sample of them."""
+    seen: int
+    """Rows of the window."""
+    step: int
+    """Rows from its first one to that of the next window: all of them, or fewer where windows overlap."""
+    start: Cursor
+    """From here the log gives this very window again."""
     end: Cursor
+    """From here it gives the next one."""
     started_at: datetime
     ended_at: datetime
     batches: int
@@ -89,6 +122,10 @@ class Window:
     """Repeated batches dropped while this window was read."""
     misfits: int
     """Batches dropped because they have another number of features than the reference."""
+    late: int
+    """Rows dropped because the window that they belong to had been judged."""
+    future: int
+    """Rows dropped because they claim to be of more than a day after they arrived."""
     traceparents: tuple[str, ...]
     """Of some of its batches; bounded."""
 
@@ -193,6 +230,7 @@ class Verdict:
     first_row: int
     """Ordinal of the window's first row among all rows judged for this model."""
     rows: int
+    """Rows of the window."""
     batches: int
     duplicates: int
     misfits: int
@@ -205,6 +243,16 @@ class Verdict:
     decision: Decision
     response: ResponseState
     action: RetrainRequest | None
+    start: Cursor | None = None
+    """From here the log gives this very window again, while it is kept; None before 0.2."""
+    next_row: int | None = None
+    """Ordinal of the next window's first row; None: it follows this window's last."""
+    tested_rows: int | None = None
+    """Rows that the detectors looked at, fewer than `rows` where the plan takes a sample; None: all of them."""
+    late: int = 0
+    """Rows that came too late for their window and were not judged."""
+    future: int = 0
+    """Rows of more than a day ahead of their arrival, not judged."""
 
 
 class TriggerOutcome(StrEnum):

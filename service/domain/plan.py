@@ -14,15 +14,45 @@ JSONScalar = str | int | float | bool | None
 
 MAXIMUM_WINDOW_ROWS = 50_000
 """Rows may come one a batch, and a window's batches must fit into a log of the default size before it can be cut."""
+MINIMUM_WINDOW_ROWS = 20
+"""Below about twenty rows no rank test can reach a p-value that survives a correction over features."""
+MAXIMUM_OVERLAP = 100
+"""Windows that a row may be in: each is a test."""
+DEFAULT_SAMPLE_ROWS = 10_000
+MAXIMUM_WINDOW_SECONDS = 7 * 24 * 3600
+MAXIMUM_WINDOWS_LATE = 10
+"""Lateness in lengths of a window: so many windows may be open at once, each with rows in memory."""
 MAXIMUM_DETECTORS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class WindowPlan:
-    """How the log is cut."""
+    """How the log is cut: by count (`rows`), by time (`every_seconds`), or by what comes first (both)."""
 
-    rows: int = 500
-    """Rows a window; the cut is exact, wherever the batches end."""
+    rows: int | None = 500
+    """Rows a window; the cut is exact, wherever the batches end. None: by time alone."""
+    step: int | None = None
+    """Rows from the beginning of one window to that of the next, fewer than `rows`; None: windows do not overlap."""
+    every_seconds: int | None = None
+    """Length of a window in event time, aligned to its multiples since the epoch; None: by count alone."""
+    lateness_seconds: int = 0
+    """By time alone: how long a window waits in event time for rows that come out of order."""
+    sample_rows: int | None = None
+    """A window's detectors look at no more than this many of its rows, drawn evenly. None: at all of them; by time
+    alone at `DEFAULT_SAMPLE_ROWS`, because what must be held has to be bounded."""
+    minimum_rows: int = 20
+    """A window of fewer rows is `UNDECIDED`."""
+
+    @property
+    def most_tested_rows(self) -> int:
+        """The most rows of a window that detectors look at."""
+        largest = DEFAULT_SAMPLE_ROWS if self.rows is None else self.rows
+        return largest if self.sample_rows is None else min(self.sample_rows, self.rows or self.sample_rows)
+
+    @property
+    def varies(self) -> bool:
+        """Whether windows may have fewer rows than that."""
+        return self.every_seconds is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +94,9 @@ def _default_detectors() -> tuple[DetectorPlan, ...]:
     )
 
 
+_WINDOW_DEFAULTS = asdict(WindowPlan())
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """All of it; every field has a default, so that a reference alone is enough to begin."""
@@ -76,7 +109,11 @@ class Plan:
     @property
     def digest(self) -> str:
         """Of the canonical JSON form: two plans that say the same have the same."""
-        canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        document = asdict(self)
+        # What windows could not say before is left out where it is not said: older plans keep their digests.
+        changed = {name: value for name, value in document["window"].items() if value != _WINDOW_DEFAULTS[name]}
+        document["window"] = {"rows": self.window.rows, **changed}
+        canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -93,10 +130,52 @@ def check(plan: Plan, *, optional_engines: bool = False) -> None:
 
 
 def _window_faults(window: WindowPlan) -> list[Fault]:
-    # Below about twenty rows no rank test can reach a p-value that survives a correction over features.
-    if 20 <= window.rows <= MAXIMUM_WINDOW_ROWS:
+    faults = [*_size_faults(window), *_step_faults(window), *_lateness_faults(window)]
+    largest = MAXIMUM_WINDOW_ROWS if window.rows is None else window.rows
+    if window.sample_rows is not None and not MINIMUM_WINDOW_ROWS <= window.sample_rows <= MAXIMUM_WINDOW_ROWS:
+        faults.append(Fault("window.sample_rows", f"must lie between {MINIMUM_WINDOW_ROWS} and {MAXIMUM_WINDOW_ROWS}"))
+    elif window.sample_rows is not None and window.sample_rows > max(largest, MINIMUM_WINDOW_ROWS):
+        faults.append(Fault("window.sample_rows", "must not be larger than window.rows"))
+    if not MINIMUM_WINDOW_ROWS <= window.minimum_rows <= MAXIMUM_WINDOW_ROWS:
+        message = f"must lie between {MINIMUM_WINDOW_ROWS} and {MAXIMUM_WINDOW_ROWS}"
+        faults.append(Fault("window.minimum_rows", message))
+    elif window.minimum_rows > max(window.most_tested_rows, MINIMUM_WINDOW_ROWS):
+        most = "window.rows" if window.rows is not None else "the rows that are tested"
+        faults.append(Fault("window.minimum_rows", f"must not be larger than {most}, or nothing is ever decided"))
+    return faults
+
+
+def _size_faults(window: WindowPlan) -> list[Fault]:
+    faults = []
+    if window.rows is None and window.every_seconds is None:
+        faults.append(Fault("window", "needs rows, every_seconds, or both"))
+    if window.rows is not None and not MINIMUM_WINDOW_ROWS <= window.rows <= MAXIMUM_WINDOW_ROWS:
+        faults.append(Fault("window.rows", f"must lie between {MINIMUM_WINDOW_ROWS} and {MAXIMUM_WINDOW_ROWS}"))
+    if window.every_seconds is not None and not 1 <= window.every_seconds <= MAXIMUM_WINDOW_SECONDS:
+        faults.append(Fault("window.every_seconds", f"must lie between 1 and {MAXIMUM_WINDOW_SECONDS}"))
+    return faults
+
+
+def _step_faults(window: WindowPlan) -> list[Fault]:
+    if window.step is None:
         return []
-    return [Fault("window.rows", f"must lie between 20 and {MAXIMUM_WINDOW_ROWS}")]
+    if window.rows is None or window.every_seconds is not None:
+        return [Fault("window.step", "is for windows by count alone: leave it out, or every_seconds")]
+    least = max(1, -(-window.rows // MAXIMUM_OVERLAP))
+    if least <= window.step <= max(window.rows, least):
+        return []
+    return [Fault("window.step", f"must lie between a {MAXIMUM_OVERLAP}th of window.rows and window.rows")]
+
+
+def _lateness_faults(window: WindowPlan) -> list[Fault]:
+    if window.lateness_seconds == 0:
+        return []
+    if window.every_seconds is None or window.rows is not None:
+        message = "is for windows by time alone: those with rows follow the order of arrival, and nothing is late"
+        return [Fault("window.lateness_seconds", message)]
+    if 0 < window.lateness_seconds <= MAXIMUM_WINDOWS_LATE * window.every_seconds:
+        return []
+    return [Fault("window.lateness_seconds", f"must lie between 0 and {MAXIMUM_WINDOWS_LATE} times every_seconds")]
 
 
 def _detectors_faults(plan: Plan) -> list[Fault]:

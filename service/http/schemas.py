@@ -1,6 +1,6 @@
 """What the API takes and gives, as pydantic models: the OpenAPI document is made of these."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,10 +19,27 @@ class _Document(BaseModel):
 
 
 class WindowPlan(_Document):
-    """How the log is cut."""
+    """How the log is cut: by count (`rows`), by time (`every_seconds`), or by what comes first (both)."""
 
-    rows: int = _DEFAULT.window.rows
-    """Rows a window."""
+    rows: int | None = None
+    """Rows a window; 500 if neither `rows` nor `every_seconds` is given. The cut is exact, wherever batches end."""
+    step: int | None = _DEFAULT.window.step
+    """Rows from the beginning of one window to that of the next, fewer than `rows`: a sliding window."""
+    every_seconds: int | None = _DEFAULT.window.every_seconds
+    """Length of a window in event time (`observed_at`), aligned to its multiples since the epoch."""
+    lateness_seconds: int = _DEFAULT.window.lateness_seconds
+    """By time alone: how long a window waits, in event time, for rows that come out of order."""
+    sample_rows: int | None = _DEFAULT.window.sample_rows
+    """Test at most this many rows of a window, drawn evenly. By time alone 10000 if it is not given."""
+    minimum_rows: int = _DEFAULT.window.minimum_rows
+    """A window of fewer rows is `UNDECIDED`."""
+
+    def to_domain(self) -> domain.WindowPlan:
+        """The same, frozen."""
+        planned = self.model_dump()
+        if self.rows is None and self.every_seconds is None:
+            planned["rows"] = _DEFAULT.window.rows
+        return domain.WindowPlan(**planned)
 
 
 class DetectorPlan(_Document):
@@ -82,7 +99,7 @@ class Plan(_Document):
     def to_domain(self) -> domain.Plan:
         """The same, frozen."""
         return domain.Plan(
-            window=domain.WindowPlan(**self.window.model_dump()),
+            window=self.window.to_domain(),
             detectors=tuple(detector.to_domain() for detector in self.detectors),
             decision=domain.DecisionPlan(**self.decision.model_dump()),
             response=domain.ResponsePlan(**self.response.model_dump()),
@@ -95,8 +112,9 @@ class ReadinessView(_Document):
     calibrated: bool
     """False: findings rest on the assumption of independent rows and will alarm too often on real traffic."""
     window_rows: int
+    """Of a window that is judged so; where windows vary in size, of the largest that the reference can calibrate."""
     blocks: int
-    """Contiguous blocks of the window's size in the reference."""
+    """Contiguous blocks of that size in the reference."""
     blocks_needed: int
     reference_rows_needed: int
     """How long the reference must be to calibrate this plan."""
@@ -210,6 +228,15 @@ class VerdictView(_Document):
     """What the plan asks for."""
     first_row: int
     rows: int
+    """Of the window."""
+    tested_rows: int
+    """Fewer than `rows` where the plan takes a sample."""
+    late: int
+    """Rows that came after their window had been judged, and were not judged."""
+    future: int
+    """Rows of more than a day ahead of their arrival, not judged."""
+    until: datetime | None
+    """Windows by time: where this one's interval ends."""
     batches: int
     duplicates: int
     """Repeated batches that were not counted."""
@@ -237,6 +264,10 @@ class VerdictView(_Document):
             false_alarm_rate=decision.false_alarm_rate,
             first_row=verdict.first_row,
             rows=verdict.rows,
+            tested_rows=verdict.rows if verdict.tested_rows is None else verdict.tested_rows,
+            late=verdict.late,
+            future=verdict.future,
+            until=_moment(verdict.cursor.until),
             batches=verdict.batches,
             duplicates=verdict.duplicates,
             misfits=verdict.misfits,
@@ -249,6 +280,10 @@ class VerdictView(_Document):
             plan_digest=verdict.plan_digest,
             action=_action(judged),
         )
+
+
+def _moment(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _action(judged: JudgedWindow) -> ActionView | None:

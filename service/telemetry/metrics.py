@@ -35,6 +35,8 @@ class Metrics:
         self.lost_races = counter("windows_lost_races", "Windows that another replica committed first.", "model")
         dropped = "Batches read and not counted: repeated, or misfit (another number of features, unreadable)."
         self.dropped_batches = counter("dropped_batches", dropped, "model", "reason")
+        unjudged = "Rows not judged: late for their window, or of a day and more in the future."
+        self.dropped_rows = counter("dropped_rows", unjudged, "model", "reason")
         tests = "Testing one window with all detectors of its plan."
         self.evaluation_seconds = seconds("evaluation_seconds", tests, "model")
         failures = "Rounds of evaluation or delivery that ended in an error."

@@ -5,6 +5,7 @@ store takes it from one of them. What an evaluator holds between calls is a cach
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from anyio import CapacityLimiter, to_thread
@@ -27,7 +28,7 @@ from service.domain.models import (
 )
 from service.domain.registration import Registration, columns_of
 from service.domain.response import action_name, respond
-from service.domain.windows import NO_ROWS, RecentIdentifiers, WindowCutter
+from service.domain.windows import NO_ROWS, Cutter, RecentIdentifiers, cutter
 from service.ports import Clock, ObservationLog, Registrations, VerdictLog
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing, current_traceparent
@@ -45,6 +46,8 @@ class Tuning:
     """Windows tested at the same time."""
     horizon: int
     """Batches behind the cursor within which a repeated one is noticed."""
+    monotonic: Callable[[], float]
+    """Seconds, whatever the clock on the wall does: by them a log is silent."""
 
 
 @dataclass(slots=True)
@@ -53,7 +56,9 @@ class _Progress:
 
     newest: Verdict | None
     registration: Registration
-    cutter: WindowCutter
+    cutter: Cutter
+    silent_since: float
+    """On the monotonic clock: when the log gave the last batch."""
     ahead: deque[LoggedBatch] = field(default_factory=deque)
     """Read from the log, and not handed to the cutter yet: it gets no more than it needs for one window."""
     columns: dict[int, list[int] | None] = field(default_factory=dict)
@@ -82,6 +87,7 @@ class EvaluateWindow:
         self._log = log
         self._verdicts = verdicts
         self._clock = clock
+        self._monotonic = tuning.monotonic
         self._metrics = metrics
         self._tracing = tracing
         self._limiter = tuning.limiter
@@ -119,18 +125,26 @@ class EvaluateWindow:
             start = Cursor(registration.since)
         seen = await self._log.recent_identifiers(model, start.position, self._horizon)
         recent = RecentIdentifiers(self._horizon, seen)
-        cutter = WindowCutter(registration.plan.window.rows, len(registration.features), start, recent)
-        self._progress[model] = progress = _Progress(newest, registration, cutter)
+        cuts = cutter(registration.plan.window, len(registration.features), start, recent, key=model.encode())
+        self._progress[model] = progress = _Progress(newest, registration, cuts, self._monotonic())
         return progress
 
     async def _next_window(self, model: ModelName, progress: _Progress) -> Window | None:
         while (window := progress.cutter.cut()) is None:
             if not progress.ahead:
                 progress.ahead.extend(await self._log.read(model, progress.cutter.position, READ_BATCHES))
-            if not progress.ahead:
-                return None
+                if not progress.ahead:
+                    return self._after_silence(progress)
+                progress.silent_since = self._monotonic()
             progress.cutter.feed(await self._arranged(progress, progress.ahead.popleft()))
         return window
+
+    def _after_silence(self, progress: _Progress) -> Window | None:
+        """By time, nothing in the log ends the last window if nothing comes any more. No clock that may jump does."""
+        patience = progress.cutter.patience_ms
+        if patience is None or (self._monotonic() - progress.silent_since) * 1000 < patience:
+            return None
+        return progress.cutter.close()
 
     async def _arranged(self, progress: _Progress, logged: LoggedBatch) -> LoggedBatch:
         """The batch with its columns in the registration's order.
@@ -156,7 +170,8 @@ class EvaluateWindow:
         label = self._metrics.model(model)
         attributes: dict[str, AttributeValue] = {"driftwarden.model": model, "driftwarden.rows": len(window.rows)}
         with self._tracing.span("evaluate_window", links=window.traceparents, attributes=attributes) as span:
-            fitted = await self._fitted.fitted(registration)
+            few = len(window.rows) < registration.plan.window.minimum_rows
+            fitted = await self._fitted.fitted(registration, tested_rows=None if few else len(window.rows))
             with self._metrics.evaluation_seconds.labels(label).time():
                 decision = await to_thread.run_sync(_decision, fitted, window, limiter=self._limiter)
             verdict = self._verdict(progress, window, decision)
@@ -167,6 +182,8 @@ class EvaluateWindow:
         self._metrics.windows.labels(label, decision.finding.value).inc()
         self._metrics.dropped_batches.labels(label, "repeated").inc(window.duplicates)
         self._metrics.dropped_batches.labels(label, "misfit").inc(window.misfits)
+        self._metrics.dropped_rows.labels(label, "late").inc(window.late)
+        self._metrics.dropped_rows.labels(label, "future").inc(window.future)
         self._metrics.show(verdict)
         progress.newest = verdict
         await self._log.forget_before(model, verdict.cursor.position, self._horizon)
@@ -175,14 +192,18 @@ class EvaluateWindow:
     def _verdict(self, progress: _Progress, window: Window, decision: Decision) -> Verdict:
         registration, previous = progress.registration, progress.newest
         number = 1 if previous is None else previous.number + 1
+        first_row = 0
+        if previous is not None:
+            next_row = previous.next_row
+            first_row = previous.first_row + previous.rows if next_row is None else next_row
         state = ResponseState() if previous is None else previous.response
         state, acts = respond(registration.plan.response, state, number, decision.finding)
         return Verdict(
             number=number,
             model=registration.model,
             cursor=window.end,
-            first_row=0 if previous is None else previous.first_row + previous.rows,
-            rows=len(window.rows),
+            first_row=first_row,
+            rows=window.seen,
             batches=window.batches,
             duplicates=window.duplicates,
             misfits=window.misfits,
@@ -195,6 +216,11 @@ class EvaluateWindow:
             decision=decision,
             response=state,
             action=_action(registration, number, window, decision) if acts else None,
+            start=window.start,
+            next_row=first_row + window.step,
+            tested_rows=len(window.rows),
+            late=window.late,
+            future=window.future,
         )
 
 
@@ -204,6 +230,9 @@ def _number(verdict: Verdict | None) -> int:
 
 def _decision(fitted: FittedPlan, window: Window) -> Decision:
     """The arithmetic, on a thread of its own."""
+    minimum = fitted.plan.window.minimum_rows
+    if len(window.rows) < minimum:
+        return undecided(fitted, f"{len(window.rows)} rows are too few: the plan asks for {minimum} or more")
     try:
         return decide(fitted, fitted.measure(window.rows))
     except (DetectorError, ArithmeticError) as error:  # rows that defeat a detector must not stop the log

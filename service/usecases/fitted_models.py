@@ -1,13 +1,15 @@
 """Fitted plans, each made once for a reference and a plan, off the event loop, and kept while in use."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 from anyio import CapacityLimiter, to_thread
 
 from detectors.arrays import Backend
-from service.domain.fitted_plan import FittedPlan, fit
+from service.domain.fitted_plan import FittedPlan, block_size, calibrated_at, fit
 from service.domain.models import Reference
 from service.domain.registration import Registration
 from service.ports import Registrations
@@ -22,8 +24,9 @@ class Readiness:
 
     calibrated: bool
     window_rows: int
+    """Rows of a window that is judged so; where windows vary, of the largest that the reference is long enough for."""
     blocks: int
-    """Contiguous blocks of the window's size that the reference has."""
+    """Contiguous blocks of that size that the reference has."""
     blocks_needed: int
     """How many the plan's false-alarm rate needs."""
     reference_rows_needed: int
@@ -33,6 +36,14 @@ class Readiness:
     """Its 95 % confidence interval."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """A fitted plan, and the same calibrated for windows of other sizes."""
+
+    first: FittedPlan
+    by_block_rows: dict[int, FittedPlan]
+
+
 class FittedModels:
     """Shared by registration (which wants to know whether it calibrates) and evaluation (which uses it)."""
 
@@ -40,11 +51,13 @@ class FittedModels:
         self._registrations = registrations
         self._backend = backend
         self._limiter = limiter
-        self._kept: OrderedDict[tuple[str, str], FittedPlan] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], _Sizes] = OrderedDict()
         self._fitting: dict[tuple[str, str], anyio.Lock] = {}
 
-    async def fitted(self, registration: Registration, reference: Reference | None = None) -> FittedPlan:
-        """The plan fitted on `reference`, or on the stored one.
+    async def fitted(
+        self, registration: Registration, reference: Reference | None = None, *, tested_rows: int | None = None
+    ) -> FittedPlan:
+        """The plan fitted on `reference`, or on the stored one, and calibrated for a window of so many tested rows.
 
         Raises `CorruptedState` if the stored reference is not what it was, `StoreUnavailable`, `InvalidReference` if a
         detector cannot be fitted on it, and `InvalidPlan` if the plan looks at features that it does not have.
@@ -55,29 +68,41 @@ class FittedModels:
             async with lock:
                 if key in self._kept:
                     self._kept.move_to_end(key)
-                    return self._kept[key]
-                if reference is None:
-                    reference = await self._registrations.reference(registration)
-                made = await to_thread.run_sync(fit, registration.plan, reference, self._backend, limiter=self._limiter)
-                self._kept[key] = made
-                if len(self._kept) > KEPT:
-                    self._kept.popitem(last=False)
-                return made
+                else:
+                    if reference is None:
+                        reference = await self._registrations.reference(registration)
+                    made = await self._on_a_thread(fit, registration.plan, reference, self._backend)
+                    self._kept[key] = _Sizes(made, {made.block_rows: made})
+                    if len(self._kept) > KEPT:
+                        self._kept.popitem(last=False)
+                return await self._sized(self._kept[key], registration, tested_rows)
         finally:
             if not lock.statistics().tasks_waiting:
                 self._fitting.pop(key, None)
 
+    async def _sized(self, kept: _Sizes, registration: Registration, tested_rows: int | None) -> FittedPlan:
+        first = kept.first
+        if tested_rows is None or not registration.plan.window.varies:
+            return first
+        rows = block_size(registration.plan.window, tested_rows, first.reference_rows, first.blocks_needed)
+        if rows not in kept.by_block_rows:
+            reference = await self._registrations.reference(registration)
+            kept.by_block_rows[rows] = await self._on_a_thread(calibrated_at, first, rows, reference, self._backend)
+        return kept.by_block_rows[rows]
+
+    async def _on_a_thread(self, make: Callable[..., FittedPlan], *arguments: Any) -> FittedPlan:
+        return await to_thread.run_sync(make, *arguments, limiter=self._limiter)
+
 
 def readiness(fitted: FittedPlan) -> Readiness:
     """What the API answers to a registration."""
-    window_rows = fitted.plan.window.rows
     alarms = fitted.calibration.false_alarms if fitted.calibration is not None else None
     return Readiness(
         calibrated=fitted.calibration is not None,
-        window_rows=window_rows,
+        window_rows=fitted.block_rows,
         blocks=fitted.blocks,
         blocks_needed=fitted.blocks_needed,
-        reference_rows_needed=fitted.blocks_needed * window_rows,
+        reference_rows_needed=fitted.blocks_needed * fitted.block_rows,
         false_alarm_rate=None if alarms is None else alarms.rate,
         false_alarm_interval=None if alarms is None else (alarms.lower, alarms.upper),
     )

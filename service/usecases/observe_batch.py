@@ -26,6 +26,8 @@ class Observations:
     features: Sequence[str] | None
     """Names of the columns, if the sender gave them; they may be in any order."""
     observed_at: datetime | None
+    times: NDArray[np.int64] | None = None
+    """Event time of each row, if the sender gave them."""
 
 
 class ObserveBatch:
@@ -57,7 +59,8 @@ class ObserveBatch:
             try:
                 rows = fitting_rows(observations, registration.features)
                 observed_at = observations.observed_at or self._clock()
-                batch = Batch(identifier, rows, observed_at, current_traceparent(traceparent), registration.revision)
+                trace, times = current_traceparent(traceparent), observations.times
+                batch = Batch(identifier, rows, observed_at, trace, registration.revision, times)
                 position = await self._log.append(model, batch)
             except DriftwardenError as error:
                 self._metrics.batches.labels(label, type(error).__name__).inc()

@@ -5,8 +5,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from redis.asyncio import Redis
 
 from detectors import codec
@@ -14,7 +16,7 @@ from detectors.errors import InvalidDocument
 from service.adapters.log.passed_batches import Passed, PassedBatches
 from service.adapters.store import Entry, Keys, answer, in_our_words, store_errors, stream_entries
 from service.domain.errors import Overloaded, StoreUnavailable
-from service.domain.models import LOG_START, Batch, BatchPosition, LoggedBatch, ModelName
+from service.domain.models import LATEST_MS, LOG_START, Batch, BatchPosition, LoggedBatch, ModelName
 from service.domain.windows import NO_ROWS
 
 BATCH_KIND = "batch"
@@ -186,7 +188,7 @@ def _encode(batch: Batch) -> dict[bytes, bytes]:
     fields = {
         _IDENTIFIER: batch.identifier.encode(),
         _OBSERVED: b"%d" % round(batch.observed_at.timestamp() * 1000),
-        _DOCUMENT: codec.encode(BATCH_KIND, {"rows": batch.rows}),
+        _DOCUMENT: codec.encode(BATCH_KIND, _arrays(batch)),
         _REVISION: b"%d" % batch.revision,
     }
     if batch.traceparent is not None:
@@ -194,17 +196,32 @@ def _encode(batch: Batch) -> dict[bytes, bytes]:
     return fields
 
 
+def _arrays(batch: Batch) -> dict[str, NDArray[Any]]:
+    return {"rows": batch.rows} if batch.times is None else {"rows": batch.rows, "times": batch.times}
+
+
+def _times(times: NDArray[Any] | None, shape: tuple[int, ...]) -> NDArray[np.int64] | None:
+    """Raises `ValueError` for what are no event times of these rows."""
+    if times is None:
+        return None
+    if times.dtype != np.int64 or times.shape != shape or np.any((times < 0) | (times > LATEST_MS)):
+        raise ValueError("these are no event times, one for each row")
+    return times
+
+
 def _decode(entry: Entry) -> LoggedBatch:
     position, fields = entry
     place = BatchPosition(position.decode())
     try:
-        rows = codec.decode(fields[_DOCUMENT], kind=BATCH_KIND).arrays["rows"]
+        arrays = codec.decode(fields[_DOCUMENT], kind=BATCH_KIND).arrays
+        rows = arrays["rows"]
         batch = Batch(
             identifier=fields[_IDENTIFIER].decode(),
             rows=rows if rows.ndim == 2 and rows.dtype == np.float64 else NO_ROWS,
             observed_at=datetime.fromtimestamp(int(fields[_OBSERVED]) / 1000, UTC),
             traceparent=fields[_TRACE].decode() if _TRACE in fields else None,
             revision=int(fields.get(_REVISION, b"0")),
+            times=_times(arrays.get("times"), rows.shape[:1]),
         )
     except (InvalidDocument, KeyError, ValueError, OverflowError, OSError):
         # An entry that was damaged, or written by something else, must not stop the log: it fits no reference, so the

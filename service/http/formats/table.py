@@ -16,3 +16,6 @@ class Table:
     """Shape (rows, columns), at least one of each, finite."""
     features: Sequence[str] | None
     observed_at: datetime | None = None
+    """When the inferences happened; the latest of them, where each row has a time of its own."""
+    times: NDArray[np.int64] | None = None
+    """Of each row, in milliseconds since the epoch, if the payload said so."""

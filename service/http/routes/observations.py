@@ -39,7 +39,7 @@ def routes(observe: ObserveBatch, metrics: Metrics) -> APIRouter:
             name = model_name(model)
             identifier = _identifier(idempotency_key)
             table = await _table(request)
-            observations = Observations(table.rows, table.features, table.observed_at)
+            observations = Observations(table.rows, table.features, table.observed_at, table.times)
             traceparent = checked_traceparent(request.headers.get("traceparent"))
             position = await observe(name, identifier, observations, traceparent)
         return Acknowledgement(batch=identifier, rows=len(table.rows), position=position)

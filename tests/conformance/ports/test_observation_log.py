@@ -9,7 +9,7 @@ import pytest
 
 from service.adapters.log.redis_observations import BATCH_KIND
 from service.domain.errors import Overloaded
-from service.domain.models import LOG_START, BatchPosition, Cursor, LoggedBatch, is_after
+from service.domain.models import LATEST_MS, LOG_START, BatchPosition, Cursor, LoggedBatch, is_after
 from service.domain.windows import RecentIdentifiers, WindowCutter
 from service.ports import ObservationLog
 from tests.conformance.ports.conftest import Store
@@ -38,6 +38,26 @@ async def test_what_was_appended_is_read_to_the_last_bit(store: Store) -> None:
         sent.observed_at,
         sent.traceparent,
     )
+
+
+async def test_the_times_of_rows_are_read_as_they_were_appended(store: Store) -> None:
+    log, times = store.observations(), np.array([0, LATEST_MS], dtype=np.int64)
+    await log.append(MODEL, replace(batch(1), times=times))
+    await log.append(MODEL, batch(2))
+    one, other = await log.read(MODEL, LOG_START, 10)
+    assert one.batch.times is not None
+    assert (one.batch.times.dtype, one.batch.times.tolist()) == (np.int64, times.tolist())
+    assert other.batch.times is None
+
+
+@pytest.mark.parametrize(
+    "times", [np.zeros(1, np.int64), np.zeros((2, 1), np.int64), np.zeros(2), np.array([0, -1]), np.array([0, 2**62])]
+)
+async def test_times_that_are_none_make_a_misfit(store: Store, times: np.ndarray) -> None:
+    log = store.observations()
+    await log.append(MODEL, replace(batch(1), times=times))
+    (found,) = await log.read(MODEL, LOG_START, 10)
+    assert found.batch.rows.shape == (0, 0)
 
 
 async def test_a_batch_without_a_trace_has_none_when_read(store: Store) -> None:

@@ -45,6 +45,17 @@ async def test_earlier_revisions_can_be_read(store: Store) -> None:
     assert await registrations.revision(OTHER_MODEL, 1) is None
 
 
+async def test_plans_of_the_release_before_are_read_and_mean_the_same(store: Store) -> None:
+    registrations, made = store.registrations(), registration(1)
+    document = msgspec.to_builtins(made)
+    document["plan"]["window"] = {"rows": 500}
+    fields = {b"r": msgspec.json.encode(document)}
+    await store.redis.xadd(store.keys.registrations(MODEL), fields, id="1-0")  # type: ignore[arg-type]
+    found = await registrations.newest(MODEL)
+    assert found == made
+    assert found.plan.digest == made.plan.digest
+
+
 async def test_a_plan_alone_keeps_the_reference(store: Store) -> None:
     registrations = store.registrations()
     await registrations.register(registration(1), reference())

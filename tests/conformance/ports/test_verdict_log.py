@@ -7,6 +7,7 @@ import pytest
 
 from service.adapters.store import connection
 from service.domain.errors import CorruptedState
+from service.domain.models import BatchPosition, Cursor
 from tests.conformance.ports.conftest import TIMEOUT_SECONDS, Store
 from tests.conformance.ports.documents import MODEL, OTHER_MODEL, verdict
 
@@ -20,6 +21,24 @@ async def test_what_was_committed_is_read_to_the_last_bit(store: Store) -> None:
     assert await verdicts.newest(MODEL) is None
     assert await verdicts.commit(verdict(1))
     assert await verdicts.newest(MODEL) == verdict(1)
+
+
+async def test_a_verdict_says_where_its_window_is_and_what_of_it_was_tested(store: Store) -> None:
+    place = BatchPosition("17-3")
+    cursor = Cursor(place, 7, BatchPosition("18-0"), 1_772_366_400_000, place, 1_772_366_460_000)
+    told = verdict(1, cursor=cursor, start=cursor, next_row=20, tested_rows=10, late=3, future=4)
+    await store.verdicts().commit(told)
+    assert await store.verdicts().newest(MODEL) == told
+
+
+async def test_verdicts_of_the_release_before_are_read(store: Store) -> None:
+    document = msgspec.to_builtins(verdict(1))
+    for name in ("start", "next_row", "tested_rows", "late", "future"):
+        del document[name]
+    document["cursor"] = {"position": "17-3", "offset": 7}
+    fields = {b"f": b"1", b"v": msgspec.json.encode(document)}
+    await store.redis.xadd(store.keys.verdicts(MODEL), fields, id="1-0")  # type: ignore[arg-type]
+    assert await store.verdicts().newest(MODEL) == verdict(1, cursor=Cursor(BatchPosition("17-3"), 7))
 
 
 async def test_of_fifty_evaluators_exactly_one_commits_each_number(store: Store) -> None:

@@ -9,6 +9,7 @@ from service.domain.errors import InvalidPlan
 from service.domain.plan import (
     MAXIMUM_DETECTORS,
     MAXIMUM_WINDOW_ROWS,
+    MAXIMUM_WINDOW_SECONDS,
     DecisionPlan,
     DetectorPlan,
     Plan,
@@ -100,3 +101,76 @@ def test_plans_that_say_the_same_have_the_same_digest() -> None:
 def test_plans_that_differ_have_different_digests() -> None:
     plans = [Plan(), Plan(window=WindowPlan(501)), Plan(detectors=(KS,)), Plan(response=ResponsePlan(cool_down=1))]
     assert len({plan.digest for plan in plans}) == len(plans)
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        WindowPlan(500, step=500),
+        WindowPlan(500, step=5),
+        WindowPlan(500, sample_rows=100),
+        WindowPlan(500, every_seconds=3600, minimum_rows=500),
+        WindowPlan(None, every_seconds=1, lateness_seconds=10),
+        WindowPlan(None, every_seconds=MAXIMUM_WINDOW_SECONDS, sample_rows=MAXIMUM_WINDOW_ROWS),
+    ],
+)
+def test_windows_of_every_kind_can_be_planned(window: WindowPlan) -> None:
+    check(Plan(window=window))
+
+
+@pytest.mark.parametrize(
+    ("window", "expected"),
+    [
+        (WindowPlan(None), ["window"]),
+        (WindowPlan(500, step=0), ["window.step"]),
+        (WindowPlan(500, step=4), ["window.step"]),
+        (WindowPlan(500, step=501), ["window.step"]),
+        (WindowPlan(500, step=50, every_seconds=60), ["window.step"]),
+        (WindowPlan(None, step=50, every_seconds=60), ["window.step"]),
+        (WindowPlan(None, every_seconds=0), ["window.every_seconds"]),
+        (WindowPlan(None, every_seconds=MAXIMUM_WINDOW_SECONDS + 1), ["window.every_seconds"]),
+        (WindowPlan(500, lateness_seconds=1), ["window.lateness_seconds"]),
+        (WindowPlan(500, every_seconds=60, lateness_seconds=1), ["window.lateness_seconds"]),
+        (WindowPlan(None, every_seconds=60, lateness_seconds=-1), ["window.lateness_seconds"]),
+        (WindowPlan(None, every_seconds=60, lateness_seconds=601), ["window.lateness_seconds"]),
+        (WindowPlan(500, sample_rows=19), ["window.sample_rows"]),
+        (WindowPlan(500, sample_rows=501), ["window.sample_rows"]),
+        (WindowPlan(None, every_seconds=60, sample_rows=MAXIMUM_WINDOW_ROWS + 1), ["window.sample_rows"]),
+        (WindowPlan(500, minimum_rows=19), ["window.minimum_rows"]),
+        (WindowPlan(500, minimum_rows=501), ["window.minimum_rows"]),
+        (WindowPlan(500, sample_rows=100, minimum_rows=101), ["window.minimum_rows"]),
+        (WindowPlan(None, every_seconds=60, sample_rows=100, minimum_rows=101), ["window.minimum_rows"]),
+        (
+            WindowPlan(1, 9, 0, -1, 0, 0),
+            [f"window.{name}" for name in ("rows", "every_seconds", "step", "lateness_seconds")]
+            + ["window.sample_rows", "window.minimum_rows"],
+        ),
+    ],
+)
+def test_windows_that_cannot_be_cut_are_refused_with_every_fault(window: WindowPlan, expected: list[str]) -> None:
+    assert places(Plan(window=window)) == expected
+
+
+def test_plans_from_before_there_were_other_windows_keep_their_digests() -> None:
+    """Digests that release 0.1 gave."""
+    effects = (DetectorPlan("kolmogorov_smirnov", minimum_effect=0.1),)
+    assert Plan().digest == "sha256:f7251726a257f3f2dc49f552f7e74df2c22207c929e834706f5005c0d2e5df0d"
+    assert (
+        Plan(window=WindowPlan(300), detectors=effects).digest
+        == "sha256:5e1504ebf01b52a4b2ee367bab63cf6e413921192b02b9805f5aeb32c469dbb3"
+    )
+
+
+def test_windows_that_differ_have_different_digests() -> None:
+    changes: list[dict[str, Any]] = [
+        {},
+        {"rows": None, "every_seconds": 60},
+        {"rows": None, "every_seconds": 61},
+        {"rows": None, "every_seconds": 60, "lateness_seconds": 1},
+        {"every_seconds": 60},
+        {"step": 100},
+        {"step": 500},
+        {"sample_rows": 100},
+        {"minimum_rows": 100},
+    ]
+    assert len({Plan(window=WindowPlan(**change)).digest for change in changes}) == len(changes)

@@ -218,3 +218,31 @@ def test_a_row_that_is_too_short_is_found_wherever_it_is(values: list[list[float
     index = data.draw(st.integers(1, len(values)))
     broken: list[list[Any]] = [*values[:index], values[0][:-1], *values[index:]]
     assert places(JSON, json.dumps({"rows": broken}).encode()) == [f"rows[{index}]"]
+
+
+def test_each_row_may_have_a_time_of_its_own() -> None:
+    moments = ["2026-01-31T12:00:00.125Z", "1970-01-01T00:00:00+00:00", "2026-01-31T12:00:00+01:00"]
+    table = read_table(JSON, json.dumps({"rows": [[1], [2], [3]], "observed_at": moments}).encode())
+    assert table.times is not None
+    assert (table.times.dtype, table.times.tolist()) == (np.int64, [1769860800125, 0, 1769857200000])
+    assert table.observed_at is not None
+    assert table.observed_at.isoformat() == "2026-01-31T12:00:00.125000+00:00"
+    one = read_table(JSON, json.dumps({"rows": [[1], [2]], "observed_at": moments[0]}).encode())
+    assert one.times is None
+
+
+@pytest.mark.parametrize(
+    ("observed_at", "place"),
+    [
+        (["2026-01-31T12:00:00Z"], "observed_at"),
+        (["2026-01-31T12:00:00Z"] * 3, "observed_at"),
+        ([], "observed_at"),
+        (["2026-01-31T12:00:00Z", "4711.0815 oClock"], "observed_at[1]"),
+        (["2026-01-31T12:00:00Z", None], "observed_at[1]"),
+        ([["2026-01-31T12:00:00Z"], "2026-01-31T12:00:00Z"], "observed_at[0]"),
+        (["9999-12-31T23:59:59Z", "2026-01-31T12:00:00"], "observed_at[1]"),
+        ({"one": "4711.0815"}, "observed_at"),
+    ],
+)
+def test_times_that_are_not_one_for_each_row_are_refused(observed_at: object, place: str) -> None:
+    assert place in places(JSON, json.dumps({"rows": [[1], [2]], "observed_at": observed_at}).encode())

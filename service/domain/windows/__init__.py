@@ -1,0 +1,43 @@
+"""Cutting a log of batches into windows, exactly at the row or at the moment, with repeated batches counted once."""
+
+from service.domain.models import Cursor
+from service.domain.plan import WindowPlan
+from service.domain.windows.admission import NO_ROWS, Admission
+from service.domain.windows.cutter import MAXIMUM_TRACEPARENTS, Cutter
+from service.domain.windows.identifiers import RecentIdentifiers
+from service.domain.windows.intervals import IntervalCutter
+from service.domain.windows.runs import WindowCutter
+from service.domain.windows.sample import RowSample, ranks
+
+__all__ = [
+    "MAXIMUM_TRACEPARENTS",
+    "NO_ROWS",
+    "Admission",
+    "Cutter",
+    "IntervalCutter",
+    "RecentIdentifiers",
+    "RowSample",
+    "WindowCutter",
+    "cutter",
+    "ranks",
+]
+
+
+def cutter(plan: WindowPlan, features: int, start: Cursor, recent: RecentIdentifiers, key: bytes) -> Cutter:
+    """What cuts windows as planned, from `start` on; the same `key` draws the same samples."""
+    every_ms = None if plan.every_seconds is None else plan.every_seconds * 1000
+    if plan.rows is not None:
+        return WindowCutter(
+            plan.rows,
+            features,
+            start,
+            recent,
+            step=plan.step,
+            every_ms=every_ms,
+            sample_rows=plan.sample_rows,
+            key=key,
+        )
+    assert every_ms is not None  # noqa: S101 - a plan with neither is refused
+    return IntervalCutter(
+        every_ms, plan.lateness_seconds * 1000, plan.most_tested_rows, features, start, recent, key=key
+    )

@@ -1,0 +1,148 @@
+"""Windows by time: the rows whose event times lie in one interval, aligned to its length since the epoch.
+
+An interval is judged when an entry of the log moves the watermark (the largest event time so far, less the allowed
+lateness) to its end or beyond. What comes for it after that entry is late. Intervals without rows are passed over.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.models import BatchPosition, Cursor, LoggedBatch, Window, earliest
+from service.domain.windows.admission import Admission, Admitted
+from service.domain.windows.cutter import MAXIMUM_TRACEPARENTS, moment, some_of
+from service.domain.windows.identifiers import RecentIdentifiers
+from service.domain.windows.sample import Ranks, RowSample, ranks
+
+
+@dataclass(slots=True)
+class _Interval:
+    """One that is not judged yet."""
+
+    sample: RowSample
+    before: BatchPosition
+    """The entry just before the first that has rows of it."""
+    seen: int = 0
+    batches: int = 0
+    first: int | None = None
+    last: int | None = None
+    traceparents: deque[str | None] = field(default_factory=lambda: deque(maxlen=MAXIMUM_TRACEPARENTS))
+
+    def add(self, of: Admitted, rank: Ranks, chosen: NDArray[np.bool_]) -> None:
+        times = of.times[chosen]
+        self.sample.add(rank[chosen], times, of.rows[chosen])
+        self.seen += len(times)
+        self.batches += 1
+        first, last = int(times.min()), int(times.max())
+        self.first = first if self.first is None else min(first, self.first)
+        self.last = last if self.last is None else max(last, self.last)
+        if of.traceparent is not None:
+            self.traceparents.append(of.traceparent)
+
+
+class IntervalCutter:
+    """A `Cutter`.
+
+    Holds at most twice the sample and one batch for each open interval, of which there are as many as the lateness has
+    lengths, two more, and those that the latest batch alone has rows of.
+    """
+
+    def __init__(
+        self,
+        every_ms: int,
+        lateness_ms: int,
+        most_rows: int,
+        features: int,
+        start: Cursor,
+        recent: RecentIdentifiers,
+        *,
+        key: bytes = b"",
+    ) -> None:
+        self._every_ms = every_ms
+        self._lateness_ms = lateness_ms
+        self._most_rows = most_rows
+        self._key = key
+        self._admission = Admission(features, start, recent, by_time=True)
+        self._begun = self._start = start
+        self._open: dict[int, _Interval] = {}
+        self._newest: int | None = None
+        """The largest event time so far."""
+        self._late = 0
+
+    @property
+    def position(self) -> BatchPosition:
+        """The last batch handed in; read the log after it."""
+        return self._admission.read
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows handed in that no window has had yet."""
+        return sum(interval.seen for interval in self._open.values())
+
+    @property
+    def patience_ms(self) -> int | None:
+        """After so long a silence, rows for an open interval would be late in any case."""
+        return self._every_ms + self._lateness_ms
+
+    def feed(self, logged: LoggedBatch) -> None:
+        """Hand in the next batch of the log."""
+        admitted = self._admission.take(logged)
+        if admitted is None:
+            return
+        late = admitted.times < self._judged_until()
+        self._late += int(late.sum())
+        rank = ranks(self._key, admitted.identifier, admitted.places)
+        numbers = admitted.times // self._every_ms
+        for number in np.unique(numbers[~late]).tolist():
+            interval = self._open.get(number)
+            if interval is None:
+                interval = self._open[number] = _Interval(RowSample(self._most_rows), admitted.before)
+            interval.add(admitted, rank, (numbers == number) & ~late)
+        newest = int(admitted.times.max())
+        self._newest = newest if self._newest is None else max(newest, self._newest)
+
+    def _judged_until(self) -> int:
+        """Rows from before it are late."""
+        passed = 0 if self._newest is None else (self._newest - self._lateness_ms) // self._every_ms * self._every_ms
+        return max(passed, self._start.until or 0)
+
+    def cut(self) -> Window | None:
+        """The oldest interval that has rows, if the watermark is past it."""
+        if not self._open or (min(self._open) + 1) * self._every_ms > self._judged_until():
+            return None
+        return self.close()
+
+    def close(self) -> Window | None:
+        """The oldest interval that has rows, as it stands."""
+        if not self._open:
+            return None
+        number = min(self._open)
+        interval = self._open.pop(number)
+        start, self._start = self._start, self._after(number)
+        dropped, late, self._late = self._admission.dropped(), self._late, 0
+        assert interval.first is not None  # noqa: S101 - an interval is opened by a row
+        assert interval.last is not None  # noqa: S101
+        return Window(
+            rows=interval.sample.rows(),
+            seen=interval.seen,
+            step=interval.seen,
+            start=start,
+            end=self._start,
+            started_at=moment(interval.first),
+            ended_at=moment(interval.last),
+            batches=interval.batches,
+            duplicates=dropped.duplicates,
+            misfits=dropped.misfits,
+            late=late,
+            future=dropped.future,
+            traceparents=some_of(interval.traceparents),
+        )
+
+    def _after(self, number: int) -> Cursor:
+        """Just before the earliest entry that still has a row to be judged."""
+        read = self._admission.read
+        position = earliest(interval.before for interval in self._open.values()) if self._open else read
+        offset = self._begun.offset if position == self._begun.position else 0
+        return Cursor(position, offset, read, (number + 1) * self._every_ms, read)
