@@ -5,8 +5,8 @@
     test = against(KolmogorovSmirnov(), reference_rows)
     print(test(window_rows))
 
-Every registered detector can be imported from here by the name of its class. Names are looked up when they are asked
-for: importing this package alone costs nothing.
+Every registered detector, windowed or online, can be imported from here by the name of its class. Names are looked up
+when they are asked for: importing this package alone costs nothing.
 """
 
 from importlib import import_module
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from detectors.effects import EffectSizes, effect_sizes
     from detectors.errors import DetectorError
     from detectors.explanation import Explanation, explain, witness_rows
+    from detectors.merged_effects import effect_sizes_of
     from detectors.registry import create
     from detectors.results import DriftResult, Scope
+    from detectors.sequential.registry import create_online
+    from detectors.sequential.results import OnlineResult, OnlineResults
 
 __all__ = [
     "DetectorError",
@@ -27,12 +30,16 @@ __all__ = [
     "EffectSizes",
     "Explanation",
     "Fitted",
+    "OnlineResult",
+    "OnlineResults",
     "Scope",
     "against",
     "as_alibi",
     "compare",
     "create",
+    "create_online",
     "effect_sizes",
+    "effect_sizes_of",
     "explain",
     "witness_rows",
 ]
@@ -41,10 +48,13 @@ _HOMES = {
     "comparison": ("Fitted", "against", "compare"),
     "compatibility": ("as_alibi",),
     "effects": ("EffectSizes", "effect_sizes"),
+    "merged_effects": ("effect_sizes_of",),
     "errors": ("DetectorError",),
     "explanation": ("Explanation", "explain", "witness_rows"),
     "registry": ("create",),
     "results": ("DriftResult", "Scope"),
+    "sequential.registry": ("create_online",),
+    "sequential.results": ("OnlineResult", "OnlineResults"),
 }
 
 
@@ -66,5 +76,6 @@ def __dir__() -> list[str]:
 
 
 def _registered() -> tuple[type[Any], ...]:
-    registry = import_module(f"{__name__}.registry")
-    return (*registry.DETECTORS, *registry.OPTIONAL_DETECTORS)
+    windowed = import_module(f"{__name__}.registry")
+    online = import_module(f"{__name__}.sequential.registry")
+    return (*windowed.DETECTORS, *windowed.OPTIONAL_DETECTORS, *online.ONLINE_DETECTORS)

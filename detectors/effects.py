@@ -1,8 +1,10 @@
 """How large the difference of each feature is: measures that are one number a feature and do not grow with the rows.
 
-Nothing here is a test. A missing value is left out of its own feature only, and what cannot be measured is NaN.
+From rows here, and without them in `merged_effects`. Nothing here is a test. A missing value is left out of its own
+feature only, and what cannot be measured is NaN.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -64,7 +66,7 @@ class EffectSizes:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Pooled:
+class Pooled:
     """The values of both samples in one order, and how many of each lie at or below every one of them.
 
     Arrays have the shape (features, rows), those of counts (features, 1). NaN are last, and are counted nowhere.
@@ -89,15 +91,28 @@ def effect_sizes(reference_rows: Any, window_rows: Any) -> EffectSizes:
     reference = measurable_rows(reference_rows)
     window = measurable_rows(window_rows, features=reference.shape[1])
     features = reference.shape[1]
-    found = {field.name: np.full(features, np.nan) for field in fields(EffectSizes)}
+    found: dict[str, Values] = {}
     for first in range(0, features, _TOGETHER):
         before, after = (_columns(rows, first) for rows in (reference, window))
         for some in some_at_a_time(len(before), len(reference) + len(window)):
-            for name, values in _of_some(np.sort(before[some], axis=1), np.sort(after[some], axis=1)).items():
-                found[name][first : first + _TOGETHER][some] = values
-    if len(reference) and len(window):
-        found["missing_rate_change"] = np.isnan(window).mean(axis=0) - np.isnan(reference).mean(axis=0)
-    return EffectSizes(**{name: frozen(values) for name, values in found.items()})
+            chosen = slice(first + some.start, first + min(some.stop, len(before)))
+            of_these = of_ordered(np.sort(before[some], axis=1), np.sort(after[some], axis=1))
+            put(found, chosen, of_these, features)
+    rates = [np.isnan(rows).mean(axis=0) if len(rows) else np.full(features, np.nan) for rows in (reference, window)]
+    return sizes(found, rates[1] - rates[0])
+
+
+def put(found: dict[str, Values], chosen: slice, values: Mapping[str, Values], features: int) -> None:
+    """Write what was found of some of the features to its place."""
+    for name, each in values.items():
+        found.setdefault(name, np.full(features, np.nan))[chosen] = each
+
+
+def sizes(found: Mapping[str, Values], missing_rate_change: Values) -> EffectSizes:
+    """All of them; NaN for those that could not be found."""
+    known = {**found, "missing_rate_change": missing_rate_change}
+    unknown = np.full(missing_rate_change.shape, np.nan)
+    return EffectSizes(**{each.name: frozen(known.get(each.name, unknown.copy())) for each in fields(EffectSizes)})
 
 
 def _columns(rows: Rows, first: int) -> Values:
@@ -105,30 +120,50 @@ def _columns(rows: Rows, first: int) -> Values:
     return np.ascontiguousarray(rows[:, first : first + _TOGETHER].T)
 
 
-def _of_some(reference: Values, window: Values) -> dict[str, Values]:
-    """What can be had from sorted values; NaN where one of the samples has none."""
+def of_order(pooled: Pooled) -> dict[str, Values]:
+    """What rests on order alone; NaN where one of the samples has no values."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = {
+            "kolmogorov_smirnov": _distances(pooled).max(axis=1, initial=0),
+            "probability_of_superiority": _superiority(pooled),
+        }
+    return _where_measured(pooled, found)
+
+
+def of_ordered(reference: Values, window: Values) -> dict[str, Values]:
+    """What can be had from sorted values, shape (features, rows); NaN where one of the samples has none."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
         pooled = _pool(reference, window)
         deviation, deviation_exponents = _deviation(reference, pooled.reference)
-        distances = np.abs(pooled.reference_below / pooled.reference - pooled.window_below / pooled.window)
+        distances = _distances(pooled)
         gaps = np.diff(pooled.values, axis=1)
         area = (distances[:, :-1] * np.where(np.isnan(gaps), 0, gaps)).sum(axis=1)
         shift = _difference_of_means(reference, window, pooled)
         found = {
-            "kolmogorov_smirnov": distances.max(axis=1, initial=0),
             "standardised_shift": _in_units(shift / deviation, pooled.exponents[:, 0] - deviation_exponents),
-            "probability_of_superiority": _superiority(pooled),
             "wasserstein": _in_units(area, pooled.exponents[:, 0]),
             "standardised_wasserstein": _in_units(area / deviation, pooled.exponents[:, 0] - deviation_exponents),
             "total_variation": _total_variation(pooled),
         }
-        unmeasured = ((pooled.reference == 0) | (pooled.window == 0))[:, 0]
-        found = {name: np.where(unmeasured, np.nan, values) for name, values in found.items()}
         unit = _in_units(deviation, deviation_exponents)
-    return {**found, "reference_unit": np.where(pooled.reference[:, 0] == 0, np.nan, unit)}
+    unit = np.where(pooled.reference[:, 0] == 0, np.nan, unit)
+    return {**of_order(pooled), **_where_measured(pooled, found), "reference_unit": unit}
 
 
-def _pool(reference: Values, window: Values) -> _Pooled:
+def _where_measured(pooled: Pooled, found: Mapping[str, Values]) -> dict[str, Values]:
+    unmeasured = ((pooled.reference == 0) | (pooled.window == 0))[:, 0]
+    return {name: np.where(unmeasured, np.nan, values) for name, values in found.items()}
+
+
+def _distances(pooled: Pooled) -> Values:
+    """How far apart the distribution functions are, after each value."""
+    # In whole numbers up to the one division, which is how the detector of that distance has it.
+    apart = np.abs(pooled.reference_below * pooled.window - pooled.window_below * pooled.reference)
+    distances: Values = apart / (pooled.reference * pooled.window)
+    return distances
+
+
+def _pool(reference: Values, window: Values) -> Pooled:
     both = np.concatenate([reference, window], axis=1)
     order = np.argsort(both, axis=1, kind="stable")  # merges two sorted runs: less work than sorting
     values = np.take_along_axis(both, order, axis=1)
@@ -137,7 +172,7 @@ def _pool(reference: Values, window: Values) -> _Pooled:
     last = np.ones(values.shape, dtype=np.bool_)  # of its equals
     np.not_equal(values[:, 1:], values[:, :-1], out=last[:, :-1])
     of_reference = order < reference.shape[1]
-    return _Pooled(
+    return Pooled(
         values=np.ldexp(values, -exponents),
         exponents=exponents,
         reference_below=_counts(of_reference & present, last),
@@ -165,7 +200,7 @@ def _steps(counted: Counts) -> Counts:
     return np.diff(counted, axis=1, prepend=0)
 
 
-def _superiority(pooled: _Pooled) -> Values:
+def _superiority(pooled: Pooled) -> Values:
     below = pooled.reference_below.copy()
     below[:, 1:] += pooled.reference_below[:, :-1]  # those below, and once more with those that are equal
     doubled = (_steps(pooled.window_below) * below).sum(axis=1)
@@ -173,7 +208,7 @@ def _superiority(pooled: _Pooled) -> Values:
     return probability
 
 
-def _total_variation(pooled: _Pooled) -> Values:
+def _total_variation(pooled: Pooled) -> Values:
     reference, window = _steps(pooled.reference_below), _steps(pooled.window_below)
     distinct = ((reference + window) > 0).sum(axis=1)
     few = (distinct <= FEW_VALUES) & ((pooled.reference + pooled.window)[:, 0] >= ROWS_PER_VALUE * distinct)
@@ -181,7 +216,7 @@ def _total_variation(pooled: _Pooled) -> Values:
     return np.where(few, differences, np.nan)
 
 
-def _difference_of_means(reference: Values, window: Values, pooled: _Pooled) -> Values:
+def _difference_of_means(reference: Values, window: Values, pooled: Pooled) -> Values:
     """In units of the pooled 2^exponent."""
     # Around a value of the reference's own: a large offset costs no digits, and a constant differs from itself by 0.
     middle = np.ldexp(_middle(reference, pooled.reference), -pooled.exponents)

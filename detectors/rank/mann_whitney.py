@@ -9,12 +9,15 @@ from scipy.special import ndtr
 from detectors.rank.joint import JointRanks, Numbers
 from detectors.rank.placement import Placement
 from detectors.rank.reference import RankReference
+from detectors.rank.values import Values
 from detectors.results import Measurement
 
 
 @dataclass(frozen=True, slots=True)
 class MannWhitney(JointRanks):
     """Statistic: |U - nm/2| in standard deviations, corrected for ties. Effect: |2 AUC - 1|, with AUC = U / nm.
+
+    Both grow with the difference whatever its direction; `probability_of_superiority` is the AUC, which tells it.
 
     U counts the pairs of a reference value and a larger window value, ties half; AUC is therefore the probability that
     a window value is the larger one. H. B. Mann and D. R. Whitney, "On a test of whether one of two random variables is
@@ -27,17 +30,23 @@ class MannWhitney(JointRanks):
     method: ClassVar[str] = "normal"
 
     def _measured(self, reference: RankReference, placement: Placement, *, held: bool) -> Measurement:
-        excess, deviation, pairs = _excess(reference, placement, held=held)
+        surplus, deviation, pairs = _surplus(reference, placement, held=held)
+        excess = np.abs(surplus)
         return Measurement(statistic=_in_deviations(excess, deviation), effect=2 * excess / pairs)
 
+    def probability_of_superiority(self, reference: RankReference, summary: Values, /) -> Numbers:
+        """Shape (features,): AUC, above 1/2 where window values are the larger ones; NaN where there are none."""
+        surplus, _, pairs = _surplus(reference, Placement.of(reference, summary), held=False)
+        return 0.5 + surplus / pairs
+
     def _p_value(self, reference: RankReference, placement: Placement, statistic: Numbers) -> Numbers:  # noqa: ARG002
-        excess, deviation, _ = _excess(reference, placement, held=False)
-        probability: Numbers = 2 * ndtr(-_in_deviations(excess - 0.5, deviation))
+        surplus, deviation, _ = _surplus(reference, placement, held=False)
+        probability: Numbers = 2 * ndtr(-_in_deviations(np.abs(surplus) - 0.5, deviation))
         return np.minimum(probability, 1)
 
 
-def _excess(reference: RankReference, placement: Placement, *, held: bool) -> tuple[Numbers, Numbers, Numbers]:
-    """Shape (features,): |U - nm/2|, its standard deviation if nothing has changed, and nm; NaN for no pairs."""
+def _surplus(reference: RankReference, placement: Placement, *, held: bool) -> tuple[Numbers, Numbers, Numbers]:
+    """Shape (features,): U - nm/2, its standard deviation if nothing has changed, and nm; NaN for no pairs."""
     ties = reference.power_sums[:, 1] - placement.reference_values[:, 0]  # t^3 - t, summed over what is tied
     if held:
         placement = placement.without_held()
@@ -49,9 +58,9 @@ def _excess(reference: RankReference, placement: Placement, *, held: bool) -> tu
     n, m = placement.counts()
     pairs = np.where((n > 0) & (m > 0), n * m, np.nan)
     both = n + m
-    excess = np.abs(placement.total(placement.below + placement.not_above) - pairs) / 2
+    surplus = (placement.total(placement.below + placement.not_above) - pairs) / 2
     variance = pairs / 12 * (both + 1 - ties / np.maximum(both * (both - 1), 1))
-    return excess, np.sqrt(np.maximum(variance, 0)), pairs
+    return surplus, np.sqrt(np.maximum(variance, 0)), pairs
 
 
 def _in_deviations(excess: Numbers, deviation: Numbers) -> Numbers:

@@ -1,4 +1,4 @@
-"""What docs/library.md tells a newcomer to type works as it stands, prints what it says, and leaves nothing out."""
+"""What the library's pages tell a newcomer to type works as it stands, prints what they say, and leaves nothing out."""
 
 import os
 import re
@@ -11,10 +11,11 @@ import pytest
 
 from detectors.compatibility import NAMES
 from detectors.registry import DETECTORS, OPTIONAL_DETECTORS
+from detectors.sequential.registry import ONLINE_DETECTORS
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGE = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", PAGE, re.DOTALL)
+PAGES = {name: (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("library.md", "online_detectors.md")}
+PAGE = PAGES["library.md"]
 ROWS = dict(re.findall(r"^\| `(\w+)` \| (feature|joint) \|", PAGE, re.MULTILINE))
 OPTIONAL = ("alibi_detect", "matplotlib")
 END_OF_BLOCK = "-- end of block --"
@@ -24,8 +25,10 @@ def runs_here(block: str) -> bool:
     return all(find_spec(library) for library in OPTIONAL if library in block)
 
 
-def test_the_blocks_run_in_order_and_print_what_the_page_says(tmp_path: Path) -> None:
-    here = [(block, printed) for block, printed in BLOCKS if runs_here(block)]
+@pytest.mark.parametrize(("page", "fewest"), [("library.md", 7), ("online_detectors.md", 1)])
+def test_the_blocks_run_in_order_and_print_what_the_page_says(tmp_path: Path, page: str, fewest: int) -> None:
+    blocks = re.findall(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", PAGES[page], re.DOTALL)
+    here = [(block, printed) for block, printed in blocks if runs_here(block)]
     program = "".join(f"{block}\nprint({END_OF_BLOCK!r})\n" for block, _ in here)
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -39,12 +42,12 @@ def test_the_blocks_run_in_order_and_print_what_the_page_says(tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     printed = done.stdout.split(f"{END_OF_BLOCK}\n")[:-1]
     assert printed == [expected for _, expected in here]
-    assert len(here) >= 6
-    if find_spec("matplotlib"):
+    assert len(here) >= fewest
+    if page == "library.md" and find_spec("matplotlib"):
         assert (tmp_path / "moved.png").stat().st_size > 5000
 
 
-@pytest.mark.parametrize("detector", [*DETECTORS, *OPTIONAL_DETECTORS], ids=lambda detector: detector.name)
+@pytest.mark.parametrize("detector", [*DETECTORS, *OPTIONAL_DETECTORS, *ONLINE_DETECTORS], ids=lambda each: each.name)
 def test_every_registered_detector_is_in_the_table_with_its_scope(detector: type) -> None:
     assert ROWS[detector.name] == detector.scope
 

@@ -33,3 +33,13 @@ def test_equal_window_values_in_a_gap_of_the_reference_count_as_tied():
 def test_a_change_of_spread_alone_is_not_seen():
     rows = np.linspace(-1, 1, 101)
     assert result(rows, 3 * rows).p_value[0] > 0.99
+
+
+@pytest.mark.parametrize(("window", "superiority"), [([4, 5], 1.0), ([0, 0], 0.0), ([2, 2], 0.5), ([2, 9], 0.75)])
+def test_the_probability_of_superiority_tells_the_direction(window, superiority):
+    detector = MannWhitney()
+    fitted = detector.fit(np.array([[1.0], [2.0], [3.0]]))
+    summary = detector.summarise(fitted, np.array([window], dtype=float).T)
+    assert detector.probability_of_superiority(fitted, summary)[0] == superiority
+    assert detector.measure(fitted, summary).effect[0] == abs(2 * superiority - 1)
+    assert np.isnan(detector.probability_of_superiority(fitted, detector.empty(fitted))[0])
