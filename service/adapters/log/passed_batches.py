@@ -9,9 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from redis.asyncio import Redis
-
-from service.adapters.store import Entry, Keys, store_errors, stream_entries
+from service.adapters.store import Client, Entry, Keys, store_errors, stream_entries
 from service.domain.models import BatchPosition, LoggedBatch, ModelName, is_after
 
 _IDENTIFIER, _BYTES = b"i", b"n"
@@ -36,7 +34,7 @@ class Passed:
 class PassedBatches:
     """Written when windows have been committed, in the order of the log and without gaps."""
 
-    def __init__(self, redis: Redis, keys: Keys, keep: int) -> None:
+    def __init__(self, redis: Client, keys: Keys, keep: int) -> None:
         self._redis = redis
         self._keys = keys
         self._keep = keep + 1  # one more than are kept says how far to trim

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 import msgspec
-from redis.asyncio import Redis
 
-from service.adapters.store import Keys, add_numbered, number_of, stream_entries
+from service.adapters.store import Client, Keys, add_numbered, number_of, stream_entries
 from service.domain.errors import CorruptedState
 from service.domain.models import Delivery, ModelName
 
@@ -17,7 +16,7 @@ _decode = msgspec.json.Decoder(Delivery).decode
 class RedisDeliveryLog:
     """`service.ports.DeliveryLog` on Redis >= 6.2 or Valkey."""
 
-    def __init__(self, redis: Redis, keys: Keys, keep: int) -> None:
+    def __init__(self, redis: Client, keys: Keys, keep: int) -> None:
         self._redis = redis
         self._keys = keys
         self._keep = keep

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
-from redis.asyncio import Redis
 
 from detectors import codec
 from detectors.errors import InvalidDocument
 from service.adapters.log.passed_batches import Passed, PassedBatches
-from service.adapters.store import Entry, Keys, answer, in_our_words, store_errors, stream_entries
+from service.adapters.store import Client, Entry, Keys, answer, in_our_words, store_errors, stream_entries
 from service.domain.errors import Overloaded, StoreUnavailable
 from service.domain.models import LOG_START, Batch, BatchPosition, LoggedBatch, ModelName
 from service.domain.windows import NO_ROWS
@@ -52,7 +51,7 @@ class _Waiting:
 class RedisObservationLog:
     """`service.ports.ObservationLog` on Redis >= 6.2 or Valkey."""
 
-    def __init__(self, redis: Redis, keys: Keys, max_batches: int, kept_bytes: int, horizon: int) -> None:
+    def __init__(self, redis: Client, keys: Keys, max_batches: int, kept_bytes: int, horizon: int) -> None:
         self._redis = redis
         self._keys = keys
         self._max_batches = max_batches

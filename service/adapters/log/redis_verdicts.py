@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 import msgspec
-from redis.asyncio import Redis
 
-from service.adapters.store import Entry, Keys, add_numbered, stream_entries
+from service.adapters.store import Client, Entry, Keys, add_numbered, stream_entries
 from service.domain.errors import CorruptedState
 from service.domain.models import ModelName, Verdict
 
@@ -19,7 +18,7 @@ _decode_document = msgspec.json.Decoder(Verdict).decode  # fields that a newer r
 class RedisVerdictLog:
     """`service.ports.VerdictLog` on Redis >= 6.2 or Valkey."""
 
-    def __init__(self, redis: Redis, keys: Keys, keep: int) -> None:
+    def __init__(self, redis: Client, keys: Keys, keep: int) -> None:
         self._redis = redis
         self._keys = keys
         self._keep = keep

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import cast
 
 import msgspec
-from redis.asyncio import Redis
 
-from service.adapters.store import Keys, add_numbered, answer, stream_entries
+from service.adapters.store import Client, Keys, add_numbered, answer, stream_entries
 from service.domain.errors import CorruptedState
 from service.domain.models import ModelName, Reference
 from service.domain.registration import Registration, decode_reference, encode_reference
@@ -23,7 +22,7 @@ _decode = msgspec.json.Decoder(Registration).decode
 class RedisRegistrations:
     """`service.ports.Registrations` on Redis >= 6.2 or Valkey."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Client, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 
