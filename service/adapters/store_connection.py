@@ -27,7 +27,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.adapters.store_address import Access, Address, Credentials, Kind, TlsFiles, parse_address
-from service.adapters.store_errors import UnreadableFile
+from service.adapters.store_errors import NoHandshake, UnreadableFile
 from service.adapters.store_tls import Trust
 from service.domain.errors import InvalidConfiguration
 
@@ -138,7 +138,8 @@ def _own(client: Redis) -> Redis:
 def _arguments(credentials: Credentials, timeout: float, retries: int) -> dict[str, Any]:
     return {
         "credential_provider": _FromFile(credentials) if credentials else None,
-        "socket_connect_timeout": timeout,
+        # Less than the whole, so that what could not be reached is told apart from what does not answer.
+        "socket_connect_timeout": 0.8 * timeout,
         "socket_timeout": timeout,
         "health_check_interval": _IDLE_SECONDS,
         # One immediate retry mends pooled connections that a restarted server has closed. A command sent twice is
@@ -247,5 +248,11 @@ def _connection_class(address: Address, access: Access, plain: type[Connection])
     class Secured(secured):  # type: ignore[misc, valid-type]
         def _connection_arguments(self) -> Mapping[str, Any]:
             return {**super(SSLConnection, self)._connection_arguments(), "ssl": trust.current()}  # type: ignore[misc]
+
+        async def _connect(self) -> None:
+            try:
+                await super()._connect()
+            except TimeoutError as error:  # a server without TLS waits for the rest of what it takes for a command
+                raise NoHandshake from error
 
     return Secured

@@ -10,6 +10,7 @@ from redis.exceptions import (
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisClusterException,
     RedisError,
     ResponseError,
 )
@@ -17,9 +18,16 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.domain.errors import CorruptedState, StoreUnavailable
 
+OF_THE_DRIVER = (RedisError, RedisClusterException, OSError)
+"""Everything that it raises when the store is not as it should be; the cluster's errors are relatives of none."""
+
 
 class UnreadableFile(RedisConnectionError):
     """A file with a password or a certificate cannot be read now."""
+
+
+class NoHandshake(TimeoutError):
+    """Nobody answered the beginning of a TLS connection."""
 
 
 @contextmanager
@@ -27,13 +35,13 @@ def store_errors() -> Iterator[None]:
     """Raise what the driver raises as `StoreUnavailable` or `CorruptedState`."""
     try:
         yield
-    except (RedisError, OSError) as error:
+    except OF_THE_DRIVER as error:
         raise in_our_words(error) from error
 
 
 def in_our_words(error: Exception) -> Exception:
     """What the driver raises as an error of ours; anything else as it is."""
-    if not isinstance(error, RedisError | OSError):
+    if not isinstance(error, OF_THE_DRIVER):
         return error
     if isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE"):
         return CorruptedState("a key of the store is of another type than what is kept under it (WRONGTYPE)")
@@ -69,6 +77,8 @@ def _of_tls(error: BaseException) -> str | None:
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"the store's certificate is not accepted: {cause.verify_message}"
+        if isinstance(cause, NoHandshake):
+            return "no TLS with the store: it cannot be reached, or does not speak TLS on that port"
         if isinstance(cause, ssl.SSLError):
             return f"no TLS with the store ({getattr(cause, 'reason', None) or type(cause).__name__})"
         cause = cause.__cause__ or cause.__context__

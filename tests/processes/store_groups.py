@@ -41,12 +41,12 @@ class OneServer:
 class Cluster(OneServer):
     """Masters that share the slots; a slot's master can be asked for."""
 
-    def __init__(self, executable: str, directory: Path, masters: int = 3) -> None:
+    def __init__(self, executable: str, directory: Path, *arguments: str, masters: int = 3) -> None:
         self.servers = []
         for number in range(masters):
             bus = ("--cluster-port", str(free_port()), "--cluster-node-timeout", "1000")
-            arguments = ("--cluster-enabled", "yes", "--cluster-require-full-coverage", "no", *bus)
-            self.servers.append(StoreServer(executable, directory / f"node-{number}", *arguments))
+            cluster = ("--cluster-enabled", "yes", "--cluster-require-full-coverage", "no", *bus)
+            self.servers.append(StoreServer(executable, directory / f"node-{number}", *cluster, *arguments))
         self.url = f"redis+cluster://{','.join(f'127.0.0.1:{server.port}' for server in self.servers)}"
 
     def start(self) -> None:
@@ -94,6 +94,46 @@ def _text(value: object) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
+class SentinelServer:
+    """One Sentinel that watches one master."""
+
+    def __init__(self, executable: str, directory: Path, master_port: int, *lines: str) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self._configuration = directory / "sentinel.conf"
+        self._command = [executable, str(self._configuration), "--sentinel"]
+        # A line of the caller's comes first: TLS must be known before the master is.
+        watch = (
+            f"sentinel monitor {MASTER_NAME} 127.0.0.1 {master_port} 1",
+            f"sentinel down-after-milliseconds {MASTER_NAME} 500",
+            f"sentinel failover-timeout {MASTER_NAME} 3000",
+        )
+        ports = () if any(line.startswith("tls-port") for line in lines) else (f"port {self.port}",)
+        self._configuration.write_text("\n".join((*ports, "bind 127.0.0.1", *lines, *watch, "")))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._configuration.with_suffix(".log").open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=subprocess.STDOUT)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(30)
+            self._process = None
+
+    def said(self) -> str:
+        return self._configuration.with_suffix(".log").read_text(errors="replace")
+
+    def master(self) -> dict[str, object]:
+        """What it knows of its master; nothing while it does not answer."""
+        with Redis(port=self.port, socket_timeout=10, retry=NO_RETRY) as client:
+            try:
+                return dict(client.sentinel_masters()[MASTER_NAME])
+            except (RedisError, OSError):
+                return {}
+
+
 class SentinelGroup(OneServer):
     """A master, a replica, and one Sentinel that makes the replica master when the master is gone."""
 
@@ -101,46 +141,18 @@ class SentinelGroup(OneServer):
         self.servers = [
             StoreServer(executable, directory / name, "--repl-diskless-sync-delay", "0") for name in ("first", "second")
         ]
-        self.master, self.replica = self.servers
-        self.port = free_port()
-        self.url = f"redis+sentinel://127.0.0.1:{self.port}/{MASTER_NAME}/0"
-        self._executable = executable
-        self._configuration = directory / "sentinel.conf"
-        self._sentinel: subprocess.Popen[bytes] | None = None
+        self.sentinel = SentinelServer(executable, directory / "sentinel", self.servers[0].port)
+        self.url = f"redis+sentinel://127.0.0.1:{self.sentinel.port}/{MASTER_NAME}/0"
 
     def start(self) -> None:
         super().start()
-        with self.replica.client() as client:
-            client.replicaof("127.0.0.1", self.master.port)
+        master, replica = self.servers
+        with replica.client() as client:
+            client.replicaof("127.0.0.1", master.port)
             eventually(lambda: client.info("replication")["master_link_status"] == "up", "the replica follows")
-        self._configuration.write_text(
-            f"port {self.port}\nbind 127.0.0.1\n"
-            f"sentinel monitor {MASTER_NAME} 127.0.0.1 {self.master.port} 1\n"
-            f"sentinel down-after-milliseconds {MASTER_NAME} 500\n"
-            f"sentinel failover-timeout {MASTER_NAME} 3000\n"
-        )
-        with self._configuration.with_suffix(".log").open("ab") as log:
-            command = [self._executable, str(self._configuration), "--sentinel"]
-            self._sentinel = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        eventually(self._knows_both, "the Sentinel knows master and replica")
+        self.sentinel.start()
+        eventually(lambda: self.sentinel.master().get("num-slaves") == 1, "the Sentinel knows master and replica")
 
     def kill(self) -> None:
-        if self._sentinel is not None:
-            self._sentinel.kill()
-            self._sentinel.wait(30)
+        self.sentinel.kill()
         super().kill()
-
-    def new_master(self) -> int:
-        """Port of the master that the Sentinel names now."""
-        with self._client() as client:
-            return int(client.sentinel_masters()[MASTER_NAME]["port"])
-
-    def _knows_both(self) -> bool:
-        try:
-            with self._client() as client:
-                return int(client.sentinel_masters()[MASTER_NAME]["num-slaves"]) == 1
-        except (RedisError, OSError):
-            return False
-
-    def _client(self) -> Redis:
-        return Redis(port=self.port, socket_timeout=10, retry=NO_RETRY)

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from redis.asyncio import Redis
 
 from service.adapters.embedded_store import _socket_path, embedded_store
+from service.adapters.store import Client, connection
 from service.app import running
 from service.settings import EvaluationSettings, HttpSettings, Settings, StoreSettings
 from tests.processes.traffic import SMALL_PLAN, reference
@@ -25,7 +25,7 @@ class Application:
     """What a test asks, and the store behind it."""
 
     client: httpx.AsyncClient
-    redis: Redis
+    redis: Client
     app: FastAPI
     prefix: str
     """First part of every key of this application."""
@@ -62,7 +62,7 @@ async def application(store: StoreSettings, **groups: Any) -> AsyncIterator[Appl
         url = store.url or f"unix://{_socket_path(store.embedded_directory.resolve())}"
         async with (
             httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://driftwarden", timeout=30) as client,
-            Redis.from_url(url) as redis,
+            connection(url, 10) as redis,
         ):
             yield Application(client, redis, app, store.prefix)
 
