@@ -1,5 +1,6 @@
 """What the store's adapters share: its keys, and the commands that they all use, with errors in our words."""
 
+import re
 from collections.abc import Awaitable
 from typing import TypeVar, cast
 
@@ -17,6 +18,7 @@ __all__ = [
     "answer",
     "connection",
     "in_our_words",
+    "is_position",
     "is_writable",
     "number_of",
     "store_errors",
@@ -26,6 +28,7 @@ __all__ = [
 T = TypeVar("T")
 Entry = tuple[bytes, dict[bytes, bytes]]
 
+_POSITION = re.compile(r"\d{1,20}-\d{1,20}", re.ASCII)
 _ALREADY_HAVE = "equal or smaller than the target stream top item"
 
 
@@ -74,6 +77,11 @@ async def add_numbered(redis: Client, key: str, number: int, fields: dict[bytes,
 def number_of(entry_id: bytes) -> int:
     """The number under which `add_numbered` added an entry."""
     return int(entry_id.partition(b"-")[0])
+
+
+def is_position(text: str) -> bool:
+    """Whether it could be the place of an entry in a stream."""
+    return _POSITION.fullmatch(text) is not None
 
 
 async def answer(reply: Awaitable[T]) -> T:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from service.adapters.store import Client, Keys, add_numbered, number_of, stream_entries
+from service.adapters.store import Client, Entry, Keys, add_numbered, number_of, stream_entries
+from service.adapters.store_formats import FORMAT, FORMAT_1, document
 from service.domain.errors import CorruptedState
 from service.domain.models import Delivery, ModelName
 
@@ -22,7 +23,7 @@ class RedisDeliveryLog:
         self._keep = keep
 
     async def record(self, model: ModelName, delivery: Delivery, /) -> bool:
-        fields = {_DOCUMENT: _encode(delivery)}
+        fields = {FORMAT: FORMAT_1, _DOCUMENT: _encode(delivery)}
         return await add_numbered(
             self._redis, self._keys.deliveries(model), delivery.verdict_number, fields, self._keep
         )
@@ -35,7 +36,13 @@ class RedisDeliveryLog:
         entries = await stream_entries(
             self._redis.xrange(self._keys.deliveries(model), min=f"{first}-0", max=f"{last}-0")
         )
-        try:
-            return [_decode(fields[_DOCUMENT]) for _, fields in entries]
-        except (KeyError, msgspec.MsgspecError) as error:
-            raise CorruptedState(f"a delivery of model {model} cannot be read: {error}") from error
+        return [_delivery(model, entry) for entry in entries]
+
+
+def _delivery(model: ModelName, entry: Entry) -> Delivery:
+    number = number_of(entry[0])
+    what = f"delivery {number} of model {model}"
+    delivery = document(entry[1], _DOCUMENT, _decode, what)
+    if delivery.verdict_number != number:
+        raise CorruptedState(f"{what} is another's: it says {delivery.verdict_number}")
+    return delivery

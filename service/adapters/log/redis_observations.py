@@ -12,6 +12,7 @@ from detectors import codec
 from detectors.errors import InvalidDocument
 from service.adapters.log.passed_batches import Passed, PassedBatches
 from service.adapters.store import Client, Entry, Keys, answer, in_our_words, store_errors, stream_entries
+from service.adapters.store_formats import FORMAT, FORMAT_1, format_of, refuse_newer
 from service.domain.errors import Overloaded, StoreUnavailable
 from service.domain.models import LOG_START, Batch, BatchPosition, LoggedBatch, ModelName
 from service.domain.windows import NO_ROWS
@@ -183,6 +184,7 @@ def _settle(position: asyncio.Future[bytes], reply: object) -> None:
 
 def _encode(batch: Batch) -> dict[bytes, bytes]:
     fields = {
+        FORMAT: FORMAT_1,
         _IDENTIFIER: batch.identifier.encode(),
         _OBSERVED: b"%d" % round(batch.observed_at.timestamp() * 1000),
         _DOCUMENT: codec.encode(BATCH_KIND, {"rows": batch.rows}),
@@ -196,6 +198,9 @@ def _encode(batch: Batch) -> dict[bytes, bytes]:
 def _decode(entry: Entry) -> LoggedBatch:
     position, fields = entry
     place = BatchPosition(position.decode())
+    if format_of(fields) is None:
+        return LoggedBatch(place, _unreadable(place))
+    refuse_newer(fields, f"batch {place}")
     try:
         rows = codec.decode(fields[_DOCUMENT], kind=BATCH_KIND).arrays["rows"]
         batch = Batch(
@@ -206,7 +211,13 @@ def _decode(entry: Entry) -> LoggedBatch:
             revision=int(fields.get(_REVISION, b"0")),
         )
     except (InvalidDocument, KeyError, ValueError, OverflowError, OSError):
-        # An entry that was damaged, or written by something else, must not stop the log: it fits no reference, so the
-        # window that passes over it counts it as a misfit.
-        batch = Batch(f"unreadable {place}", NO_ROWS, datetime.fromtimestamp(0, UTC))
+        batch = _unreadable(place)
     return LoggedBatch(place, batch)
+
+
+def _unreadable(place: BatchPosition) -> Batch:
+    """An entry that was damaged, or written by something else, must not stop the log.
+
+    It fits no reference, so the window that passes over it counts it as a misfit.
+    """
+    return Batch(f"unreadable {place}", NO_ROWS, datetime.fromtimestamp(0, UTC))
