@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.adapters.store import Client, Entry, Keys, store_errors, stream_entries
+from service.adapters.store_formats import FORMAT, FORMAT_1, format_of, refuse_newer
 from service.domain.models import BatchPosition, LoggedBatch, ModelName, is_after
 
 _IDENTIFIER, _BYTES = b"i", b"n"
@@ -60,7 +61,7 @@ class PassedBatches:
         with store_errors():
             pipeline = self._redis.pipeline(transaction=False)
             for passed in written:
-                fields = {_IDENTIFIER: passed.identifier.encode(), _BYTES: b"%d" % passed.size}
+                fields = {FORMAT: FORMAT_1, _IDENTIFIER: passed.identifier.encode(), _BYTES: b"%d" % passed.size}
                 pipeline.xadd(key, fields, id=passed.position, maxlen=self._keep, approximate=True)  # type: ignore[arg-type]
             # An entry that is not newer than the newest is refused: it is there already.
             await pipeline.execute(raise_on_error=False)
@@ -74,6 +75,8 @@ class PassedBatches:
 def _passed(entry: Entry) -> Passed:
     position, fields = entry
     place = position.decode()
+    if format_of(fields) is not None:
+        refuse_newer(fields, f"entry {place} of batches passed")
     try:
         return Passed(BatchPosition(place), fields[_IDENTIFIER].decode(), int(fields[_BYTES]))
     except (KeyError, ValueError):  # damaged: a batch of that name is not noticed as repeated, and nothing else

@@ -48,7 +48,7 @@ class RedisRegistrations:
     async def revision(self, model: ModelName, revision: int, /) -> Registration | None:
         place = f"{revision}-0"
         entries = await stream_entries(self._redis.xrange(self._keys.registrations(model), min=place, max=place))
-        return _registration(model, entries[0][1]) if entries else None
+        return _registration(model, entries[0]) if entries else None
 
     async def register(self, registration: Registration, reference: Reference | None, /) -> bool:
         model = registration.model

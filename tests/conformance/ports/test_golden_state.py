@@ -39,7 +39,10 @@ async def test_state_of_every_release_is_read(store: Store, file: Path) -> None:
     assert await store.verdicts().newest(MODEL) == VERDICT
     assert await store.deliveries().page(MODEL, 1, 9) == [DELIVERY]
     assert await store.deliveries().last(MODEL) == 5
-    first, second = [logged.batch for logged in await store.observations().read(MODEL, LOG_START, 9)]
+    logged = await store.observations().read(MODEL, LOG_START, 9)
+    identifiers = await store.observations().recent_identifiers(MODEL, logged[-1].position, 9)
+    assert identifiers == [BATCH.identifier, UNTRACED.identifier]
+    first, second = [each.batch for each in logged]
     for found, expected in ((first, BATCH), (second, UNTRACED)):
         assert found.rows.tobytes() == expected.rows.tobytes()
         assert (found.identifier, found.observed_at) == (expected.identifier, expected.observed_at)

@@ -17,6 +17,7 @@ from service.adapters.embedded_store import embedded_store
 from service.adapters.log import RedisDeliveryLog, RedisObservationLog, RedisVerdictLog
 from service.adapters.reference_store import RedisRegistrations
 from service.adapters.store import Client, Keys, connection
+from service.domain.models import LOG_START
 from tests.conformance.ports.golden.expected import (
     BATCH,
     DELIVERY,
@@ -79,9 +80,11 @@ def _state(file: Path) -> dict[str, Any]:
 async def _written(url: str) -> dict[str, Any]:
     async with connection(url, 10.0) as redis:
         keys = Keys("golden")
-        log = RedisObservationLog(redis, keys, 100)
+        log = RedisObservationLog(redis, keys, 100, kept_bytes=2**30, horizon=100)
         for batch in (BATCH, UNTRACED):
-            await log.append(MODEL, batch)
+            position = await log.append(MODEL, batch)
+        await log.read(MODEL, LOG_START, 10)
+        await log.forget_before(MODEL, position, 10)  # writes down which batches have been passed
         await RedisVerdictLog(redis, keys, 100).commit(VERDICT)
         await RedisDeliveryLog(redis, keys, 100).record(MODEL, DELIVERY)
         await RedisRegistrations(redis, keys).register(REGISTRATION, REFERENCE)
