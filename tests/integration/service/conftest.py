@@ -47,6 +47,9 @@ class Application:
         assert answer.status_code == 200, answer.text
         return list(reversed(answer.json()["verdicts"]))
 
+    def key(self, model: str, kind: str) -> str:
+        return f"{self.prefix}:{{{model}}}:{kind}"
+
     async def stored_batches(self, model: str = "churn") -> int:
         return int(await self.redis.xlen(f"{self.prefix}:{{{model}}}:observations"))
 

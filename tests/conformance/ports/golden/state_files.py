@@ -34,7 +34,12 @@ FILES = sorted(HERE.glob("state-*.json"))
 
 async def load(file: Path, redis: Client, prefix: str) -> None:
     """Put the state into a store, under another prefix."""
-    for suffix, value in _state(file).items():
+    await put(state_of(file), redis, prefix)
+
+
+async def put(state: dict[str, Any], redis: Client, prefix: str) -> None:
+    """The same for a state that a test has made."""
+    for suffix, value in state.items():
         key = f"{prefix}:{suffix}"
         match value["type"]:
             case "stream":
@@ -42,6 +47,8 @@ async def load(file: Path, redis: Client, prefix: str) -> None:
                     await redis.xadd(key, {_bytes(name): _bytes(text) for name, text in fields}, id=identifier)
             case "set":
                 await redis.sadd(key, *map(_bytes, value["members"]))
+            case "list":
+                await redis.rpush(key, _bytes(value["value"]))
             case _:
                 await redis.set(key, _bytes(value["value"]))
 
@@ -73,7 +80,7 @@ def _bytes(text: str) -> bytes:
     return base64.b64decode(text)
 
 
-def _state(file: Path) -> dict[str, Any]:
+def state_of(file: Path) -> dict[str, Any]:
     return dict(json.loads(file.read_text(encoding="utf-8")))
 
 
