@@ -5,14 +5,14 @@ server that comes back, or another that takes its place, is found without a rest
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
-from redis.asyncio.cluster import ClusterNode, ClusterPipeline, RedisCluster
+from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import (
@@ -24,14 +24,13 @@ from redis.asyncio.sentinel import (
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.adapters.store_address import Access, Address, Credentials, Kind, TlsFiles, parse_address
+from service.adapters.store_cluster import ClusterInTime, in_time
 from service.adapters.store_errors import NoHandshake, UnreadableFile
 from service.adapters.store_tls import Trust
 from service.domain.errors import InvalidConfiguration
 
-T = TypeVar("T")
 Client: TypeAlias = "Redis | RedisCluster"
 """What adapters speak through; they use only what both understand."""
 
@@ -120,7 +119,7 @@ def _of_sentinel(sentinel: Sentinel, address: Address, access: Access, timeout: 
 def _cluster(address: Address, access: Access, timeout: float) -> RedisCluster:
     arguments = _arguments(access.credentials, timeout, retries=1)
     nodes = [ClusterNode(host, port) for host, port in address.nodes]
-    cluster = _ClusterInTime(timeout, startup_nodes=nodes, **arguments)
+    cluster = ClusterInTime(timeout, startup_nodes=nodes, **arguments)
     if address.tls:
         # The client has no argument for it; nodes found later are made with the manager's arguments.
         secured = _connection_class(address, access, Connection)
@@ -159,7 +158,7 @@ class _InTime(Redis):
         self._timeout = timeout
 
     async def execute_command(self, *arguments: Any, **options: Any) -> Any:
-        return await _in_time(self._timeout, super().execute_command(*arguments, **options))  # type: ignore[no-untyped-call]
+        return await in_time(self._timeout, super().execute_command(*arguments, **options))  # type: ignore[no-untyped-call]
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         made = _PipelineInTime(self.connection_pool, self.response_callbacks, transaction, shard_hint)
@@ -171,41 +170,7 @@ class _PipelineInTime(Pipeline):
     timeout: float
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
-        return await _in_time(self.timeout, super().execute(raise_on_error))
-
-
-class _ClusterInTime(RedisCluster):
-    def __init__(self, timeout: float, **arguments: Any) -> None:
-        # 0: a slot that has moved is looked up; by default every fifth would close everybody's connections.
-        super().__init__(**arguments, reinitialize_steps=0)
-        self._timeout = timeout
-
-    async def execute_command(self, *arguments: Any, **options: Any) -> Any:
-        return await _in_time(self._timeout, self._execute(*arguments, **options))
-
-    async def _execute(self, *arguments: Any, **options: Any) -> Any:
-        await self.initialize()  # before the driver knows the slots, it would ask any node
-        return await super().execute_command(*arguments, **options)
-
-    def pipeline(self, transaction: Any | None = None, shard_hint: Any | None = None) -> ClusterPipeline:  # noqa: ARG002
-        made = _ClusterPipelineInTime(self, transaction)  # type: ignore[abstract]
-        made.timeout = self._timeout
-        return made
-
-
-class _ClusterPipelineInTime(ClusterPipeline):
-    timeout: float
-
-    async def execute(self, raise_on_error: bool = True, allow_redirections: bool = True) -> list[Any]:
-        return await _in_time(self.timeout, super().execute(raise_on_error, allow_redirections))
-
-
-async def _in_time(seconds: float, doing: Awaitable[T]) -> T:
-    try:
-        async with asyncio.timeout(seconds):
-            return await doing
-    except TimeoutError as error:
-        raise RedisTimeoutError("no answer within the timeout") from error
+        return await in_time(self.timeout, super().execute(raise_on_error))
 
 
 class _FromFile(CredentialProvider):

@@ -1,5 +1,6 @@
 """Redis as people run it: a master is lost and the service goes on, by itself; what is promised then, and what not."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -105,6 +106,10 @@ async def test_a_model_on_another_master_goes_on_while_one_is_down(cluster: Clus
         assert touched
         assert others
         lost.kill()
+        # Taken in the same turn of the event loop, and so in one pipeline: each node fails for itself.
+        together = await asyncio.gather(*(app.observe(payload(rows(1, 20)), model) for model in MODELS))
+        answers = {model: answer.status_code for model, answer in zip(MODELS, together, strict=True)}
+        assert answers == {model: 503 if model in touched else 200 for model in MODELS}
         for model in others:
             await taken(app, model, "1")
             assert await judged(app, model, 1) == [1]
