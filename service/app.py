@@ -13,7 +13,6 @@ from pathlib import Path
 import anyio
 from anyio import CapacityLimiter
 from fastapi import FastAPI
-from redis.asyncio import Redis
 
 from detectors.alibi.engine import LICENCE_NOTICE, alibi_detect
 from detectors.arrays import Backend, open_backend
@@ -21,7 +20,8 @@ from detectors.errors import BackendUnavailable, EngineUnavailable
 from service.adapters.embedded_store import embedded_store
 from service.adapters.log import RedisDeliveryLog, RedisObservationLog, RedisVerdictLog
 from service.adapters.reference_store import RedisRegistrations
-from service.adapters.store import Keys, connection, is_writable
+from service.adapters.store import Client, Keys, connection, is_writable
+from service.adapters.store_address import Access, Credentials, TlsFiles
 from service.adapters.trigger.dry_run import DryRunTrigger
 from service.adapters.trigger.template import SHIPPED_TEMPLATE, read_template
 from service.domain.errors import InvalidConfiguration
@@ -29,7 +29,7 @@ from service.http import errors
 from service.http.limits import BodyLimits
 from service.http.routes import models, observations, operations
 from service.ports import Trigger
-from service.settings import ComputeSettings, Settings, TriggerSettings
+from service.settings import ComputeSettings, Settings, StoreSettings, TriggerSettings
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
 from service.usecases.deliver_actions import BackOff, DeliverActions
@@ -49,7 +49,7 @@ _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 @dataclass(frozen=True, slots=True)
 class _Stores:
-    redis: Redis
+    redis: Client
     observations: RedisObservationLog
     verdicts: RedisVerdictLog
     deliveries: RedisDeliveryLog
@@ -64,7 +64,9 @@ async def running(settings: Settings) -> AsyncIterator[FastAPI]:
         url = settings.store.url
         if url is None:
             url = stack.enter_context(embedded_store(settings.store.embedded_directory))
-        redis = await stack.enter_async_context(connection(url, settings.store.timeout_seconds))
+        redis = await stack.enter_async_context(
+            connection(url, settings.store.timeout_seconds, _access(settings.store))
+        )
         tracing = Tracing(VERSION, export=_traces_wanted())
         stack.callback(tracing.close)
         trigger = await _trigger(settings.trigger, stack)
@@ -78,7 +80,20 @@ async def running(settings: Settings) -> AsyncIterator[FastAPI]:
                 tasks.cancel_scope.cancel()
 
 
-def _stores(settings: Settings, redis: Redis) -> _Stores:
+def _access(settings: StoreSettings) -> Access:
+    """The embedded store has no users, and is reached by nobody else."""
+    if settings.url is None:
+        return Access()
+    return Access(
+        Credentials(settings.username, None, settings.password_file),
+        Credentials(settings.sentinel_username, None, settings.sentinel_password_file),
+        TlsFiles(
+            settings.tls_ca_file, settings.tls_certificate_file, settings.tls_key_file, settings.tls_check_hostname
+        ),
+    )
+
+
+def _stores(settings: Settings, redis: Client) -> _Stores:
     keys = Keys(settings.store.prefix)
     return _Stores(
         redis,

@@ -36,7 +36,26 @@ class StoreSettings(_Group):
     """The Redis or Valkey that holds windows, verdicts, references and the outbox."""
 
     url: str | None = None
-    """redis://, rediss:// or unix:// URL of any Redis >= 6.2 or Valkey. None: the embedded Valkey."""
+    """Any Redis >= 6.2 or Valkey; `rediss` instead of `redis` demands TLS. None: the embedded Valkey.
+
+    redis://host:6379/0, redis+sentinel://h1:26379,h2:26379/master-name/0, redis+cluster://h1:6379,h2:6379 or
+    unix:///path; docs/operations.md has a line for each."""
+    username: str | None = None
+    """User (ACL) to log in as, with DRIFT_STORE__PASSWORD_FILE. None: the URL's, or the default user."""
+    password_file: Path | None = None
+    """File that holds the password and nothing else; read anew for every connection. None: the URL's, or none."""
+    sentinel_username: str | None = None
+    """User at the Sentinels, which do not get the store's."""
+    sentinel_password_file: Path | None = None
+    """File that holds the password of the Sentinels."""
+    tls_ca_file: Path | None = None
+    """PEM file of the only authority whose certificates are accepted. None: those that the system trusts."""
+    tls_certificate_file: Path | None = None
+    """PEM file of this client's certificate, where the store asks for one."""
+    tls_key_file: Path | None = None
+    """PEM file of its key. None: it is in the certificate's file."""
+    tls_check_hostname: bool = True
+    """False: any name in a certificate of that authority will do."""
     embedded_directory: Path = Path(".driftwarden")
     """Where the embedded Valkey keeps its data; it survives restarts."""
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,32}$")] = "driftwarden"

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -33,7 +34,7 @@ def embedded_store(directory: Path) -> Iterator[str]:
     directory = _private_directory(directory)
     with _owned(directory):
         socket = _socket_path(directory)
-        url = f"unix://{socket}"
+        url = f"unix://{quote(str(socket))}"
         if _answers(url):
             # The service before us was killed and its server lives on. The directory is ours, so the server is, too.
             yield from _adopted(url)

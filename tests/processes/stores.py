@@ -61,11 +61,13 @@ class StoreServer:
         persistence = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
         address = ("--port", str(self.port), "--bind", "127.0.0.1")
         self._command = [executable, *address, *persistence, "--dir", str(directory), *arguments]
+        self.wrapper: tuple[str, ...] = ()
+        """A command that runs the server, e.g. under strace."""
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with (self._directory / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen([*self.wrapper, *self._command], stdout=log, stderr=subprocess.STDOUT)
         eventually(self._is_up, "the store answers")
 
     def client(self) -> Redis:
@@ -77,6 +79,10 @@ class StoreServer:
         if self._process is not None:
             self._process.wait(30)
             self._process = None
+
+    def has_ended(self) -> bool:
+        """Whether it ended by itself."""
+        return self._process is None or self._process.poll() is not None
 
     def pause(self) -> None:
         """Let it hang: connections stay open, nothing is answered."""

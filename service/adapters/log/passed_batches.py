@@ -9,9 +9,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from redis.asyncio import Redis
-
-from service.adapters.store import Entry, Keys, store_errors, stream_entries
+from service.adapters.store import Client, Entry, Keys, store_errors, stream_entries
+from service.adapters.store_formats import FORMAT, FORMAT_1, format_of, refuse_newer
 from service.domain.models import BatchPosition, LoggedBatch, ModelName, is_after
 
 _IDENTIFIER, _BYTES = b"i", b"n"
@@ -36,7 +35,7 @@ class Passed:
 class PassedBatches:
     """Written when windows have been committed, in the order of the log and without gaps."""
 
-    def __init__(self, redis: Redis, keys: Keys, keep: int) -> None:
+    def __init__(self, redis: Client, keys: Keys, keep: int) -> None:
         self._redis = redis
         self._keys = keys
         self._keep = keep + 1  # one more than are kept says how far to trim
@@ -62,7 +61,7 @@ class PassedBatches:
         with store_errors():
             pipeline = self._redis.pipeline(transaction=False)
             for passed in written:
-                fields = {_IDENTIFIER: passed.identifier.encode(), _BYTES: b"%d" % passed.size}
+                fields = {FORMAT: FORMAT_1, _IDENTIFIER: passed.identifier.encode(), _BYTES: b"%d" % passed.size}
                 pipeline.xadd(key, fields, id=passed.position, maxlen=self._keep, approximate=True)  # type: ignore[arg-type]
             # An entry that is not newer than the newest is refused: it is there already.
             await pipeline.execute(raise_on_error=False)
@@ -76,6 +75,8 @@ class PassedBatches:
 def _passed(entry: Entry) -> Passed:
     position, fields = entry
     place = position.decode()
+    if format_of(fields) is not None:
+        refuse_newer(fields, f"entry {place} of batches passed")
     try:
         return Passed(BatchPosition(place), fields[_IDENTIFIER].decode(), int(fields[_BYTES]))
     except (KeyError, ValueError):  # damaged: a batch of that name is not noticed as repeated, and nothing else

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import msgspec
-from redis.asyncio import Redis
 
-from service.adapters.store import Keys, add_numbered, number_of, stream_entries
+from service.adapters.store import Client, Entry, Keys, add_numbered, number_of, stream_entries
+from service.adapters.store_formats import FORMAT, FORMAT_1, document
 from service.domain.errors import CorruptedState
 from service.domain.models import Delivery, ModelName
 
@@ -17,13 +17,13 @@ _decode = msgspec.json.Decoder(Delivery).decode
 class RedisDeliveryLog:
     """`service.ports.DeliveryLog` on Redis >= 6.2 or Valkey."""
 
-    def __init__(self, redis: Redis, keys: Keys, keep: int) -> None:
+    def __init__(self, redis: Client, keys: Keys, keep: int) -> None:
         self._redis = redis
         self._keys = keys
         self._keep = keep
 
     async def record(self, model: ModelName, delivery: Delivery, /) -> bool:
-        fields = {_DOCUMENT: _encode(delivery)}
+        fields = {FORMAT: FORMAT_1, _DOCUMENT: _encode(delivery)}
         return await add_numbered(
             self._redis, self._keys.deliveries(model), delivery.verdict_number, fields, self._keep
         )
@@ -36,7 +36,13 @@ class RedisDeliveryLog:
         entries = await stream_entries(
             self._redis.xrange(self._keys.deliveries(model), min=f"{first}-0", max=f"{last}-0")
         )
-        try:
-            return [_decode(fields[_DOCUMENT]) for _, fields in entries]
-        except (KeyError, msgspec.MsgspecError) as error:
-            raise CorruptedState(f"a delivery of model {model} cannot be read: {error}") from error
+        return [_delivery(model, entry) for entry in entries]
+
+
+def _delivery(model: ModelName, entry: Entry) -> Delivery:
+    number = number_of(entry[0])
+    what = f"delivery {number} of model {model}"
+    delivery = document(entry[1], _DOCUMENT, _decode, what)
+    if delivery.verdict_number != number:
+        raise CorruptedState(f"{what} is another's: it says {delivery.verdict_number}")
+    return delivery

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from redis.asyncio import Redis
 
 from detectors import codec
 from detectors.errors import InvalidDocument
 from service.adapters.log.passed_batches import Passed, PassedBatches
-from service.adapters.store import Entry, Keys, answer, in_our_words, store_errors, stream_entries
+from service.adapters.store import Client, Entry, Keys, answer, in_our_words, store_errors, stream_entries
+from service.adapters.store_formats import FORMAT, FORMAT_1, format_of, refuse_newer
 from service.domain.errors import Overloaded, StoreUnavailable
 from service.domain.models import LATEST_MS, LOG_START, Batch, BatchPosition, LoggedBatch, ModelName
 from service.domain.windows import NO_ROWS
@@ -54,7 +54,7 @@ class _Waiting:
 class RedisObservationLog:
     """`service.ports.ObservationLog` on Redis >= 6.2 or Valkey."""
 
-    def __init__(self, redis: Redis, keys: Keys, max_batches: int, kept_bytes: int, horizon: int) -> None:
+    def __init__(self, redis: Client, keys: Keys, max_batches: int, kept_bytes: int, horizon: int) -> None:
         self._redis = redis
         self._keys = keys
         self._max_batches = max_batches
@@ -186,6 +186,7 @@ def _settle(position: asyncio.Future[bytes], reply: object) -> None:
 
 def _encode(batch: Batch) -> dict[bytes, bytes]:
     fields = {
+        FORMAT: FORMAT_1,
         _IDENTIFIER: batch.identifier.encode(),
         _OBSERVED: b"%d" % round(batch.observed_at.timestamp() * 1000),
         _DOCUMENT: codec.encode(BATCH_KIND, _arrays(batch)),
@@ -212,6 +213,9 @@ def _times(times: NDArray[Any] | None, shape: tuple[int, ...]) -> NDArray[np.int
 def _decode(entry: Entry) -> LoggedBatch:
     position, fields = entry
     place = BatchPosition(position.decode())
+    if format_of(fields) is None:
+        return LoggedBatch(place, _unreadable(place))
+    refuse_newer(fields, f"batch {place}")
     try:
         arrays = codec.decode(fields[_DOCUMENT], kind=BATCH_KIND).arrays
         rows = arrays["rows"]
@@ -224,7 +228,13 @@ def _decode(entry: Entry) -> LoggedBatch:
             times=_times(arrays.get("times"), rows.shape[:1]),
         )
     except (InvalidDocument, KeyError, ValueError, OverflowError, OSError):
-        # An entry that was damaged, or written by something else, must not stop the log: it fits no reference, so the
-        # window that passes over it counts it as a misfit.
-        batch = Batch(f"unreadable {place}", NO_ROWS, datetime.fromtimestamp(0, UTC))
+        batch = _unreadable(place)
     return LoggedBatch(place, batch)
+
+
+def _unreadable(place: BatchPosition) -> Batch:
+    """An entry that was damaged, or written by something else, must not stop the log.
+
+    It fits no reference, so the window that passes over it counts it as a misfit.
+    """
+    return Batch(f"unreadable {place}", NO_ROWS, datetime.fromtimestamp(0, UTC))

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 
 import msgspec
-from redis.asyncio import Redis
 
-from service.adapters.store import Entry, Keys, add_numbered, stream_entries
+from service.adapters.store import Client, Entry, Keys, add_numbered, is_position, number_of, stream_entries
+from service.adapters.store_formats import FORMAT, FORMAT_1, document
 from service.domain.errors import CorruptedState
 from service.domain.models import ModelName, Verdict
 
 _DOCUMENT = b"v"
-_FORMAT = b"f"
-_FORMAT_1 = b"1"
 _encode = msgspec.json.Encoder().encode
 _decode_document = msgspec.json.Decoder(Verdict).decode  # fields that a newer release has added are passed over
 
@@ -19,13 +17,13 @@ _decode_document = msgspec.json.Decoder(Verdict).decode  # fields that a newer r
 class RedisVerdictLog:
     """`service.ports.VerdictLog` on Redis >= 6.2 or Valkey."""
 
-    def __init__(self, redis: Redis, keys: Keys, keep: int) -> None:
+    def __init__(self, redis: Client, keys: Keys, keep: int) -> None:
         self._redis = redis
         self._keys = keys
         self._keep = keep
 
     async def commit(self, verdict: Verdict, /) -> bool:
-        fields = {_FORMAT: _FORMAT_1, _DOCUMENT: _encode(verdict)}
+        fields = {FORMAT: FORMAT_1, _DOCUMENT: _encode(verdict)}
         return await add_numbered(self._redis, self._keys.verdicts(verdict.model), verdict.number, fields, self._keep)
 
     async def newest(self, model: ModelName, /) -> Verdict | None:
@@ -36,19 +34,22 @@ class RedisVerdictLog:
         entries = await stream_entries(
             self._redis.xrange(self._keys.verdicts(model), min=f"{after + 1}-0", count=limit)
         )
-        return [_decode(entry) for entry in entries]
+        return [_verdict(model, entry) for entry in entries]
 
     async def latest(self, model: ModelName, limit: int, before: int | None = None, /) -> Sequence[Verdict]:
         newest = "+" if before is None else f"({before}-0"
         entries = await stream_entries(self._redis.xrevrange(self._keys.verdicts(model), max=newest, count=limit))
-        return [_decode(entry) for entry in entries]
+        return [_verdict(model, entry) for entry in entries]
 
 
-def _decode(entry: Entry) -> Verdict:
+def _verdict(model: ModelName, entry: Entry) -> Verdict:
     position, fields = entry
-    try:
-        if fields.get(_FORMAT) != _FORMAT_1:
-            raise CorruptedState(f"verdict {position.decode()} is of a format that this release does not read")
-        return _decode_document(fields[_DOCUMENT])
-    except (KeyError, msgspec.MsgspecError) as error:
-        raise CorruptedState(f"verdict {position.decode()} cannot be read: {error}") from error
+    what = f"verdict {position.decode()} of model {model}"
+    if FORMAT not in fields:  # verdicts have said it from the first on
+        raise CorruptedState(f"{what} does not say which format it is of")
+    verdict = document(fields, _DOCUMENT, _decode_document, what)
+    if verdict.model != model or verdict.number != number_of(position):
+        raise CorruptedState(f"{what} is another's")
+    if not is_position(verdict.cursor.position) or verdict.cursor.offset < 0:
+        raise CorruptedState(f"{what} has a cursor that points nowhere")
+    return verdict

@@ -7,11 +7,21 @@ from collections.abc import Sequence
 from typing import cast
 
 import msgspec
-from redis.asyncio import Redis
 
-from service.adapters.store import Keys, add_numbered, answer, stream_entries
-from service.domain.errors import CorruptedState
-from service.domain.models import ModelName, Reference
+from service.adapters.store import (
+    Client,
+    Entry,
+    Keys,
+    add_numbered,
+    answer,
+    is_position,
+    number_of,
+    stream_entries,
+)
+from service.adapters.store_formats import FORMAT, FORMAT_1, document
+from service.domain.errors import CorruptedState, InvalidModelName, InvalidPlan
+from service.domain.models import ModelName, Reference, model_name
+from service.domain.plan import check
 from service.domain.registration import Registration, decode_reference, encode_reference
 
 KEPT_REVISIONS = 20
@@ -23,29 +33,29 @@ _decode = msgspec.json.Decoder(Registration).decode
 class RedisRegistrations:
     """`service.ports.Registrations` on Redis >= 6.2 or Valkey."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Client, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 
     async def models(self) -> Sequence[ModelName]:
         members = cast("set[bytes]", await answer(self._redis.smembers(self._keys.models)))
-        return sorted(ModelName(member.decode()) for member in members)
+        return sorted(name for name in map(_name, members) if name is not None)
 
     async def newest(self, model: ModelName, /) -> Registration | None:
         entries = await stream_entries(self._redis.xrevrange(self._keys.registrations(model), count=1))
-        return _registration(model, entries[0][1]) if entries else None
+        return _registration(model, entries[0]) if entries else None
 
     async def revision(self, model: ModelName, revision: int, /) -> Registration | None:
         place = f"{revision}-0"
         entries = await stream_entries(self._redis.xrange(self._keys.registrations(model), min=place, max=place))
-        return _registration(model, entries[0][1]) if entries else None
+        return _registration(model, entries[0]) if entries else None
 
     async def register(self, registration: Registration, reference: Reference | None, /) -> bool:
         model = registration.model
         if reference is not None:
             key = self._keys.reference(model, registration.reference_digest)
             await answer(self._redis.set(key, encode_reference(reference)))
-        fields = {_DOCUMENT: _encode(registration)}
+        fields = {FORMAT: FORMAT_1, _DOCUMENT: _encode(registration)}
         stream = self._keys.registrations(model)
         # Kept a little longer than promised, so that the references of dropped revisions can still be told.
         added = await add_numbered(self._redis, stream, registration.revision, fields, 10 * KEPT_REVISIONS)
@@ -60,19 +70,41 @@ class RedisRegistrations:
         blob = cast("bytes | None", await answer(self._redis.get(key)))
         if blob is None:
             raise CorruptedState(f"the reference {registration.reference_digest} of model {registration.model} is gone")
-        return decode_reference(blob, registration.reference_digest)
+        reference = decode_reference(blob, registration.reference_digest)
+        if reference.features != registration.features:
+            raise CorruptedState(
+                f"registration {registration.revision} of model {registration.model} names other features than its "
+                "reference"
+            )
+        return reference
 
     async def _forget_old_references(self, model: ModelName) -> None:
         entries = await stream_entries(self._redis.xrevrange(self._keys.registrations(model)))
-        digests = [_registration(model, fields).reference_digest for _, fields in entries]
+        digests = [_registration(model, entry).reference_digest for entry in entries]
         kept = set(digests[:KEPT_REVISIONS])
         dropped = {digest for digest in digests[KEPT_REVISIONS:] if digest not in kept}
         if dropped:
             await answer(self._redis.delete(*(self._keys.reference(model, digest) for digest in dropped)))
 
 
-def _registration(model: ModelName, fields: dict[bytes, bytes]) -> Registration:
+def _name(member: bytes) -> ModelName | None:
+    """None for what is no model's name: it must not keep the others from being found."""
     try:
-        return _decode(fields[_DOCUMENT])
-    except (KeyError, msgspec.MsgspecError) as error:
-        raise CorruptedState(f"the registration of model {model} cannot be read: {error}") from error
+        return model_name(member.decode())
+    except (UnicodeDecodeError, InvalidModelName):
+        return None
+
+
+def _registration(model: ModelName, entry: Entry) -> Registration:
+    position, fields = entry
+    what = f"registration {position.decode()} of model {model}"
+    registration = document(fields, _DOCUMENT, _decode, what)
+    if registration.model != model or registration.revision != number_of(position):
+        raise CorruptedState(f"{what} is another's")
+    if not is_position(registration.since):
+        raise CorruptedState(f"{what} begins nowhere in the log")
+    try:
+        check(registration.plan, optional_engines=True)
+    except InvalidPlan as error:
+        raise CorruptedState(f"{what} has a plan that this release cannot carry out: {error}") from error
+    return registration

@@ -1,27 +1,38 @@
-"""Every store that the ports run on: one suite, every server."""
+"""Every store that the ports run on: one suite, every kind of store.
+
+All but the embedded one are spoken to as a user with the rules of docs/operations.md and nothing more.
+"""
 
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-from redis.asyncio import Redis
+from redis import Redis as BlockingRedis
 
 from service.adapters.embedded_store import embedded_store
 from service.adapters.log import RedisDeliveryLog, RedisObservationLog, RedisVerdictLog
 from service.adapters.reference_store import RedisRegistrations
-from service.adapters.store import Keys, connection
-from tests.processes.stores import StoreServer, redis_binary
+from service.adapters.store import Client, Keys, connection
+from service.adapters.store_permissions import access_rules
+from tests.processes.store_groups import Cluster, OneServer, SentinelGroup, with_user
+from tests.processes.stores import NO_RETRY, redis_binary, valkey_binary
 
 TIMEOUT_SECONDS = 10.0
 KEPT = 100_000
+PASSWORD = "only-for-tests"  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A server under test, seen through a prefix of one test's own."""
+    """A store under test, seen through a prefix of one test's own."""
 
-    redis: Redis
+    client: Client
+    """What the adapters use."""
+    redis: Client
+    """Of a user who may do everything: what the test looks at and tampers with the store by."""
     url: str
     prefix: str
 
@@ -29,33 +40,82 @@ class Store:
     def keys(self) -> Keys:
         return Keys(self.prefix)
 
+    async def stored(self, pattern: str = "*") -> set[bytes]:
+        """Keys of this test."""
+        return {key async for key in self.redis.scan_iter(match=f"{self.prefix}:{pattern}", count=10_000)}
+
     def observations(self, max_batches: int = KEPT, kept_bytes: int = 2**30) -> RedisObservationLog:
-        return RedisObservationLog(self.redis, self.keys, max_batches, kept_bytes, horizon=KEPT)
+        return RedisObservationLog(self.client, self.keys, max_batches, kept_bytes, horizon=KEPT)
 
     def verdicts(self, keep: int = KEPT) -> RedisVerdictLog:
-        return RedisVerdictLog(self.redis, self.keys, keep)
+        return RedisVerdictLog(self.client, self.keys, keep)
 
     def deliveries(self, keep: int = KEPT) -> RedisDeliveryLog:
-        return RedisDeliveryLog(self.redis, self.keys, keep)
+        return RedisDeliveryLog(self.client, self.keys, keep)
 
     def registrations(self) -> RedisRegistrations:
-        return RedisRegistrations(self.redis, self.keys)
+        return RedisRegistrations(self.client, self.keys)
 
 
-@pytest.fixture(scope="session", params=["embedded", "redis"])
-def store_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    directory = tmp_path_factory.mktemp("store")
-    if request.param == "embedded":
+@dataclass(frozen=True, slots=True)
+class RunningStore:
+    """Servers that run as long as the session."""
+
+    url: str
+    servers: tuple[BlockingRedis, ...]
+    """Of those that a user must be made on; none: without users."""
+
+    def admit(self, prefix: str) -> str:
+        """The URL of a new user who may touch keys of that prefix only."""
+        if not self.servers:
+            return self.url
+        for server in self.servers:
+            server.execute_command("ACL", "SETUSER", prefix, "on", f">{PASSWORD}", *access_rules(prefix))
+        return with_user(self.url, prefix, PASSWORD)
+
+    def dismiss(self, prefix: str) -> None:
+        for server in self.servers:
+            server.execute_command("ACL", "DELUSER", prefix)
+
+
+@contextmanager
+def running_store(kind: str, directory: Path) -> Iterator[RunningStore]:
+    """Run a store of that kind: embedded, redis, cluster or sentinel."""
+    if kind == "embedded":
         with embedded_store(directory) as url:
-            yield url
+            yield RunningStore(url, ())
         return
-    server = StoreServer(redis_binary(), directory)
-    server.start()
-    yield server.url
-    server.kill()
+    group: OneServer
+    match kind:
+        case "cluster":
+            group = Cluster(valkey_binary(), directory)
+        case "sentinel":
+            group = SentinelGroup(valkey_binary(), directory)
+        case _:
+            group = OneServer(redis_binary(), directory)
+    try:
+        group.start()
+        clients = tuple(BlockingRedis(port=server.port, retry=NO_RETRY) for server in group.servers)
+        yield RunningStore(group.url, clients)
+        for client in clients:
+            client.close()
+    finally:
+        group.kill()
+
+
+@pytest.fixture(scope="session", params=["embedded", "redis", "cluster", "sentinel"])
+def shared_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStore]:
+    with running_store(request.param, tmp_path_factory.mktemp("store")) as running:
+        yield running
 
 
 @pytest.fixture
-async def store(store_url: str) -> AsyncIterator[Store]:
-    async with connection(store_url, TIMEOUT_SECONDS) as redis:
-        yield Store(redis, store_url, f"test-{secrets.token_hex(6)}")
+async def store(shared_store: RunningStore) -> AsyncIterator[Store]:
+    prefix = f"test-{secrets.token_hex(6)}"
+    url = shared_store.admit(prefix)
+    async with (
+        connection(url, TIMEOUT_SECONDS) as client,
+        connection(shared_store.url, TIMEOUT_SECONDS) as administrator,
+    ):
+        yield Store(client, administrator, url, prefix)
+    shared_store.dismiss(prefix)

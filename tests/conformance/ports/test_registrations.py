@@ -109,7 +109,7 @@ async def test_references_of_old_revisions_go_and_those_still_in_use_stay(store:
     seeds = {revision: revision for revision in range(1, last + 1)} | {last: 1}  # back to the very first
     for revision, seed in seeds.items():
         assert await registrations.register(registration(revision, seed), reference(seed))
-    stored = await store.redis.keys(f"{store.prefix}:{{{MODEL}}}:reference:*")
+    stored = await store.stored(f"{{{MODEL}}}:reference:*")
     assert len(stored) == KEPT_REVISIONS
     assert np.array_equal((await registrations.reference(registration(last, 1))).rows, reference(1).rows)
     with pytest.raises(CorruptedState, match="is gone"):
@@ -142,7 +142,7 @@ async def test_all_keys_of_a_model_lie_in_one_slot_of_a_cluster(store: Store) ->
     await store.observations().append(MODEL, batch())
     await store.verdicts().commit(verdict())
     await store.deliveries().record(MODEL, delivery())
-    keys = set(await store.redis.keys(f"{store.prefix}:*"))
+    keys = await store.stored()
     assert len(keys) == 6
     of_model = keys - {store.keys.models.encode()}
     assert {key_slot(key) for key in of_model} == {key_slot(MODEL.encode())}

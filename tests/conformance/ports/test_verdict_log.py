@@ -53,7 +53,7 @@ async def test_of_fifty_evaluators_exactly_one_commits_each_number(store: Store)
 
 async def test_evaluators_on_connections_of_their_own_do_not_both_win(store: Store) -> None:
     async with connection(store.url, TIMEOUT_SECONDS) as other:
-        elsewhere = Store(other, store.url, store.prefix).verdicts()
+        elsewhere = Store(other, store.redis, store.url, store.prefix).verdicts()
         for number in range(1, 20):
             won = await asyncio.gather(store.verdicts().commit(verdict(number)), elsewhere.commit(verdict(number)))
             assert sorted(won) == [False, True]

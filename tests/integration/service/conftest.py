@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from redis.asyncio import Redis
 
 from service.adapters.embedded_store import _socket_path, embedded_store
+from service.adapters.store import Client, connection
 from service.app import running
 from service.settings import EvaluationSettings, HttpSettings, Settings, StoreSettings
 from tests.processes.traffic import SMALL_PLAN, reference
@@ -25,7 +25,7 @@ class Application:
     """What a test asks, and the store behind it."""
 
     client: httpx.AsyncClient
-    redis: Redis
+    redis: Client
     app: FastAPI
     prefix: str
     """First part of every key of this application."""
@@ -47,6 +47,9 @@ class Application:
         assert answer.status_code == 200, answer.text
         return list(reversed(answer.json()["verdicts"]))
 
+    def key(self, model: str, kind: str) -> str:
+        return f"{self.prefix}:{{{model}}}:{kind}"
+
     async def stored_batches(self, model: str = "churn") -> int:
         return int(await self.redis.xlen(f"{self.prefix}:{{{model}}}:observations"))
 
@@ -62,7 +65,7 @@ async def application(store: StoreSettings, **groups: Any) -> AsyncIterator[Appl
         url = store.url or f"unix://{_socket_path(store.embedded_directory.resolve())}"
         async with (
             httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://driftwarden", timeout=30) as client,
-            Redis.from_url(url) as redis,
+            connection(url, 10) as redis,
         ):
             yield Application(client, redis, app, store.prefix)
 

@@ -1,16 +1,38 @@
 """The store's URL, and its errors in our words."""
 
+import ssl
+
 import pytest
+from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import (
     AuthenticationError,
+    NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     ResponseError,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.adapters.store import connection, store_errors
-from service.domain.errors import InvalidConfiguration, StoreUnavailable
+from service.domain.errors import CorruptedState, InvalidConfiguration, StoreUnavailable
+
+
+def caused_by(cause: Exception) -> Exception:
+    """As the driver does it: its own error while the first is handled."""
+    try:
+        try:
+            raise cause
+        except OSError as error:
+            raise RedisConnectionError(f"Error 1 connecting to secret: {error}")  # noqa: B904
+    except RedisConnectionError as error:
+        return error
+
+
+def ssl_refusal(secret: str, why: str) -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, secret)
+    error.verify_message = why
+    return error
 
 
 @pytest.mark.anyio
@@ -25,7 +47,16 @@ async def test_a_url_that_is_none_of_a_store_is_refused_without_repeating_it(url
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("url", ["redis://h:6379/1", "rediss://user:secret@h", "unix:///run/valkey.sock"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h:6379/1",
+        "rediss://user:secret@h",
+        "unix:///run/valkey.sock",
+        "rediss+sentinel://h,i/main",
+        "rediss+cluster://h,i",
+    ],
+)
 async def test_opening_a_connection_sends_nothing(url: str) -> None:
     async with connection(url, 1.0):
         pass
@@ -39,6 +70,10 @@ async def test_opening_a_connection_sends_nothing(url: str) -> None:
         (ResponseError("MISCONF Errors writing to the AOF file: secret"), "MISCONF"),
         (ResponseError("wrong number of arguments for 'secret'"), "ResponseError"),
         (AuthenticationError("invalid username-password pair secret"), "credentials"),
+        (NoPermissionError("User secret has no permissions to run the 'xadd' command"), "NOPERM"),
+        (MasterNotFoundError("No master found for 'secret'"), "Sentinel"),
+        (caused_by(ssl_refusal("secret", "certificate has expired")), "certificate has expired"),
+        (caused_by(ssl.SSLError(1, "secret")), "no TLS"),
         (RedisTimeoutError("Timeout reading from secret"), "TimeoutError"),
         (ConnectionRefusedError(111, "secret"), "ConnectionRefusedError"),
     ],
@@ -50,3 +85,8 @@ def test_what_the_driver_says_is_told_in_our_words_and_without_what_was_stored(
         raise error
     assert "secret" not in str(raised.value)
     assert raised.value.__cause__ is error
+
+
+def test_a_key_of_another_type_is_damage_and_no_outage() -> None:
+    with pytest.raises(CorruptedState, match="WRONGTYPE"), store_errors():
+        raise ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value")

@@ -1,0 +1,43 @@
+"""How entries say which format they are of, and what becomes of those that are damaged or newer than this release.
+
+A field that a newer release has added to a document is passed over. What can no longer be read that way gets a format
+of its own, which older releases refuse by name: that model waits for the newer release, and the others go on.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from service.domain.errors import CorruptedState
+
+T = TypeVar("T")
+FORMAT = b"f"
+FORMAT_1 = b"1"
+_LONGEST_NUMBER = 9
+
+
+def document(fields: dict[bytes, bytes], name: bytes, decode: Callable[[bytes], T], what: str) -> T:
+    """The JSON document of an entry; raises `CorruptedState` saying `what` it was."""
+    refuse_newer(fields, what)
+    try:
+        return decode(fields[name])
+    except KeyError as error:
+        raise CorruptedState(f"{what} cannot be read: its document is missing") from error
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise CorruptedState(f"{what} cannot be read: {error}") from error
+
+
+def refuse_newer(fields: dict[bytes, bytes], what: str) -> None:
+    """Raise `CorruptedState` unless the entry is of a format that this release reads."""
+    number = format_of(fields)
+    if number is None:
+        raise CorruptedState(f"{what} does not say which format it is of")
+    if number > 1:
+        raise CorruptedState(f"{what} is of format {number}, which a newer release wrote: this one reads 1")
+
+
+def format_of(fields: dict[bytes, bytes]) -> int | None:
+    """The format's number; None if what stands there is none. The first entries did not say."""
+    text = fields.get(FORMAT, FORMAT_1)
+    return int(text) if len(text) <= _LONGEST_NUMBER and text.isdigit() and int(text) > 0 else None

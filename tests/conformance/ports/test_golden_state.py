@@ -1,0 +1,88 @@
+"""What every release so far has stored is read by this one, and what a newer one has stored is refused by name."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.domain.errors import CorruptedState
+from service.domain.models import LOG_START
+from tests.conformance.ports.conftest import Store
+from tests.conformance.ports.documents import OTHER_MODEL, batch
+from tests.conformance.ports.golden.expected import (
+    BATCH,
+    DELIVERY,
+    MODEL,
+    REFERENCE,
+    REGISTRATION,
+    UNTRACED,
+    VERDICT,
+)
+from tests.conformance.ports.golden.state_files import FILES, load
+
+pytestmark = pytest.mark.anyio
+
+
+def test_there_are_golden_files() -> None:
+    assert [file.name for file in FILES][:2] == ["state-0.json", "state-1.json"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+async def test_state_of_every_release_is_read(store: Store, file: Path) -> None:
+    await load(file, store.redis, store.prefix)
+    assert await store.registrations().models() == [MODEL]
+    registration = await store.registrations().newest(MODEL)
+    assert registration == REGISTRATION
+    assert registration.plan.digest == REGISTRATION.plan.digest
+    reference = await store.registrations().reference(registration)
+    assert (reference.features, reference.rows.tobytes()) == (REFERENCE.features, REFERENCE.rows.tobytes())
+    assert await store.verdicts().newest(MODEL) == VERDICT
+    assert await store.deliveries().page(MODEL, 1, 9) == [DELIVERY]
+    assert await store.deliveries().last(MODEL) == 5
+    logged = await store.observations().read(MODEL, LOG_START, 9)
+    identifiers = await store.observations().recent_identifiers(MODEL, logged[-1].position, 9)
+    assert identifiers == [BATCH.identifier, UNTRACED.identifier]
+    first, second = [each.batch for each in logged]
+    for found, expected in ((first, BATCH), (second, UNTRACED)):
+        assert found.rows.tobytes() == expected.rows.tobytes()
+        assert (found.identifier, found.observed_at) == (expected.identifier, expected.observed_at)
+        assert found.traceparent == expected.traceparent
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+async def test_it_is_continued_where_it_ended(store: Store, file: Path) -> None:
+    await load(file, store.redis, store.prefix)
+    position = await store.observations().append(MODEL, batch(1))
+    assert await store.observations().newest_position(MODEL) == position
+    assert not await store.verdicts().commit(VERDICT)
+    assert not await store.deliveries().record(MODEL, DELIVERY)
+    assert not await store.registrations().register(REGISTRATION, REFERENCE)
+
+
+async def test_a_newer_format_is_refused_by_name_and_stops_no_other_model(store: Store) -> None:
+    await load(FILES[-1], store.redis, store.prefix)
+    for key in (store.keys.observations, store.keys.verdicts, store.keys.deliveries, store.keys.registrations):
+        newest = (await store.redis.xrevrange(key(MODEL), count=1))[0]
+        number = int(newest[0].partition(b"-")[0]) + 1
+        await store.redis.xadd(key(MODEL), {**newest[1], b"f": b"2"}, id=f"{number}-0")
+    for reading in (
+        store.observations().read(MODEL, LOG_START, 9),
+        store.verdicts().newest(MODEL),
+        store.deliveries().page(MODEL, 1, 9),
+        store.registrations().newest(MODEL),
+    ):
+        with pytest.raises(CorruptedState, match="of format 2, which a newer release wrote"):
+            await reading
+    await store.observations().append(OTHER_MODEL, batch(1))
+    found = await store.observations().read(OTHER_MODEL, LOG_START, 9)
+    assert np.array_equal(found[0].batch.rows, batch(1).rows)
+
+
+async def test_a_field_that_a_newer_release_added_to_a_batch_is_passed_over(store: Store) -> None:
+    log = store.observations()
+    await log.append(MODEL, batch(1))
+    ((_, fields),) = await store.redis.xrange(store.keys.observations(MODEL))
+    await store.redis.xadd(store.keys.observations(MODEL), {**fields, b"later": b"x", b"i": b"other"})
+    found = await log.read(MODEL, LOG_START, 9)
+    assert found[1].batch.identifier == "other"
+    assert np.array_equal(found[1].batch.rows, batch(1).rows)
