@@ -19,17 +19,19 @@ from detectors.alibi import LICENCE_NOTICE, alibi_detect
 from detectors.arrays import Backend, open_backend
 from detectors.errors import BackendUnavailable, EngineUnavailable
 from service.adapters.embedded_store import embedded_store
-from service.adapters.log import RedisDeliveryLog, RedisObservationLog, RedisVerdictLog
+from service.adapters.log import Acknowledging, Durability, RedisDeliveryLog, RedisObservationLog, RedisVerdictLog
 from service.adapters.reference_store import RedisRegistrations
 from service.adapters.store import Keys, connection, is_writable
 from service.adapters.trigger.dry_run import DryRunTrigger
 from service.adapters.trigger.template import SHIPPED_TEMPLATE, read_template
 from service.domain.errors import InvalidConfiguration
 from service.http import errors
+from service.http.admission import Admission
 from service.http.limits import BodyLimits
 from service.http.routes import models, observations, operations
+from service.http.routes.observations import BodyBounds, ObservationsFirst, TakeObservations
 from service.ports import Trigger
-from service.settings import ComputeSettings, Settings, TriggerSettings
+from service.settings import ComputeSettings, HttpSettings, Settings, StoreSettings, TriggerSettings
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
 from service.usecases.deliver_actions import BackOff, DeliverActions
@@ -43,6 +45,7 @@ from service.usecases.registered_models import RegisteredModels
 
 VERSION = version("driftwarden")
 _log = logging.getLogger(__name__)
+_GROUPS_WAITING_FOR_A_DISK = 16
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -67,7 +70,9 @@ async def running(settings: Settings) -> AsyncIterator[FastAPI]:
         tracing = Tracing(VERSION, export=_traces_wanted())
         stack.callback(tracing.close)
         trigger = await _trigger(settings.trigger, stack)
-        app, watch = _wire(settings, _stores(settings, redis), trigger, tracing, backend)
+        stores = _stores(settings, redis)
+        stack.push_async_callback(_finish, stores.observations, settings.http.drain_seconds)
+        app, watch = _wire(settings, stores, trigger, tracing, backend)
         async with anyio.create_task_group() as tasks:
             if settings.evaluation.enabled:
                 tasks.start_soon(watch.run)
@@ -87,11 +92,28 @@ def _stores(settings: Settings, redis: Redis) -> _Stores:
             max_batches=settings.store.max_waiting_batches,
             kept_bytes=settings.store.kept_bytes,
             horizon=settings.store.kept_batches,
+            acknowledging=_acknowledging(settings.store),
         ),
         RedisVerdictLog(redis, keys, settings.store.kept_verdicts),
         RedisDeliveryLog(redis, keys, settings.store.kept_verdicts),
         RedisRegistrations(redis, keys),
     )
+
+
+def _acknowledging(settings: StoreSettings) -> Acknowledging:
+    if settings.acknowledge != "fsync":
+        return Acknowledging(settings.acknowledge, settings.memory_bytes, Durability(settings.remembered_seconds))
+    # Less than the connection's own timeout, so that the answer is that the disk is slow, not that nobody answers.
+    wait = None if settings.appendfsync_always else max(1, round(800 * settings.timeout_seconds))
+    durability = Durability(settings.remembered_seconds, wait, _GROUPS_WAITING_FOR_A_DISK)
+    return Acknowledging("fsync", settings.memory_bytes, durability)
+
+
+async def _finish(observations: RedisObservationLog, seconds: float) -> None:
+    """Before the store's connections are closed."""
+    lost = await observations.finish(seconds)
+    if lost:
+        _log.error("%d batches that were acknowledged from memory are lost: the store did not take them in time", lost)
 
 
 def _backend(settings: ComputeSettings) -> Backend:
@@ -157,11 +179,18 @@ def _wire(
     app.add_middleware(
         BodyLimits, max_body_bytes=settings.http.max_body_bytes, max_reference_bytes=settings.http.max_reference_bytes
     )
+    take = _take(settings.http, observe, metrics)
+    app.add_middleware(ObservationsFirst, take=take)  # added last: outermost
     errors.install(app)
     app.include_router(models.routes(register, read_verdicts))
-    app.include_router(observations.routes(observe, metrics))
+    app.include_router(observations.routes(take))
     app.include_router(operations.routes(check_ready, metrics))
     return app, watch
+
+
+def _take(settings: HttpSettings, observe: ObserveBatch, metrics: Metrics) -> TakeObservations:
+    admission = Admission(settings.max_requests, settings.max_bytes_under_way)
+    return TakeObservations(observe, metrics, admission, BodyBounds(settings.max_body_bytes, settings.body_seconds))
 
 
 async def _trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Trigger:

@@ -29,7 +29,7 @@ class Observations:
 
 
 class ObserveBatch:
-    """Returns when the batch is in the log; never waits for a test."""
+    """Returns when the batch is as safe as its acknowledgement promises; never waits for a test."""
 
     def __init__(
         self,
@@ -48,9 +48,17 @@ class ObserveBatch:
         self._tracing = tracing
 
     async def __call__(
-        self, model: ModelName, identifier: str, observations: Observations, traceparent: str | None = None
-    ) -> BatchPosition:
-        """Raises `UnknownModel`, `InvalidBatch`, `Overloaded`, `StoreUnavailable`."""
+        self,
+        model: ModelName,
+        identifier: str,
+        observations: Observations,
+        traceparent: str | None = None,
+        digest: bytes | None = None,
+    ) -> BatchPosition | None:
+        """`digest` is the body's, under an identifier of the sender's.
+
+        Raises `UnknownModel`, `InvalidBatch`, `ConflictingBatch`, `Overloaded`, `StoreUnavailable`.
+        """
         with self._tracing.span("observe_batch", parent=traceparent, attributes={"driftwarden.model": model}) as span:
             registration = await self._models.current(model)
             label = self._metrics.model(model)
@@ -58,7 +66,7 @@ class ObserveBatch:
                 rows = fitting_rows(observations, registration.features)
                 observed_at = observations.observed_at or self._clock()
                 batch = Batch(identifier, rows, observed_at, current_traceparent(traceparent), registration.revision)
-                position = await self._log.append(model, batch)
+                position = await self._log.append(model, batch, digest)
             except DriftwardenError as error:
                 self._metrics.batches.labels(label, type(error).__name__).inc()
                 raise

@@ -15,7 +15,7 @@ from service.adapters.store import Entry, Keys, store_errors, stream_entries
 from service.domain.models import BatchPosition, LoggedBatch, ModelName, is_after
 
 _IDENTIFIER, _BYTES = b"i", b"n"
-_OVERHEAD_BYTES = 200
+OVERHEAD_BYTES = 200
 """What the store takes for an entry besides its rows."""
 
 
@@ -30,7 +30,7 @@ class Passed:
 
     @classmethod
     def of(cls, logged: LoggedBatch) -> "Passed":
-        return cls(logged.position, logged.batch.identifier, logged.batch.rows.nbytes + _OVERHEAD_BYTES)
+        return cls(logged.position, logged.batch.identifier, logged.batch.rows.nbytes + OVERHEAD_BYTES)
 
 
 class PassedBatches:
@@ -79,4 +79,4 @@ def _passed(entry: Entry) -> Passed:
     try:
         return Passed(BatchPosition(place), fields[_IDENTIFIER].decode(), int(fields[_BYTES]))
     except (KeyError, ValueError):  # damaged: a batch of that name is not noticed as repeated, and nothing else
-        return Passed(BatchPosition(place), f"unreadable {place}", _OVERHEAD_BYTES)
+        return Passed(BatchPosition(place), f"unreadable {place}", OVERHEAD_BYTES)

@@ -8,6 +8,7 @@ forms, or it is refused.
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,7 @@ def read(body: bytes) -> Table:
     if len(body) - start != layout.size:
         message = f"has {len(body) - start} bytes after its header, which announces {layout.size}"
         raise InvalidInput(Fault("body", message))
-    order = "F" if layout.fortran else "C"
+    order: Literal["F", "C"] = "F" if layout.fortran else "C"
     stored: NDArray[np.generic] = np.ndarray((layout.rows, layout.columns), layout.dtype, body, start, None, order)
     rows = stored.astype(np.float64, order="C", copy=False)
     if layout.dtype.kind == "f":
