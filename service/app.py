@@ -19,7 +19,14 @@ from detectors.alibi import LICENCE_NOTICE, alibi_detect
 from detectors.arrays import Backend, open_backend
 from detectors.errors import BackendUnavailable, EngineUnavailable
 from service.adapters.embedded_store import embedded_store
-from service.adapters.log import Acknowledging, Durability, RedisDeliveryLog, RedisObservationLog, RedisVerdictLog
+from service.adapters.log import (
+    Acknowledging,
+    Durability,
+    RedisDeliveryLog,
+    RedisObservationLog,
+    RedisVerdictLog,
+    check_fsync,
+)
 from service.adapters.reference_store import RedisRegistrations
 from service.adapters.store import Keys, connection, is_writable
 from service.adapters.trigger.dry_run import DryRunTrigger
@@ -65,11 +72,14 @@ async def running(settings: Settings) -> AsyncIterator[FastAPI]:
     async with AsyncExitStack() as stack:
         url = settings.store.url
         if url is None:
-            url = stack.enter_context(embedded_store(settings.store.embedded_directory))
+            always = settings.store.acknowledge == "fsync"
+            url = stack.enter_context(embedded_store(settings.store.embedded_directory, fsync_always=always))
         redis = await stack.enter_async_context(connection(url, settings.store.timeout_seconds))
         tracing = Tracing(VERSION, export=_traces_wanted())
         stack.callback(tracing.close)
         trigger = await _trigger(settings.trigger, stack)
+        if settings.store.acknowledge == "fsync" and not settings.store.appendfsync_always:
+            await check_fsync(redis)
         stores = _stores(settings, redis)
         stack.push_async_callback(_finish, stores.observations, settings.http.drain_seconds)
         app, watch = _wire(settings, stores, trigger, tracing, backend)

@@ -12,15 +12,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import RedisError, ResponseError
 
 from service.adapters.store import in_our_words, store_errors
-from service.domain.errors import ConflictingBatch, StoreUnavailable
+from service.domain.errors import ConflictingBatch, InvalidConfiguration, StoreUnavailable
 
 MAXIMUM_GROUP = 256
 """Batches a pipeline; with the bound in bytes, what one command of another client may have to wait for."""
 MAXIMUM_GROUP_BYTES = 8 * 2**20
 DIGEST_BYTES = 32
-_FINISHING_SECONDS = 0.005
+_OTHERWISE = (
+    "DRIFT_STORE__ACKNOWLEDGE=fsync works without if the store runs `appendfsync always`: "
+    "then set DRIFT_STORE__APPENDFSYNC_ALWAYS=true"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,22 @@ class Durability:
     """Pipelines at the same time. One makes the largest groups; waiting for a disk takes several."""
 
 
+async def check_fsync(redis: Redis | RedisCluster) -> None:
+    """Raise `InvalidConfiguration` if this store cannot be waited for until it has written to its disk.
+
+    One that does not answer is not asked: appending will.
+    """
+    if isinstance(redis, RedisCluster):  # WAITAOF has no key by which the driver would find the right node
+        raise InvalidConfiguration(f"the nodes of a cluster cannot be waited for. {_OTHERWISE}")
+    try:
+        await redis.execute_command("WAITAOF", 1, 0, 1)  # type: ignore[no-untyped-call]
+    except ResponseError as error:
+        message = "the store has no append-only file, or is older than Redis 7.2, or does not let this user WAITAOF"
+        raise InvalidConfiguration(f"{message}. {_OTHERWISE}") from error
+    except (RedisError, OSError):
+        return
+
+
 class GroupCommit:
     """One a process."""
 
@@ -79,17 +100,19 @@ class GroupCommit:
         self._waiting: deque[Appending] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
         self._scheduled = False
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._unnoted: list[tuple[Named, bytes]] = []
 
     def put(self, appending: Appending) -> None:
         """Its position is settled when it is in the stream, or cannot be put there."""
         self._waiting.append(appending)
+        self._idle.clear()
         self._schedule()
 
     async def finish(self) -> None:
         """Until nothing is under way."""
-        while self._under_way or self._waiting:
-            await asyncio.sleep(_FINISHING_SECONDS)
+        await self._idle.wait()
 
     def _schedule(self) -> None:
         if self._waiting and not self._scheduled and len(self._under_way) < self._durability.groups_under_way:
@@ -112,6 +135,8 @@ class GroupCommit:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         self._schedule()
+        if not (self._waiting or self._under_way):
+            self._idle.set()
 
     async def _commit(self, group: Sequence[Appending]) -> None:
         try:
@@ -141,7 +166,7 @@ class GroupCommit:
                 each.settle(reply[DIGEST_BYTES:])
         return [each for each in group if not each.position.done()]
 
-    async def _look_up(self, names: Sequence[Named]) -> Sequence[bytes | None | Exception]:
+    async def _look_up(self, names: Sequence[Named]) -> Sequence[bytes | Exception | None]:
         """Take the names that nobody has; what is remembered under each."""
         notes, self._unnoted = self._unnoted, []
         pipeline = self._redis.pipeline(transaction=False)

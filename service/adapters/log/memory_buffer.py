@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 from service.adapters.log.group_commit import MAXIMUM_GROUP, Appending, GroupCommit
 from service.domain.errors import DriftwardenError, Overloaded
@@ -22,6 +23,7 @@ class MemoryBuffer:
         self._held: deque[Appending] = deque()
         self._bytes = 0
         self._came = asyncio.Event()
+        self._empty = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
     def put(self, appending: Appending) -> None:
@@ -31,6 +33,7 @@ class MemoryBuffer:
         self._held.append(appending)
         self._bytes += appending.size
         self._came.set()
+        self._empty.clear()
         if self._writer is None:
             self._writer = asyncio.get_running_loop().create_task(self._write())
 
@@ -38,13 +41,9 @@ class MemoryBuffer:
         """Hand on what is held, for so long at the most; how many batches are lost because it was too long."""
         if self._writer is None:
             return 0
-        self._came.set()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._held:
-                    await asyncio.sleep(_FIRST_PAUSE_SECONDS / 5)
-        except TimeoutError:
-            pass
+                await self._empty.wait()
         self._writer.cancel()
         await asyncio.wait([self._writer])
         return len(self._held)
@@ -54,6 +53,7 @@ class MemoryBuffer:
         while True:
             if not self._held:
                 self._came.clear()
+                self._empty.set()
                 await self._came.wait()
             await asyncio.sleep(0)  # what else this turn of the loop brings goes along
             if await self._hand_on([self._held[place] for place in range(min(len(self._held), MAXIMUM_GROUP))]):
