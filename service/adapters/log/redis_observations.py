@@ -152,13 +152,9 @@ class RedisObservationLog:
 
     async def forget_before(self, model: ModelName, position: BatchPosition, keep: int, /) -> None:
         await self._passed.write(model, position)
-        kept = 0
-        for number, passed in enumerate(await self._passed.latest(model, position, keep + 1)):
-            kept += passed.size
-            if number == keep or kept > self._kept_bytes:
-                trim = self._redis.xtrim(self._keys.observations(model), minid=passed.position, approximate=True)
-                await answer(trim)
-                break
+        oldest = await self._passed.oldest_kept(model, position, keep, self._kept_bytes)
+        if oldest is not None:
+            await answer(self._redis.xtrim(self._keys.observations(model), minid=oldest, approximate=True))
 
     async def _refuse_while_full(self, model: ModelName, key: str) -> None:
         if await answer(self._redis.xlen(key)) >= self._max_batches:
