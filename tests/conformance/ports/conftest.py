@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from service.adapters.embedded_store import embedded_store
-from service.adapters.log import RedisDeliveryLog, RedisObservationLog, RedisVerdictLog
+from service.adapters.log import Acknowledging, RedisDeliveryLog, RedisObservationLog, RedisVerdictLog
 from service.adapters.reference_store import RedisRegistrations
 from service.adapters.store import Keys, connection
 from tests.processes.stores import StoreServer, redis_binary
@@ -29,8 +29,10 @@ class Store:
     def keys(self) -> Keys:
         return Keys(self.prefix)
 
-    def observations(self, max_batches: int = KEPT, kept_bytes: int = 2**30) -> RedisObservationLog:
-        return RedisObservationLog(self.redis, self.keys, max_batches, kept_bytes, horizon=KEPT)
+    def observations(
+        self, max_batches: int = KEPT, kept_bytes: int = 2**30, acknowledging: Acknowledging = Acknowledging()
+    ) -> RedisObservationLog:
+        return RedisObservationLog(self.redis, self.keys, max_batches, kept_bytes, KEPT, acknowledging)
 
     def verdicts(self, keep: int = KEPT) -> RedisVerdictLog:
         return RedisVerdictLog(self.redis, self.keys, keep)
