@@ -14,8 +14,9 @@ is ever executed, and decoding allocates no more than the blob's own size warran
 import hashlib
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from reprlib import repr as brief  # what a hostile header says may be long or deep
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -28,6 +29,8 @@ from detectors.errors import InvalidDocument
 Blob: TypeAlias = bytes | bytearray | memoryview
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 Attributes: TypeAlias = Mapping[str, Any]
+_Described: TypeAlias = tuple[str, str, tuple[int, ...]]
+"""Name, dtype and shape of an array."""
 
 MAGIC = b"DWD"
 VERSION = 1
@@ -63,20 +66,16 @@ class Document:
 
 def encode(kind: str, arrays: Arrays, attributes: Attributes = _NO_ATTRIBUTES) -> bytes:
     """Write a document; raises `InvalidDocument` for what no document can hold (objects, NaN in attributes, ...)."""
-    entries: list[dict[str, Any]] = []
-    parts: list[bytes | memoryview] = [b"", b""]
+    layout: list[_Described] = []
+    parts: list[bytes | memoryview] = [b""]
     for name in sorted(arrays):
         array = np.asarray(arrays[name], order="C")
         dtype = _NAME_OF.get(array.dtype)
         if dtype is None:
             raise InvalidDocument(f"array {brief(name)}: a document cannot hold dtype {array.dtype}")
-        shape = list(array.shape)
-        _elements(name, shape)
-        entries.append({"dtype": dtype, "name": name, "shape": shape})
+        layout.append((name, dtype, array.shape))
         parts += (array.astype(_DTYPE_OF[dtype], copy=False).data, bytes(-array.nbytes % 8))
-    _refuse_odd_attributes(attributes)
-    header = _header({"arrays": entries, "attributes": dict(attributes), "kind": kind})
-    parts[0], parts[1] = _PREFIX.pack(MAGIC, VERSION, len(header)), header
+    parts[0] = _start(kind, layout, attributes) if attributes else _plain_start(kind, tuple(layout))
     return b"".join(parts)
 
 
@@ -105,6 +104,23 @@ def decode(blob: Blob, *, kind: str, max_bytes: int = MAXIMUM_BYTES) -> Document
 def digest(blob: Blob) -> str:
     """The address of these bytes."""
     return f"sha256:{hashlib.sha256(blob).hexdigest()}"
+
+
+def _start(kind: str, layout: Sequence[_Described], attributes: Attributes) -> bytes:
+    """Everything before the first array."""
+    entries: list[dict[str, Any]] = []
+    for name, dtype, shape in layout:
+        _elements(name, list(shape))
+        entries.append({"dtype": dtype, "name": name, "shape": list(shape)})
+    _refuse_odd_attributes(attributes)
+    header = _header({"arrays": entries, "attributes": dict(attributes), "kind": kind})
+    return _PREFIX.pack(MAGIC, VERSION, len(header)) + header
+
+
+@lru_cache(maxsize=1024)
+def _plain_start(kind: str, layout: tuple[_Described, ...]) -> bytes:
+    """Remembered: batches of one sender are of one shape, and writing JSON costs more than copying their rows."""
+    return _start(kind, layout, _NO_ATTRIBUTES)
 
 
 def _header(header: dict[str, Any]) -> bytes:

@@ -1,6 +1,7 @@
 """The composition root: settings -> adapters -> use cases -> application. The only place that knows all of them."""
 
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,7 +19,14 @@ from detectors.alibi.engine import LICENCE_NOTICE, alibi_detect
 from detectors.arrays import Backend, open_backend
 from detectors.errors import BackendUnavailable, EngineUnavailable
 from service.adapters.embedded_store import embedded_store
-from service.adapters.log import RedisDeliveryLog, RedisObservationLog, RedisVerdictLog
+from service.adapters.log import (
+    Acknowledging,
+    Durability,
+    RedisDeliveryLog,
+    RedisObservationLog,
+    RedisVerdictLog,
+    check_fsync,
+)
 from service.adapters.reference_store import RedisRegistrations
 from service.adapters.store import Client, Keys, connection, is_writable
 from service.adapters.store_address import Access, Credentials, TlsFiles
@@ -26,10 +34,12 @@ from service.adapters.trigger.dry_run import DryRunTrigger
 from service.adapters.trigger.template import SHIPPED_TEMPLATE, read_template
 from service.domain.errors import InvalidConfiguration
 from service.http import errors
+from service.http.admission import Admission
 from service.http.limits import BodyLimits
 from service.http.routes import models, observations, operations
+from service.http.routes.observations import BodyBounds, ObservationsFirst, TakeObservations
 from service.ports import Trigger
-from service.settings import ComputeSettings, Settings, StoreSettings, TriggerSettings
+from service.settings import ComputeSettings, HttpSettings, Settings, StoreSettings, TriggerSettings
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
 from service.usecases.deliver_actions import BackOff, DeliverActions
@@ -44,6 +54,10 @@ from service.usecases.steady_clock import SteadyClock
 
 VERSION = version("driftwarden")
 _log = logging.getLogger(__name__)
+_GROUPS_WAITING_FOR_A_DISK = 16
+_TURN_SECONDS = 0.0005
+"""A test's thread gives the interpreter back to the event loop after so long: the usual 5 ms, several times a request,
+would be most of what an acknowledgement takes."""
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -63,16 +77,22 @@ async def running(settings: Settings) -> AsyncIterator[FastAPI]:
     async with AsyncExitStack() as stack:
         url = settings.store.url
         if url is None:
-            url = stack.enter_context(embedded_store(settings.store.embedded_directory))
+            always = settings.store.acknowledge == "fsync"
+            url = stack.enter_context(embedded_store(settings.store.embedded_directory, fsync_always=always))
         redis = await stack.enter_async_context(
             connection(url, settings.store.timeout_seconds, _access(settings.store))
         )
         tracing = Tracing(VERSION, export=_traces_wanted())
         stack.callback(tracing.close)
         trigger = await _trigger(settings.trigger, stack)
-        app, watch = _wire(settings, _stores(settings, redis), trigger, tracing, backend)
+        if settings.store.acknowledge == "fsync" and not settings.store.appendfsync_always:
+            await check_fsync(redis)
+        stores = _stores(settings, redis)
+        stack.push_async_callback(_finish, stores.observations, settings.http.drain_seconds)
+        app, watch = _wire(settings, stores, trigger, tracing, backend)
         async with anyio.create_task_group() as tasks:
             if settings.evaluation.enabled:
+                sys.setswitchinterval(_TURN_SECONDS)
                 tasks.start_soon(watch.run)
             try:
                 yield app
@@ -103,11 +123,28 @@ def _stores(settings: Settings, redis: Client) -> _Stores:
             max_batches=settings.store.max_waiting_batches,
             kept_bytes=settings.store.kept_bytes,
             horizon=settings.store.kept_batches,
+            acknowledging=_acknowledging(settings.store),
         ),
         RedisVerdictLog(redis, keys, settings.store.kept_verdicts),
         RedisDeliveryLog(redis, keys, settings.store.kept_verdicts),
         RedisRegistrations(redis, keys),
     )
+
+
+def _acknowledging(settings: StoreSettings) -> Acknowledging:
+    if settings.acknowledge != "fsync":
+        return Acknowledging(settings.acknowledge, settings.memory_bytes, Durability(settings.remembered_seconds))
+    # Less than the connection's own timeout, so that the answer is that the disk is slow, not that nobody answers.
+    wait = None if settings.appendfsync_always else max(1, round(800 * settings.timeout_seconds))
+    durability = Durability(settings.remembered_seconds, wait, _GROUPS_WAITING_FOR_A_DISK)
+    return Acknowledging("fsync", settings.memory_bytes, durability)
+
+
+async def _finish(observations: RedisObservationLog, seconds: float) -> None:
+    """Before the store's connections are closed."""
+    lost = await observations.finish(seconds)
+    if lost:
+        _log.error("%d batches that were acknowledged from memory are lost: the store did not take them in time", lost)
 
 
 def _backend(settings: ComputeSettings) -> Backend:
@@ -175,11 +212,18 @@ def _wire(
     app.add_middleware(
         BodyLimits, max_body_bytes=settings.http.max_body_bytes, max_reference_bytes=settings.http.max_reference_bytes
     )
+    take = _take(settings.http, observe, metrics)
+    app.add_middleware(ObservationsFirst, take=take)  # added last: outermost
     errors.install(app)
     app.include_router(models.routes(register, read_verdicts))
-    app.include_router(observations.routes(observe, metrics))
+    app.include_router(observations.routes(take))
     app.include_router(operations.routes(check_ready, metrics))
     return app, watch
+
+
+def _take(settings: HttpSettings, observe: ObserveBatch, metrics: Metrics) -> TakeObservations:
+    admission = Admission(settings.max_requests, settings.max_bytes_under_way)
+    return TakeObservations(observe, metrics, admission, BodyBounds(settings.max_body_bytes, settings.body_seconds))
 
 
 async def _trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Trigger:

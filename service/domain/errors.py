@@ -9,7 +9,10 @@ DriftwardenError
 │   └── UnsupportedFormat
 ├── UnknownModel                 nothing is registered under that name
 ├── ConcurrentChange       retry somebody else changed the registration at the same time
-├── Overloaded             retry the model's log is full; carries how long to wait
+├── ConflictingBatch             another body came under the same identifier before
+├── Overloaded             retry the model's log is full, or it floods; carries how long to wait
+├── Saturated              retry this process has as much under way as it takes; carries how long to wait
+├── SlowBody               retry a body did not arrive in time
 ├── StoreUnavailable       retry the log or the registrations cannot be reached or written
 ├── CorruptedState               something in the store is not what its digest or format says
 ├── TriggerUnavailable     retry the target of an action did not answer, or not yet
@@ -76,8 +79,12 @@ class ConcurrentChange(DriftwardenError):
     retryable = True
 
 
+class ConflictingBatch(DriftwardenError):
+    """A batch under an identifier that another body has; nothing of it was stored."""
+
+
 class Overloaded(DriftwardenError):
-    """More rows wait for their test than this model may keep waiting."""
+    """More of this model waits, or is under way, than it may have."""
 
     retryable = True
 
@@ -85,6 +92,23 @@ class Overloaded(DriftwardenError):
         super().__init__(message)
         self.retry_after = retry_after
         """Seconds."""
+
+
+class Saturated(DriftwardenError):
+    """This process has as much under way as it takes; another replica, or the same a moment later, may do."""
+
+    retryable = True
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds."""
+
+
+class SlowBody(DriftwardenError):
+    """A sender took longer for its body than a place among the requests under way can be kept for it."""
+
+    retryable = True
 
 
 class StoreUnavailable(DriftwardenError):

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from service.domain.errors import (
     ConcurrentChange,
+    ConflictingBatch,
     CorruptedState,
     DriftwardenError,
     Fault,
@@ -20,6 +21,8 @@ from service.domain.errors import (
     InvalidPlan,
     InvalidReference,
     Overloaded,
+    Saturated,
+    SlowBody,
     StoreUnavailable,
     UnknownModel,
     UnsupportedFormat,
@@ -41,10 +44,17 @@ _PROBLEMS: dict[type[DriftwardenError], tuple[HTTPStatus, str, str]] = {
     InvalidInput: (HTTPStatus.BAD_REQUEST, "invalid-input", "The request cannot be read"),
     UnknownModel: (HTTPStatus.NOT_FOUND, "unknown-model", "No such model"),
     ConcurrentChange: (HTTPStatus.CONFLICT, "concurrent-change", "Changed by somebody else at the same time"),
-    Overloaded: (HTTPStatus.TOO_MANY_REQUESTS, "overloaded", "Too much waits to be tested"),
+    ConflictingBatch: (HTTPStatus.CONFLICT, "conflicting-batch", "Another batch has this name"),
+    SlowBody: (HTTPStatus.REQUEST_TIMEOUT, "slow-body", "The body did not arrive in time"),
+    Saturated: (HTTPStatus.SERVICE_UNAVAILABLE, "saturated", "Too much is under way"),
+    Overloaded: (HTTPStatus.TOO_MANY_REQUESTS, "overloaded", "Too much of this model"),
     StoreUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "store-unavailable", "The store does not answer"),
     CorruptedState: (HTTPStatus.INTERNAL_SERVER_ERROR, "corrupted-state", "Stored state is damaged"),
 }
+
+
+class BodyTooLarge(Exception):
+    """A body over the limit; answered by `too_large`."""
 
 
 def problem(
@@ -91,12 +101,20 @@ def install(app: FastAPI) -> None:
 
 
 async def _ours(_: Request, error: Exception) -> JSONResponse:
+    try:
+        return answer_to(error)
+    except DriftwardenError:
+        return await _unexpected(_, error)
+
+
+def answer_to(error: Exception) -> JSONResponse:
+    """Its problem document; raises it again if it has no business at the HTTP edge."""
     for kind in type(error).__mro__:
         if kind in _PROBLEMS:
             status, name, title = _PROBLEMS[kind]
             break
-    else:  # an error that has no business at the HTTP edge
-        return await _unexpected(_, error)
+    else:
+        raise error
     headers = {}
     if getattr(error, "retryable", False):
         headers["Retry-After"] = str(math.ceil(getattr(error, "retry_after", RETRY_AFTER_SECONDS)))

@@ -161,13 +161,13 @@ class RegistrationView(_Document):
 
 
 class Acknowledgement(_Document):
-    """The batch is in the log."""
+    """The batch is kept as safely as this service promises (`DRIFT_STORE__ACKNOWLEDGE`)."""
 
     batch: str
     """Its identifier: the `Idempotency-Key`, or one made for it."""
     rows: int
-    position: str
-    """Its place in the model's log."""
+    position: str | None
+    """Its place in the model's log; null where it was acknowledged before it had one."""
 
 
 class FeatureView(_Document):

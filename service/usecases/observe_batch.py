@@ -31,7 +31,7 @@ class Observations:
 
 
 class ObserveBatch:
-    """Returns when the batch is in the log; never waits for a test."""
+    """Returns when the batch is as safe as its acknowledgement promises; never waits for a test."""
 
     def __init__(
         self,
@@ -50,9 +50,17 @@ class ObserveBatch:
         self._tracing = tracing
 
     async def __call__(
-        self, model: ModelName, identifier: str, observations: Observations, traceparent: str | None = None
-    ) -> BatchPosition:
-        """Raises `UnknownModel`, `InvalidBatch`, `Overloaded`, `StoreUnavailable`."""
+        self,
+        model: ModelName,
+        identifier: str,
+        observations: Observations,
+        traceparent: str | None = None,
+        digest: bytes | None = None,
+    ) -> BatchPosition | None:
+        """`digest` is the body's, under an identifier of the sender's.
+
+        Raises `UnknownModel`, `InvalidBatch`, `ConflictingBatch`, `Overloaded`, `StoreUnavailable`.
+        """
         with self._tracing.span("observe_batch", parent=traceparent, attributes={"driftwarden.model": model}) as span:
             registration = await self._models.current(model)
             label = self._metrics.model(model)
@@ -61,7 +69,7 @@ class ObserveBatch:
                 observed_at = observations.observed_at or self._clock()
                 trace, times = current_traceparent(traceparent), observations.times
                 batch = Batch(identifier, rows, observed_at, trace, registration.revision, times)
-                position = await self._log.append(model, batch)
+                position = await self._log.append(model, batch, digest)
             except DriftwardenError as error:
                 self._metrics.batches.labels(label, type(error).__name__).inc()
                 raise

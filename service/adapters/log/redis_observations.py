@@ -1,21 +1,22 @@
 """A model's observations as one Redis stream: append is one command, and one event-loop turn is one round trip."""
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors import codec
 from detectors.errors import InvalidDocument
-from service.adapters.log.passed_batches import Passed, PassedBatches
-from service.adapters.store import Client, Entry, Keys, answer, in_our_words, store_errors, stream_entries
+from service.adapters.log.group_commit import Appending, Durability, GroupCommit, Named
+from service.adapters.log.memory_buffer import MemoryBuffer
+from service.adapters.log.passed_batches import OVERHEAD_BYTES, Passed, PassedBatches
+from service.adapters.store import Client, Entry, Keys, answer, stream_entries
 from service.adapters.store_formats import FORMAT, FORMAT_1, format_of, refuse_newer
-from service.domain.errors import Overloaded, StoreUnavailable
+from service.domain.errors import Overloaded
 from service.domain.models import LATEST_MS, LOG_START, Batch, BatchPosition, LoggedBatch, ModelName
 from service.domain.windows import NO_ROWS
 
@@ -44,45 +45,64 @@ class _Pace:
         self.largest = max(largest, self.largest // 2)
 
 
-@dataclass(slots=True)
-class _Waiting:
-    key: str
-    fields: dict[bytes, bytes]
-    position: asyncio.Future[bytes] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+@dataclass(frozen=True, slots=True)
+class Acknowledging:
+    """When `append` returns; docs/operations.md says what each promises."""
+
+    level: Literal["memory", "log", "fsync"] = "log"
+    memory_bytes: int = 64 * 2**20
+    """Of the buffer at the level `memory`."""
+    durability: Durability = field(default_factory=lambda: Durability(remembered_seconds=300))
 
 
 class RedisObservationLog:
     """`service.ports.ObservationLog` on Redis >= 6.2 or Valkey."""
 
-    def __init__(self, redis: Client, keys: Keys, max_batches: int, kept_bytes: int, horizon: int) -> None:
+    def __init__(
+        self,
+        redis: Client,
+        keys: Keys,
+        max_batches: int,
+        kept_bytes: int,
+        horizon: int,
+        acknowledging: Acknowledging = Acknowledging(),
+    ) -> None:
         self._redis = redis
         self._keys = keys
         self._max_batches = max_batches
         self._kept_bytes = kept_bytes
         self._passed = PassedBatches(redis, keys, horizon)
         self._paces: defaultdict[str, _Pace] = defaultdict(_Pace)
-        self._full: set[str] = set()
-        """Streams that were at their limit when last looked at."""
-        self._waiting: list[_Waiting] = []
-        self._flushes: set[asyncio.Task[None]] = set()
+        self._commit = GroupCommit(redis, acknowledging.durability, max_batches)
+        in_memory = acknowledging.level == "memory"
+        self._memory = MemoryBuffer(self._commit, acknowledging.memory_bytes) if in_memory else None
         self._in_flight = 0
 
-    async def append(self, model: ModelName, batch: Batch, /) -> BatchPosition:
-        key = self._keys.observations(model)
-        if key in self._full:
-            await self._refuse_while_full(model, key)
+    async def append(self, model: ModelName, batch: Batch, digest: bytes | None = None, /) -> BatchPosition | None:
+        stream = self._keys.observations(model)
+        if stream in self._commit.full:
+            await self._refuse_while_full(model, stream)
+        fields = _encode(batch)
+        named = None if digest is None else Named(self._keys.batch(model, batch.identifier), digest)
+        appending = Appending(stream, fields, len(fields[_DOCUMENT]) + OVERHEAD_BYTES, named)
+        if self._memory is not None:
+            self._memory.put(appending)
+            return None
         if self._in_flight >= _MAXIMUM_IN_FLIGHT:
             raise Overloaded("too many batches wait for the store's answer", _RETRY_AFTER_SECONDS)
-        waiting = _Waiting(key, _encode(batch))
-        self._waiting.append(waiting)
         self._in_flight += 1
-        if len(self._waiting) == 1:
-            asyncio.get_running_loop().call_soon(self._flush)
+        self._commit.put(appending)
         try:
-            # Shielded: a caller that goes away must not take the others' shared answer with it.
-            return BatchPosition((await asyncio.shield(waiting.position)).decode())
+            # Each has a future of its own: a caller that goes away takes nobody else's answer with it.
+            return BatchPosition((await appending.position).decode())
         finally:
             self._in_flight -= 1
+
+    async def finish(self, seconds: float) -> int:
+        """Write what is on its way, for so long at the most; how many acknowledged batches could not be."""
+        lost = await self._memory.flush(seconds) if self._memory is not None else 0
+        await self._commit.finish()
+        return lost
 
     async def read(self, model: ModelName, after: BatchPosition, limit: int, /) -> Sequence[LoggedBatch]:
         key, batches = self._keys.observations(model), list[LoggedBatch]()
@@ -133,55 +153,15 @@ class RedisObservationLog:
 
     async def forget_before(self, model: ModelName, position: BatchPosition, keep: int, /) -> None:
         await self._passed.write(model, position)
-        kept = 0
-        for number, passed in enumerate(await self._passed.latest(model, position, keep + 1)):
-            kept += passed.size
-            if number == keep or kept > self._kept_bytes:
-                trim = self._redis.xtrim(self._keys.observations(model), minid=passed.position, approximate=True)
-                await answer(trim)
-                break
+        oldest = await self._passed.oldest_kept(model, position, keep, self._kept_bytes)
+        if oldest is not None:
+            await answer(self._redis.xtrim(self._keys.observations(model), minid=oldest, approximate=True))
 
     async def _refuse_while_full(self, model: ModelName, key: str) -> None:
         if await answer(self._redis.xlen(key)) >= self._max_batches:
             message = f"{self._max_batches} batches of model {model} wait to be tested; no more are taken for now"
             raise Overloaded(message, _RETRY_AFTER_SECONDS)
-        self._full.discard(key)
-
-    def _flush(self) -> None:
-        batch, self._waiting = self._waiting, []
-        task = asyncio.get_running_loop().create_task(self._write(batch))
-        self._flushes.add(task)
-        task.add_done_callback(self._flushes.discard)
-
-    async def _write(self, batch: Sequence[_Waiting]) -> None:
-        """One pipeline for everything that arrived in one turn of the event loop (group commit)."""
-        keys = list(dict.fromkeys(waiting.key for waiting in batch))
-        try:
-            with store_errors():
-                pipeline = self._redis.pipeline(transaction=False)
-                for waiting in batch:
-                    pipeline.xadd(waiting.key, waiting.fields)  # type: ignore[arg-type]
-                for key in keys:
-                    pipeline.xlen(key)
-                replies = await pipeline.execute(raise_on_error=False)
-        except Exception as error:  # noqa: BLE001 - whatever it is, callers must not wait for ever
-            replies = [error] * (len(batch) + len(keys))
-        for waiting, reply in zip(batch, replies, strict=False):
-            _settle(waiting.position, reply)
-        for key, length in zip(keys, replies[len(batch) :], strict=True):
-            if isinstance(length, int) and length >= self._max_batches:
-                self._full.add(key)
-
-
-def _settle(position: asyncio.Future[bytes], reply: object) -> None:
-    if position.cancelled():
-        return
-    if isinstance(reply, bytes):
-        position.set_result(reply)
-        return
-    error = reply if isinstance(reply, Exception) else StoreUnavailable("the store gave no position")
-    position.set_exception(in_our_words(error))
-    position.exception()  # looked at, in case the caller has gone away
+        self._commit.full.discard(key)
 
 
 def _encode(batch: Batch) -> dict[bytes, bytes]:

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 from service.domain.errors import Fault, UnsupportedFormat
-from service.http.formats import csv_table, json_rows
+from service.http.formats import csv_table, json_rows, npy
 from service.http.formats.table import Table
 
 _READERS: dict[str, Callable[[bytes], Table]] = {
     **dict.fromkeys(json_rows.MEDIA_TYPES, json_rows.read),
     **dict.fromkeys(csv_table.MEDIA_TYPES, csv_table.read),
+    **dict.fromkeys(npy.MEDIA_TYPES, npy.read),
 }
 MEDIA_TYPES = tuple(_READERS)
 

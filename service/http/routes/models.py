@@ -21,6 +21,7 @@ BODIES: dict[str, Any] = {
         "content": {
             "application/json": {"schema": JsonRows.model_json_schema()},
             "text/csv": {"schema": {"type": "string"}, "example": "a,b\n1.5,20\n0.5,18\n"},
+            "application/x-npy": {"schema": {"type": "string", "format": "binary"}},
         },
     }
 }

@@ -13,7 +13,7 @@ import pytest
 from redis import Redis as BlockingRedis
 
 from service.adapters.embedded_store import embedded_store
-from service.adapters.log import RedisDeliveryLog, RedisObservationLog, RedisVerdictLog
+from service.adapters.log import Acknowledging, RedisDeliveryLog, RedisObservationLog, RedisVerdictLog
 from service.adapters.reference_store import RedisRegistrations
 from service.adapters.store import Client, Keys, connection
 from service.adapters.store_permissions import access_rules
@@ -44,8 +44,10 @@ class Store:
         """Keys of this test."""
         return {key async for key in self.redis.scan_iter(match=f"{self.prefix}:{pattern}", count=10_000)}
 
-    def observations(self, max_batches: int = KEPT, kept_bytes: int = 2**30) -> RedisObservationLog:
-        return RedisObservationLog(self.client, self.keys, max_batches, kept_bytes, horizon=KEPT)
+    def observations(
+        self, max_batches: int = KEPT, kept_bytes: int = 2**30, acknowledging: Acknowledging | None = None
+    ) -> RedisObservationLog:
+        return RedisObservationLog(self.client, self.keys, max_batches, kept_bytes, KEPT, acknowledging or Acknowledging())
 
     def verdicts(self, keep: int = KEPT) -> RedisVerdictLog:
         return RedisVerdictLog(self.client, self.keys, keep)

@@ -83,7 +83,7 @@ async def test_the_ways_in_name_their_media_types(document: dict[str, Any]) -> N
     for method, path in (("post", "/v1/models/{model}/observations"), ("put", "/v1/models/{model}/reference")):
         body = operations(document)[method, path]["requestBody"]
         assert body["required"]
-        assert set(body["content"]) == {"application/json", "text/csv"}
+        assert set(body["content"]) == {"application/json", "text/csv", "application/x-npy"}
 
 
 async def test_what_is_answered_is_what_it_promises(watched: Application, document: dict[str, Any]) -> None:

@@ -1,0 +1,124 @@
+"""The load generator, which is not ours: wrk, told what to send, and what it says afterwards."""
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+_SCRIPT = """
+local file = io.open(os.getenv("LOAD_BODY"), "rb")
+wrk.method, wrk.body = "POST", file:read("*all")
+file:close()
+wrk.headers["Content-Type"] = os.getenv("LOAD_TYPE")
+local name, pause, count = os.getenv("LOAD_NAME"), tonumber(os.getenv("LOAD_PAUSE")), 0
+if name ~= "" then
+  request = function()
+    count = count + 1
+    wrk.headers["Idempotency-Key"] = name .. count
+    return wrk.format()
+  end
+end
+if pause > 0 then
+  delay = function() return math.random(0, 2 * pause) end
+end
+done = function(summary, latency, requests)
+  local wrong = summary.errors
+  io.write(string.format('\\n{"requests": %d, "seconds": %f, "median": %f, "p99": %f, "wrong": %d}\\n',
+    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
+    wrong.status + wrong.connect + wrong.read + wrong.write + wrong.timeout))
+end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What is sent."""
+
+    content: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came of a round."""
+
+    rate: float
+    """Answers a second."""
+    median: float
+    """Milliseconds from a request to its answer."""
+    p99: float
+    busy: float
+    """Part of the time in which the server used its processor."""
+    processor: float
+    """Microseconds of the server's processor, a request."""
+
+
+def load_generator() -> str:
+    """Where it is; raises `SystemExit` saying what to install."""
+    found = shutil.which("wrk")
+    if found is None:
+        raise SystemExit(
+            "this benchmark needs wrk, a load generator, on PATH: apt-get install wrk (or: brew install wrk)"
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Sends one body again and again over a number of connections."""
+
+    directory: Path
+    cores: frozenset[int]
+    """Where the load generator runs."""
+
+    def send(
+        self, url: str, process: int, body: Body, seconds: int, *, connections: int, pause: int = 0, name: str = ""
+    ) -> Answered:
+        """For so long; `pause` milliseconds on average between answer and next request, under names if `name` is given.
+
+        Fails unless every answer is an acknowledgement.
+        """
+        script, content = self.directory / "load.lua", self.directory / "body"
+        script.write_text(_SCRIPT)
+        content.write_bytes(body.content)
+        told = {"LOAD_BODY": str(content), "LOAD_TYPE": body.media_type, "LOAD_NAME": name, "LOAD_PAUSE": str(pause)}
+        command = [load_generator(), "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), url]
+        before = _processor_seconds(process)
+        with pinned(self.cores):
+            said = subprocess.run(
+                command, env={**os.environ, **told}, capture_output=True, text=True, check=True
+            ).stdout
+        used = _processor_seconds(process) - before
+        answers = json.loads(said.splitlines()[-1])
+        if answers["wrong"] or not answers["requests"]:
+            raise SystemExit(f"{answers['wrong']} of {answers['requests']} requests to {url} were not acknowledged")
+        count, lasted = answers["requests"], answers["seconds"]
+        return Answered(count / lasted, answers["median"], answers["p99"], used / lasted, used / count * 1e6)
+
+
+class pinned:  # noqa: N801 - reads as what it does
+    """Let processes that are started meanwhile run on these cores only, where the system can do that."""
+
+    def __init__(self, cores: frozenset[int]) -> None:
+        self._cores = cores
+        self._before: set[int] = set()
+
+    def __enter__(self) -> None:
+        if hasattr(os, "sched_setaffinity"):
+            self._before = os.sched_getaffinity(0)
+            os.sched_setaffinity(0, self._cores)
+
+    def __exit__(self, *_: object) -> None:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, self._before)
+
+
+def _processor_seconds(process: int) -> float:
+    """Of all its threads, user and system."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return float("nan")
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
