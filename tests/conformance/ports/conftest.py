@@ -47,7 +47,8 @@ class Store:
     def observations(
         self, max_batches: int = KEPT, kept_bytes: int = 2**30, acknowledging: Acknowledging | None = None
     ) -> RedisObservationLog:
-        return RedisObservationLog(self.client, self.keys, max_batches, kept_bytes, KEPT, acknowledging or Acknowledging())
+        level = acknowledging or Acknowledging()
+        return RedisObservationLog(self.client, self.keys, max_batches, kept_bytes, KEPT, level)
 
     def verdicts(self, keep: int = KEPT) -> RedisVerdictLog:
         return RedisVerdictLog(self.client, self.keys, keep)
