@@ -15,6 +15,7 @@ from tests.processes.stores import StoreServer, redis_binary
 
 TIMEOUT_SECONDS = 10.0
 KEPT = 100_000
+IN_THE_LOG = Acknowledging()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Store:
         return Keys(self.prefix)
 
     def observations(
-        self, max_batches: int = KEPT, kept_bytes: int = 2**30, acknowledging: Acknowledging = Acknowledging()
+        self, max_batches: int = KEPT, kept_bytes: int = 2**30, acknowledging: Acknowledging = IN_THE_LOG
     ) -> RedisObservationLog:
         return RedisObservationLog(self.redis, self.keys, max_batches, kept_bytes, KEPT, acknowledging)
 
