@@ -117,7 +117,7 @@ class Machine:
         service = ServiceProcess(self._next(), **where, **testing, **settings)
         self._stack.callback(service.stop)
         with pinned(self.server_core):
-            service.start()
+            service.start(timeout_s=300)  # there are many, on one core
         reference = npy(np.random.default_rng(2).normal(size=(REFERENCE_ROWS, FEATURES)))
         with service.client() as client:
             headers = {"Content-Type": "application/x-npy"}

@@ -47,9 +47,9 @@ class ServiceProcess:
                 command, env=self._environment, cwd=self._directory, stdout=log, stderr=subprocess.STDOUT
             )
 
-    def start(self) -> None:
+    def start(self, timeout_s: float = 30) -> None:
         self.launch()
-        self.url = eventually(self._address, "the service says where it listens", timeout_s=30)
+        self.url = eventually(self._address, "the service says where it listens", timeout_s=timeout_s)
         eventually(self._is_alive, "the service answers")
 
     def kill(self) -> None:

@@ -23,6 +23,7 @@ from tests.processes.stores import NO_RETRY, redis_binary, valkey_binary
 TIMEOUT_SECONDS = 10.0
 KEPT = 100_000
 PASSWORD = "only-for-tests"  # noqa: S105
+IN_THE_LOG = Acknowledging()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,9 @@ class Store:
         return {key async for key in self.redis.scan_iter(match=f"{self.prefix}:{pattern}", count=10_000)}
 
     def observations(
-        self, max_batches: int = KEPT, kept_bytes: int = 2**30, acknowledging: Acknowledging | None = None
+        self, max_batches: int = KEPT, kept_bytes: int = 2**30, acknowledging: Acknowledging = IN_THE_LOG
     ) -> RedisObservationLog:
-        level = acknowledging or Acknowledging()
-        return RedisObservationLog(self.client, self.keys, max_batches, kept_bytes, KEPT, level)
+        return RedisObservationLog(self.client, self.keys, max_batches, kept_bytes, KEPT, acknowledging)
 
     def verdicts(self, keep: int = KEPT) -> RedisVerdictLog:
         return RedisVerdictLog(self.client, self.keys, keep)
