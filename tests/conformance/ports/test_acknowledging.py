@@ -147,7 +147,9 @@ async def test_a_store_that_cannot_be_waited_for_is_found_out(store: Store, tmp_
             with pytest.raises(InvalidConfiguration, match="append-only"):
                 await check_fsync(redis)
             durability = Durability(300, fsync_milliseconds=100)
-            log = Store(redis, redis, server.url, "no-file").observations(acknowledging=Acknowledging("fsync", 1, durability))
+            log = Store(redis, redis, server.url, "no-file").observations(
+                acknowledging=Acknowledging("fsync", 1, durability)
+            )
             assert await outcome(log.append(MODEL, batch(1))) is StoreUnavailable
             server.kill()
             await check_fsync(redis)  # away: it is asked when it is there

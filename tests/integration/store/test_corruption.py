@@ -173,3 +173,12 @@ async def test_damaged_models_stop_no_other(shared_store: str) -> None:
         assert "a newer release wrote" in newer.json()["detail"]
         told = (await app.client.get("/metrics")).text
         assert 'driftwarden_evaluation_failures_total{error="CorruptedState",model="verdict"}' in told
+        # As docs/operations.md says how to mend it.
+        await app.observe(payload(rows(2, 50)), "verdict")
+        await app.redis.rename(app.key("verdict", "verdicts"), app.key("verdict", "verdicts:damaged"))
+
+        async def judged() -> bool:
+            answer = await app.client.get("/v1/models/verdict/verdicts")
+            return answer.status_code == 200 and len(answer.json()["verdicts"]) >= 1
+
+        await eventually_async(judged, "the mended model is judged again")
