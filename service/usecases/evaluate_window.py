@@ -158,7 +158,11 @@ class EvaluateWindow:
         with self._tracing.span("evaluate_window", links=window.traceparents, attributes=attributes) as span:
             fitted = await self._fitted.fitted(registration)
             with self._metrics.evaluation_seconds.labels(label).time():
-                decision = await to_thread.run_sync(_decision, fitted, window, limiter=self._limiter)
+                # Abandoned when the process is to end: the window is judged by the next evaluator, and a test that
+                # takes minutes must not keep this one from ending within its grace.
+                decision = await to_thread.run_sync(
+                    _decision, fitted, window, limiter=self._limiter, abandon_on_cancel=True
+                )
             verdict = self._verdict(progress, window, decision)
             _describe(span, verdict)
             if not await self._verdicts.commit(verdict):

@@ -58,7 +58,9 @@ class FittedModels:
                     return self._kept[key]
                 if reference is None:
                     reference = await self._registrations.reference(registration)
-                made = await to_thread.run_sync(fit, registration.plan, reference, self._backend, limiter=self._limiter)
+                made = await to_thread.run_sync(
+                    fit, registration.plan, reference, self._backend, limiter=self._limiter, abandon_on_cancel=True
+                )
                 self._kept[key] = made
                 if len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
