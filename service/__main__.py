@@ -9,6 +9,7 @@ import logging
 import signal
 import sys
 from pathlib import Path
+from socket import gethostname
 
 import click
 from pydantic import ValidationError
@@ -28,12 +29,14 @@ def cli() -> None:
     \b
     Try it on real data:         driftwarden demo
     Run the service:             driftwarden serve
+    More hands to judge windows: driftwarden worker
     What can be set, and how:    driftwarden settings
     """
 
 
 @cli.command("serve")
-def serve_command() -> None:
+@click.option("--ingest-only", is_flag=True, help="Take observations, and leave judging them to `driftwarden worker`.")
+def serve_command(*, ingest_only: bool) -> None:
     """Run the service: take observations, judge windows, start retraining.
 
     Everything is set by environment variables (see `driftwarden settings`). Without any it listens on
@@ -43,30 +46,56 @@ def serve_command() -> None:
     \b
     A Redis or Valkey of your own:   DRIFT_STORE__URL=redis://localhost:6379 driftwarden serve
     Jobs in a cluster:               DRIFT_TRIGGER__KIND=kubernetes driftwarden serve
+
+    Any number of them may share a store: each takes observations, and they spread the models over themselves
+    to judge. To scale the two apart, run some with --ingest-only, and as many workers as keep up.
     """
+    _run(ingests=True, evaluates=not ingest_only)
+
+
+@cli.command("worker")
+def worker_command() -> None:
+    """Judge windows and start retraining; take no observations.
+
+    Run any number beside `driftwarden serve` (with --ingest-only, or without), all with the same
+    DRIFT_STORE__URL. They spread the models over themselves, take over from one that dies, and judge every
+    window once. Only /livez, /readyz and /metrics are served, on DRIFT_WORKER__PORT.
+
+    \b
+    One more worker on this machine:
+      DRIFT_STORE__URL=redis://localhost:6379 DRIFT_WORKER__PORT=8082 driftwarden worker
+    """
+    _run(ingests=False, evaluates=True)
+
+
+def _run(*, ingests: bool, evaluates: bool) -> None:
     settings = _settings()
     configure(settings.telemetry.log_level, settings.telemetry.log_format)
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
-        runner.run(_serve(settings))
+        runner.run(_serve(settings, ingests=ingests, evaluates=evaluates))
 
 
-async def _serve(settings: Settings) -> None:
-    from service.app import running  # noqa: PLC0415 - see the module's docstring
+async def _serve(settings: Settings, *, ingests: bool, evaluates: bool) -> None:
+    from service.app import Role, running  # noqa: PLC0415 - see the module's docstring
     from service.server import listening_socket, serve  # noqa: PLC0415
 
-    host, port = settings.http.host, settings.http.port
+    host, port = settings.http.host, settings.http.port if ingests else settings.worker.port
     try:
         listener = listening_socket(host, port)
     except OSError as error:
-        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}; set DRIFT_HTTP__PORT") from error
+        variable = "DRIFT_HTTP__PORT" if ingests else "DRIFT_WORKER__PORT"
+        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}; set {variable}") from error
     with listener:
-        async with running(settings) as app:
-            taken = listener.getsockname()[1]
+        taken = listener.getsockname()[1]
+        # A container that is started again in its Pod has the name that it had before.
+        role = Role(ingests, evaluates, f"{gethostname()}:{taken}")
+        async with running(settings, role) as app:
             store = settings.store.url is None
             where = f"embedded, in {settings.store.embedded_directory}" if store else "external"
             url = f"http://{f'[{host}]' if ':' in host else host}:{taken}"
-            _log.info("listening", extra={"url": url, "store": where, "trigger": settings.trigger.kind})
-            if host not in {"127.0.0.1", "::1", "localhost"}:
+            extra = {"url": url, "role": role.title, "store": where, "trigger": settings.trigger.kind}
+            _log.info("listening", extra=extra)
+            if ingests and host not in {"127.0.0.1", "::1", "localhost"}:
                 _log.warning("callers are not authenticated: let only trusted networks reach this address")
             await serve(app, listener, settings.http.drain_seconds)
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from os import environ
 from pathlib import Path
+from typing import Literal
 
 import anyio
 from anyio import CapacityLimiter
@@ -18,6 +19,7 @@ from fastapi import FastAPI
 from detectors.alibi.engine import LICENCE_NOTICE, alibi_detect
 from detectors.arrays import Backend, open_backend
 from detectors.errors import BackendUnavailable, EngineUnavailable
+from service.adapters.claims import RedisClaims, RedisSigns
 from service.adapters.embedded_store import embedded_store
 from service.adapters.log import (
     Acknowledging,
@@ -33,6 +35,8 @@ from service.adapters.store_address import Access, Credentials, TlsFiles
 from service.adapters.trigger.dry_run import DryRunTrigger
 from service.adapters.trigger.template import SHIPPED_TEMPLATE, read_template
 from service.domain.errors import InvalidConfiguration
+from service.domain.models import ModelName
+from service.domain.sharing import Outlook
 from service.http import errors
 from service.http.admission import Admission
 from service.http.limits import BodyLimits
@@ -45,11 +49,12 @@ from service.telemetry.tracing import Tracing
 from service.usecases.deliver_actions import BackOff, DeliverActions
 from service.usecases.evaluate_window import EvaluateWindow, Tuning
 from service.usecases.fitted_models import FittedModels
-from service.usecases.keep_watch import KeepWatch
+from service.usecases.keep_watch import KeepWatch, Pace, Task
 from service.usecases.observe_batch import ObserveBatch
 from service.usecases.read_verdicts import ReadVerdicts
 from service.usecases.register_model import RegisterModel
 from service.usecases.registered_models import RegisteredModels
+from service.usecases.share_work import Evaluator, SharedWork
 from service.usecases.steady_clock import SteadyClock
 
 VERSION = version("driftwarden")
@@ -62,8 +67,27 @@ _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 
 @dataclass(frozen=True, slots=True)
+class Role:
+    """What this process does of what the service does; chosen on the command line."""
+
+    ingests: bool = True
+    """Takes references, plans and observations, and shows verdicts."""
+    evaluates: bool = True
+    """Judges windows and delivers actions."""
+    name: str = "one of its kind"
+    """Of this evaluator: nobody else's at the same time, and the same again after a restart."""
+
+    @property
+    def title(self) -> str:
+        if not self.evaluates:
+            return "ingest only"
+        return "everything" if self.ingests else "worker"
+
+
+@dataclass(frozen=True, slots=True)
 class _Stores:
     redis: Client
+    keys: Keys
     observations: RedisObservationLog
     verdicts: RedisVerdictLog
     deliveries: RedisDeliveryLog
@@ -71,8 +95,13 @@ class _Stores:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[FastAPI]:
+async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[FastAPI]:
     """The application with its store, connections and loops, while the context lasts. Raises `InvalidConfiguration`."""
+    if settings.store.url is None and not (role.ingests and role.evaluates):
+        raise InvalidConfiguration(
+            "one process that takes observations and another that judges them share a store, and the embedded one "
+            "belongs to one process: give both the same DRIFT_STORE__URL"
+        )
     backend = _backend(settings.compute)
     async with AsyncExitStack() as stack:
         url = settings.store.url
@@ -89,9 +118,9 @@ async def running(settings: Settings) -> AsyncIterator[FastAPI]:
             await check_fsync(redis)
         stores = _stores(settings, redis)
         stack.push_async_callback(_finish, stores.observations, settings.http.drain_seconds)
-        app, watch = _wire(settings, stores, trigger, tracing, backend)
+        app, watch = _wire(settings, role, stores, trigger, tracing, backend)
         async with anyio.create_task_group() as tasks:
-            if settings.evaluation.enabled:
+            if role.evaluates:
                 sys.setswitchinterval(_TURN_SECONDS)
                 tasks.start_soon(watch.run)
             try:
@@ -117,6 +146,7 @@ def _stores(settings: Settings, redis: Client) -> _Stores:
     keys = Keys(settings.store.prefix)
     return _Stores(
         redis,
+        keys,
         RedisObservationLog(
             redis,
             keys,
@@ -161,11 +191,51 @@ def _backend(settings: ComputeSettings) -> Backend:
 
 
 def _wire(
-    settings: Settings, stores: _Stores, trigger: Trigger, tracing: Tracing, backend: Backend
+    settings: Settings, role: Role, stores: _Stores, trigger: Trigger, tracing: Tracing, backend: Backend
 ) -> tuple[FastAPI, KeepWatch]:
     metrics = Metrics(settings.telemetry.max_models, settings.telemetry.max_features)
-    known = RegisteredModels(stores.registrations, time.monotonic)
     fitted = FittedModels(stores.registrations, CapacityLimiter(1), backend)
+    watch = _watch(settings, role, stores, trigger, _Instruments(metrics, tracing), fitted)
+
+    async def check_ready() -> None:
+        await is_writable(stores.redis, stores.keys)
+
+    app = FastAPI(
+        title="Driftwarden",
+        version=VERSION,
+        summary="Drift detection and model integrity for models on Kubernetes.",
+        redoc_url=None,
+    )
+    app.add_middleware(
+        BodyLimits, max_body_bytes=settings.http.max_body_bytes, max_reference_bytes=settings.http.max_reference_bytes
+    )
+    errors.install(app)
+    if role.ingests:
+        known = RegisteredModels(stores.registrations, time.monotonic)
+        engines = settings.compute.alibi_detect
+        register = RegisterModel(
+            stores.registrations, known, fitted, stores.observations, _now, optional_engines=engines
+        )
+        notify = watch.rows_came if role.evaluates else _nobody_here
+        observe = ObserveBatch(known, stores.observations, notify, SteadyClock(_now, time.monotonic), metrics, tracing)
+        app.include_router(models.routes(register, ReadVerdicts(known, stores.verdicts, stores.deliveries)))
+        take = _take(settings.http, observe, metrics)
+        app.add_middleware(ObservationsFirst, take=take)  # added last: outermost
+        app.include_router(observations.routes(take))
+    app.include_router(operations.routes(check_ready, metrics))
+    return app, watch
+
+
+@dataclass(frozen=True, slots=True)
+class _Instruments:
+    metrics: Metrics
+    tracing: Tracing
+
+
+def _watch(
+    settings: Settings, role: Role, stores: _Stores, trigger: Trigger, instruments: _Instruments, fitted: FittedModels
+) -> KeepWatch:
+    metrics, tracing = instruments.metrics, instruments.tracing
     evaluate = EvaluateWindow(
         registrations=stores.registrations,
         fitted=fitted,
@@ -186,39 +256,49 @@ def _wire(
         metrics=metrics,
         tracing=tracing,
     )
-    watch = KeepWatch(stores.registrations, evaluate, deliver, settings.evaluation.poll_seconds, metrics)
-    observe = ObserveBatch(
-        known, stores.observations, watch.rows_came, SteadyClock(_now, time.monotonic), metrics, tracing
-    )
-    register = RegisterModel(
+
+    async def evaluate_one(model: ModelName) -> Outlook:
+        if await evaluate(model):
+            return Outlook.MORE
+        return Outlook.LATER if evaluate.awaits_silence(model) else Outlook.NOTHING
+
+    async def deliver_one(model: ModelName) -> Outlook:
+        return Outlook.NOTHING if await deliver(model) else Outlook.FAILED
+
+    async def follow(model: ModelName) -> None:
+        newest = await stores.verdicts.newest(model)
+        if newest is not None:
+            metrics.show(newest)
+            metrics.waiting_rows.labels(metrics.model(model)).set(0)  # they wait elsewhere
+
+    evaluation = settings.evaluation
+    return KeepWatch(
         stores.registrations,
-        known,
-        fitted,
-        stores.observations,
-        _now,
-        optional_engines=settings.compute.alibi_detect,
+        Task(evaluate_one, _shared("evaluation", settings, role, stores, metrics)),
+        Task(deliver_one, _shared("delivery", settings, role, stores, metrics)),
+        follow,
+        Pace(evaluation.poll_seconds, evaluation.claim_seconds, evaluation.threads, time.monotonic),
+        metrics,
     )
-    read_verdicts = ReadVerdicts(known, stores.verdicts, stores.deliveries)
 
-    async def check_ready() -> None:
-        await is_writable(stores.redis, Keys(settings.store.prefix))
 
-    app = FastAPI(
-        title="Driftwarden",
-        version=VERSION,
-        summary="Drift detection and model integrity for models on Kubernetes.",
-        redoc_url=None,
-    )
-    app.add_middleware(
-        BodyLimits, max_body_bytes=settings.http.max_body_bytes, max_reference_bytes=settings.http.max_reference_bytes
-    )
-    take = _take(settings.http, observe, metrics)
-    app.add_middleware(ObservationsFirst, take=take)  # added last: outermost
-    errors.install(app)
-    app.include_router(models.routes(register, read_verdicts))
-    app.include_router(observations.routes(take))
-    app.include_router(operations.routes(check_ready, metrics))
-    return app, watch
+def _shared(
+    work: Literal["evaluation", "delivery"], settings: Settings, role: Role, stores: _Stores, metrics: Metrics
+) -> SharedWork:
+    # Nobody else can be at an embedded store; whoever was there before is gone.
+    name = role.name if settings.store.url is not None else "the only one"
+    evaluator = Evaluator(name, settings.evaluation.claim_seconds)
+    redis, keys = stores.redis, stores.keys
+    signs = {
+        "evaluation": RedisSigns(redis, (keys.observations, keys.registrations), keys.verdicts),
+        "delivery": RedisSigns(redis, (keys.verdicts,), keys.deliveries),
+    }
+    claims = RedisClaims(redis, keys, work, evaluator.name, evaluator.claim_seconds)
+    return SharedWork(work, claims, signs[work], evaluator, time.monotonic, metrics)
+
+
+def _nobody_here(model: ModelName) -> None:
+    """Rows are judged by another process, which looks by itself."""
 
 
 def _take(settings: HttpSettings, observe: ObserveBatch, metrics: Metrics) -> TakeObservations:

@@ -3,7 +3,7 @@
 Every port raises errors of `service.domain.errors` only; each error's `retryable` says whether trying again helps.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from service.domain.models import (
     Verdict,
 )
 from service.domain.registration import Registration
+from service.domain.sharing import Sign
 
 Clock = Callable[[], datetime]
 """The time now, with its zone."""
@@ -122,4 +123,31 @@ class Trigger(Protocol):
 
     async def fire(self, request: RetrainRequest, /) -> TriggerReceipt:
         """Firing the same request any number of times starts it once."""
+        ...
+
+
+class Claims(Protocol):
+    """Which evaluator is at which model: hints that spare double work. Raises `StoreUnavailable`.
+
+    Nothing rests on them. A claim ends by itself after a few seconds, unless it is renewed.
+    """
+
+    async def claim(self, models: Collection[ModelName], /) -> Mapping[ModelName, str]:
+        """Claim them, or keep them claimed; whose each one is now. What nobody has is left out."""
+        ...
+
+    async def release(self, models: Collection[ModelName], /, *, leaving: bool = False) -> None:
+        """Those of them that are ours are free now; `leaving`: and this evaluator is no longer present."""
+        ...
+
+    async def meet(self) -> Collection[str]:
+        """Say that this evaluator is present; all who said so in the last few seconds, itself among them."""
+        ...
+
+
+class Signs(Protocol):
+    """Where there is work, so that thousands of idle models are not read in vain. Raises `StoreUnavailable`."""
+
+    async def of(self, models: Sequence[ModelName], /) -> Sequence[Sign]:
+        """One sign for each."""
         ...

@@ -101,12 +101,19 @@ class StoreSettings(_Group):
 class EvaluationSettings(_Group):
     """Testing windows."""
 
-    enabled: bool = True
-    """False: this process ingests only, and another one tests."""
     poll_seconds: PositiveFloat = 1.0
     """How often the log is looked at for rows that came in through other replicas; own rows are noticed at once."""
     threads: PositiveInt = 1
-    """Windows tested at the same time."""
+    """Windows tested at the same time, each of another model."""
+    claim_seconds: PositiveFloat = 5.0
+    """How long a model that a replica has claimed waits for it, should it be killed, before another takes it over."""
+
+
+class WorkerSettings(_Group):
+    """`driftwarden worker`, which takes no observations."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = 8081
+    """Port of /livez, /readyz and /metrics, on DRIFT_HTTP__HOST; 0 takes a free one."""
 
 
 class ComputeSettings(_Group):
@@ -164,6 +171,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     store: StoreSettings = StoreSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    worker: WorkerSettings = WorkerSettings()
     compute: ComputeSettings = ComputeSettings()
     trigger: TriggerSettings = TriggerSettings()
     telemetry: TelemetrySettings = TelemetrySettings()

@@ -55,6 +55,12 @@ class Keys:
     def deliveries(self, model: ModelName) -> str:
         return f"{self._prefix}:{{{model}}}:deliveries"
 
+    def claim(self, model: ModelName, work: str) -> str:
+        return f"{self._prefix}:{{{model}}}:claim:{work}"
+
+    def evaluators(self, work: str) -> str:
+        return f"{self._prefix}:evaluators:{work}"
+
     def registrations(self, model: ModelName) -> str:
         return f"{self._prefix}:{{{model}}}:registrations"
 

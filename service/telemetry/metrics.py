@@ -45,6 +45,13 @@ class Metrics:
         self.actions = counter("actions", "Deliveries of actions, by outcome.", "model", "outcome")
         retried = "Deliveries that failed and will be tried again."
         self.delivery_failures = counter("delivery_failures", retried, "model")
+        claimed = "Models that this process has claimed; work is evaluation or delivery."
+        self.claimed_models = gauge("claimed_models", claimed, "work")
+        self.evaluators = gauge("evaluators", "Processes that share this work, this one among them.", "work")
+        taken_over = "Models claimed that were last claimed by a process that is no longer there."
+        self.takeovers = counter("takeovers", taken_over, "work")
+        unclaimed = "Times that claims could not be read or written, and work went on without."
+        self.claim_failures = counter("claim_failures", unclaimed, "work")
         self.pending_actions = gauge("pending_actions", "1 while an action waits in the outbox.", "model")
 
     def _declare_newest_verdict(self) -> None:

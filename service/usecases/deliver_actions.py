@@ -64,19 +64,20 @@ class DeliverActions:
         self._tracing = tracing
         self._outboxes: dict[ModelName, _Outbox] = {}
 
-    async def __call__(self, model: ModelName) -> None:
-        """Deliver what is due for one model. Raises `StoreUnavailable`, `CorruptedState`."""
+    async def __call__(self, model: ModelName) -> bool:
+        """Deliver what is due for one model; whether nothing waits. Raises `StoreUnavailable`, `CorruptedState`."""
         outbox = self._outboxes.get(model)
         if outbox is None:
             outbox = self._outboxes[model] = _Outbox(scanned=await self._deliveries.last(model))
         if self._monotonic() < outbox.not_before:
-            return
+            return False
         while verdicts := await self._verdicts.page(model, outbox.scanned, PAGE):
             for verdict in verdicts:
                 if verdict.action is not None and not await self._deliver(outbox, verdict.action):
-                    return
+                    return False
                 outbox.scanned = verdict.number
         self._metrics.pending_actions.labels(self._metrics.model(model)).set(0)
+        return True
 
     async def _deliver(self, outbox: _Outbox, action: RetrainRequest) -> bool:
         """Whether it is off our hands."""

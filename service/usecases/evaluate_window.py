@@ -113,6 +113,11 @@ class EvaluateWindow:
                 self._progress.pop(model, None)
         return True
 
+    def awaits_silence(self, model: ModelName) -> bool:
+        """Whether rows wait for the log to fall silent: then looking again is worth it though nothing comes."""
+        progress = self._progress.get(model)
+        return progress is not None and progress.cutter.patience_ms is not None and progress.cutter.waiting_rows > 0
+
     async def _current(self, model: ModelName, registration: Registration) -> _Progress:
         newest = await self._verdicts.newest(model)
         if newest is not None:
@@ -173,7 +178,11 @@ class EvaluateWindow:
             few = len(window.rows) < registration.plan.window.minimum_rows
             fitted = await self._fitted.fitted(registration, tested_rows=None if few else len(window.rows))
             with self._metrics.evaluation_seconds.labels(label).time():
-                decision = await to_thread.run_sync(_decision, fitted, window, limiter=self._limiter)
+                # Abandoned when the process is to end: the window is judged by the next evaluator, and a test that
+                # takes minutes must not keep this one from ending within its grace.
+                decision = await to_thread.run_sync(
+                    _decision, fitted, window, limiter=self._limiter, abandon_on_cancel=True
+                )
             verdict = self._verdict(progress, window, decision)
             _describe(span, verdict)
             if not await self._verdicts.commit(verdict):

@@ -91,7 +91,7 @@ class FittedModels:
         return kept.by_block_rows[rows]
 
     async def _on_a_thread(self, make: Callable[..., FittedPlan], *arguments: Any) -> FittedPlan:
-        return await to_thread.run_sync(make, *arguments, limiter=self._limiter)
+        return await to_thread.run_sync(make, *arguments, limiter=self._limiter, abandon_on_cancel=True)
 
 
 def readiness(fitted: FittedPlan) -> Readiness:

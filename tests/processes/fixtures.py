@@ -40,11 +40,11 @@ def make_store(tmp_path: Path) -> Iterator[MakeStore]:
 
 @pytest.fixture
 def make_service(tmp_path: Path) -> Iterator[MakeService]:
-    """Give services that are not started yet: `make_service(DRIFT_STORE__URL=...)`."""
+    """Give services that are not started yet: `make_service("worker", DRIFT_STORE__URL=...)`."""
     made: list[ServiceProcess] = []
 
-    def make(**settings: str) -> ServiceProcess:
-        service = ServiceProcess(tmp_path / f"service-{len(made)}", **settings)
+    def make(*arguments: str, **settings: str) -> ServiceProcess:
+        service = ServiceProcess(tmp_path / f"service-{len(made)}", *arguments, **settings)
         made.append(service)
         return service
 

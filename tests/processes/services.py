@@ -20,14 +20,16 @@ _ADDRESS = re.compile(r"listening.*?(http://[\w.\[\]:]+:\d+)")
 
 
 class ServiceProcess:
-    """`python -m service serve` on a free port; log lines go to a file."""
+    """`python -m service serve` (or other arguments) on a free port; log lines go to a file."""
 
-    def __init__(self, directory: Path, **settings: str) -> None:
+    def __init__(self, directory: Path, *arguments: str, **settings: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
+        self._arguments = arguments or ("serve",)
         self.log = directory / "service.log"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DRIFT_", "OTEL_"))}
-        defaults = {"DRIFT_HTTP__PORT": "0", "DRIFT_STORE__EMBEDDED_DIRECTORY": str(directory / "store")}
+        defaults = {"DRIFT_HTTP__PORT": "0", "DRIFT_WORKER__PORT": "0"}
+        defaults |= {"DRIFT_STORE__EMBEDDED_DIRECTORY": str(directory / "store")}
         self._environment = {**inherited, **defaults, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", **settings}
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
@@ -41,7 +43,7 @@ class ServiceProcess:
         """Begin to start, without waiting."""
         # A log of its own for every start, so that the address is never an earlier one's.
         self.log = self._directory / f"service-{len(list(self._directory.glob('service-*.log')))}.log"
-        command = [sys.executable, "-m", "service", "serve"]
+        command = [sys.executable, "-m", "service", *self._arguments]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 command, env=self._environment, cwd=self._directory, stdout=log, stderr=subprocess.STDOUT

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from redis import Redis as BlockingRedis
 
+from service.adapters.claims import RedisClaims, RedisSigns
 from service.adapters.embedded_store import embedded_store
 from service.adapters.log import Acknowledging, RedisDeliveryLog, RedisObservationLog, RedisVerdictLog
 from service.adapters.reference_store import RedisRegistrations
@@ -55,6 +56,12 @@ class Store:
 
     def deliveries(self, keep: int = KEPT) -> RedisDeliveryLog:
         return RedisDeliveryLog(self.client, self.keys, keep)
+
+    def claims(self, evaluator: str, seconds: float = 60.0, work: str = "evaluation") -> RedisClaims:
+        return RedisClaims(self.redis, self.keys, work, evaluator, seconds)
+
+    def signs(self) -> RedisSigns:
+        return RedisSigns(self.redis, (self.keys.observations, self.keys.registrations), self.keys.verdicts)
 
     def registrations(self) -> RedisRegistrations:
         return RedisRegistrations(self.client, self.keys)

@@ -12,12 +12,13 @@ from fastapi import FastAPI
 
 from service.adapters.embedded_store import _socket_path, embedded_store
 from service.adapters.store import Client, connection
-from service.app import running
+from service.app import Role, running
 from service.settings import EvaluationSettings, HttpSettings, Settings, StoreSettings
 from tests.processes.traffic import SMALL_PLAN, reference
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_REFERENCE_BYTES = 512 * 1024
+EVERYTHING = Role()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,13 @@ class Application:
 
 
 @asynccontextmanager
-async def application(store: StoreSettings, **groups: Any) -> AsyncIterator[Application]:
+async def application(store: StoreSettings, role: Role = EVERYTHING, **groups: Any) -> AsyncIterator[Application]:
     """Run it with quick rounds and small limits."""
     defaults: dict[str, Any] = {
         "http": HttpSettings(max_body_bytes=MAX_BODY_BYTES, max_reference_bytes=MAX_REFERENCE_BYTES),
         "evaluation": EvaluationSettings(poll_seconds=0.05),
     }
-    async with running(Settings(store=store, **{**defaults, **groups})) as app:
+    async with running(Settings(store=store, **{**defaults, **groups}), role) as app:
         url = store.url or f"unix://{_socket_path(store.embedded_directory.resolve())}"
         async with (
             httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://driftwarden", timeout=30) as client,

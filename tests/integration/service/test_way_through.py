@@ -1,6 +1,7 @@
 """The whole way: a reference, a plan, rows, a verdict, an action, and what a scrape says of it."""
 
 import asyncio
+import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from service.adapters.log import RedisObservationLog
 from service.adapters.store import Keys
+from service.app import Role
+from service.domain.errors import InvalidConfiguration
 from service.domain.models import Batch, ModelName
-from service.settings import EvaluationSettings, StoreSettings
+from service.settings import StoreSettings
 from tests.integration.service.conftest import Application, application
 from tests.processes.traffic import FEATURES, SMALL_PLAN, payload, reference, rows
 from tests.processes.waiting import eventually_async
@@ -192,15 +195,27 @@ async def test_rows_that_defeat_a_detector_do_not_stop_the_log(watched: Applicat
     assert [verdict["number"] for verdict in await judged(watched, 2)] == [1, 2]
 
 
-async def test_a_process_that_only_ingests_judges_nothing(tmp_path: Path) -> None:
-    store = StoreSettings(embedded_directory=tmp_path / "store")
-    async with application(store, evaluation=EvaluationSettings(enabled=False)) as ingesting:
+async def test_a_process_that_only_ingests_judges_nothing_and_a_worker_takes_nothing(shared_store: str) -> None:
+    store = StoreSettings(url=shared_store, prefix=secrets.token_hex(8))
+    async with application(store, Role(evaluates=False, name="ingests")) as ingesting:
         await ingesting.register()
         await ingesting.observe(payload(rows(1, 50)))
-        assert await ingesting.verdicts() == []
         assert await ingesting.stored_batches() == 1
-    async with application(store) as evaluating:
-        assert len(await judged(evaluating, 1)) == 1
+        assert not [key async for key in ingesting.redis.scan_iter(f"{store.prefix}:*claim*")]
+        assert await ingesting.verdicts() == []
+        async with application(store, Role(ingests=False, name="worker")) as worker:
+            assert len(await judged(ingesting, 1)) == 1
+            assert (await worker.observe(payload(rows(1, 50)))).status_code == 404
+            assert (await worker.client.get("/v1/models/churn/verdicts")).status_code == 404
+            for path in ("/livez", "/readyz", "/metrics"):
+                assert (await worker.client.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize("role", [Role(evaluates=False), Role(ingests=False)])
+async def test_half_a_service_refuses_a_store_that_nobody_shares(role: Role, tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfiguration, match="DRIFT_STORE__URL"):
+        async with application(StoreSettings(embedded_directory=tmp_path / "store"), role):
+            pass
 
 
 async def test_state_survives_a_restart(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def test_the_command_line_lists_every_setting_by_its_environment_variable(group:
         ("DRIFT_HTTP__PORT", "0", "http", "port", 0),
         ("DRIFT_STORE__URL", "redis://store:6379/1", "store", "url", "redis://store:6379/1"),
         ("DRIFT_STORE__EMBEDDED_DIRECTORY", "/data", "store", "embedded_directory", Path("/data")),
-        ("DRIFT_EVALUATION__ENABLED", "false", "evaluation", "enabled", False),
+        ("DRIFT_EVALUATION__CLAIM_SECONDS", "0.5", "evaluation", "claim_seconds", 0.5),
+        ("DRIFT_WORKER__PORT", "0", "worker", "port", 0),
         ("DRIFT_TRIGGER__KIND", "kubernetes", "trigger", "kind", "kubernetes"),
         ("DRIFT_TELEMETRY__LOG_FORMAT", "json", "telemetry", "log_format", "json"),
         ("drift_telemetry__log_level", "debug", "telemetry", "log_level", "debug"),
@@ -72,6 +73,7 @@ def test_a_setting_is_an_environment_variable(
         ("DRIFT_STORE__TIMEOUT_SECONDS", "0"),
         ("DRIFT_STORE__KEPT_BATCHES", "-1"),
         ("DRIFT_TRIGGER__KIND", "argo"),
+        ("DRIFT_EVALUATION__ENABLED", "false"),  # `driftwarden serve --ingest-only` says it
         ("DRIFT_TELEMETRY__LOG_LEVEL", "loud"),
         ("DRIFT_STORE__URI", "redis://store"),
         ("DRIFT_STROE__URL", "redis://store"),
