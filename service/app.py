@@ -26,7 +26,7 @@ from service.adapters.log import (
     RedisDeliveryLog,
     RedisObservationLog,
     RedisVerdictLog,
-    check_fsync,
+    may_wait_for_disk,
 )
 from service.adapters.reference_store import RedisRegistrations
 from service.adapters.store import Keys, connection, is_writable
@@ -82,9 +82,7 @@ async def running(settings: Settings) -> AsyncIterator[FastAPI]:
         tracing = Tracing(VERSION, export=_traces_wanted())
         stack.callback(tracing.close)
         trigger = await _trigger(settings.trigger, stack)
-        if settings.store.acknowledge == "fsync" and not settings.store.appendfsync_always:
-            await check_fsync(redis)
-        stores = _stores(settings, redis)
+        stores = _stores(settings, redis, await _acknowledging(settings.store, redis))
         stack.push_async_callback(_finish, stores.observations, settings.http.drain_seconds)
         app, watch = _wire(settings, stores, trigger, tracing, backend)
         async with anyio.create_task_group() as tasks:
@@ -97,7 +95,7 @@ async def running(settings: Settings) -> AsyncIterator[FastAPI]:
                 tasks.cancel_scope.cancel()
 
 
-def _stores(settings: Settings, redis: Redis) -> _Stores:
+def _stores(settings: Settings, redis: Redis, acknowledging: Acknowledging) -> _Stores:
     keys = Keys(settings.store.prefix)
     return _Stores(
         redis,
@@ -107,7 +105,7 @@ def _stores(settings: Settings, redis: Redis) -> _Stores:
             max_batches=settings.store.max_waiting_batches,
             kept_bytes=settings.store.kept_bytes,
             horizon=settings.store.kept_batches,
-            acknowledging=_acknowledging(settings.store),
+            acknowledging=acknowledging,
         ),
         RedisVerdictLog(redis, keys, settings.store.kept_verdicts),
         RedisDeliveryLog(redis, keys, settings.store.kept_verdicts),
@@ -115,13 +113,14 @@ def _stores(settings: Settings, redis: Redis) -> _Stores:
     )
 
 
-def _acknowledging(settings: StoreSettings) -> Acknowledging:
-    if settings.acknowledge != "fsync":
-        return Acknowledging(settings.acknowledge, settings.memory_bytes, Durability(settings.remembered_seconds))
-    # Less than the connection's own timeout, so that the answer is that the disk is slow, not that nobody answers.
-    wait = None if settings.appendfsync_always else max(1, round(800 * settings.timeout_seconds))
-    durability = Durability(settings.remembered_seconds, wait, _GROUPS_WAITING_FOR_A_DISK)
-    return Acknowledging("fsync", settings.memory_bytes, durability)
+async def _acknowledging(settings: StoreSettings, redis: Redis) -> Acknowledging:
+    durability = Durability(settings.remembered_seconds)
+    if settings.acknowledge == "fsync":
+        asked = await may_wait_for_disk(redis, known_always=settings.appendfsync_always)
+        # Less than the connection's own timeout, so that the answer is that the disk is slow, not that nobody answers.
+        wait = max(1, round(800 * settings.timeout_seconds)) if asked else None
+        durability = Durability(settings.remembered_seconds, wait, _GROUPS_WAITING_FOR_A_DISK)
+    return Acknowledging(settings.acknowledge, settings.memory_bytes, durability)
 
 
 async def _finish(observations: RedisObservationLog, seconds: float) -> None:
