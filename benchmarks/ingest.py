@@ -112,9 +112,9 @@ class Machine:
     ) -> Target:
         """With a model under watch; without a plan it tests nothing."""
         shared, prefix = bool(prefix), prefix or f"service{self._count}"
-        testing = {"DRIFT_EVALUATION__ENABLED": str(plan is not None).lower()}
+        role = ("serve",) if plan is not None else ("serve", "--ingest-only")
         where = {"DRIFT_STORE__URL": store.url, "DRIFT_STORE__PREFIX": prefix}
-        service = ServiceProcess(self._next(), **where, **testing, **settings)
+        service = ServiceProcess(self._next(), *role, **where, **settings)
         self._stack.callback(service.stop)
         with pinned(self.server_core):
             service.start(timeout_s=300)  # there are many, on one core

@@ -27,7 +27,7 @@ from service.adapters.log import (
     RedisDeliveryLog,
     RedisObservationLog,
     RedisVerdictLog,
-    check_fsync,
+    may_wait_for_disk,
 )
 from service.adapters.reference_store import RedisRegistrations
 from service.adapters.store import Client, Keys, connection, is_writable
@@ -114,9 +114,7 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
         tracing = Tracing(VERSION, export=_traces_wanted())
         stack.callback(tracing.close)
         trigger = await _trigger(settings.trigger, stack)
-        if settings.store.acknowledge == "fsync" and not settings.store.appendfsync_always:
-            await check_fsync(redis)
-        stores = _stores(settings, redis)
+        stores = _stores(settings, redis, await _acknowledging(settings.store, redis))
         stack.push_async_callback(_finish, stores.observations, settings.http.drain_seconds)
         app, watch = _wire(settings, role, stores, trigger, tracing, backend)
         async with anyio.create_task_group() as tasks:
@@ -142,7 +140,7 @@ def _access(settings: StoreSettings) -> Access:
     )
 
 
-def _stores(settings: Settings, redis: Client) -> _Stores:
+def _stores(settings: Settings, redis: Client, acknowledging: Acknowledging) -> _Stores:
     keys = Keys(settings.store.prefix)
     return _Stores(
         redis,
@@ -153,7 +151,7 @@ def _stores(settings: Settings, redis: Client) -> _Stores:
             max_batches=settings.store.max_waiting_batches,
             kept_bytes=settings.store.kept_bytes,
             horizon=settings.store.kept_batches,
-            acknowledging=_acknowledging(settings.store),
+            acknowledging=acknowledging,
         ),
         RedisVerdictLog(redis, keys, settings.store.kept_verdicts),
         RedisDeliveryLog(redis, keys, settings.store.kept_verdicts),
@@ -161,13 +159,14 @@ def _stores(settings: Settings, redis: Client) -> _Stores:
     )
 
 
-def _acknowledging(settings: StoreSettings) -> Acknowledging:
-    if settings.acknowledge != "fsync":
-        return Acknowledging(settings.acknowledge, settings.memory_bytes, Durability(settings.remembered_seconds))
-    # Less than the connection's own timeout, so that the answer is that the disk is slow, not that nobody answers.
-    wait = None if settings.appendfsync_always else max(1, round(800 * settings.timeout_seconds))
-    durability = Durability(settings.remembered_seconds, wait, _GROUPS_WAITING_FOR_A_DISK)
-    return Acknowledging("fsync", settings.memory_bytes, durability)
+async def _acknowledging(settings: StoreSettings, redis: Client) -> Acknowledging:
+    durability = Durability(settings.remembered_seconds)
+    if settings.acknowledge == "fsync":
+        asked = await may_wait_for_disk(redis, known_always=settings.appendfsync_always)
+        # Less than the connection's own timeout, so that the answer is that the disk is slow, not that nobody answers.
+        wait = max(1, round(800 * settings.timeout_seconds)) if asked else None
+        durability = Durability(settings.remembered_seconds, wait, _GROUPS_WAITING_FOR_A_DISK)
+    return Acknowledging(settings.acknowledge, settings.memory_bytes, durability)
 
 
 async def _finish(observations: RedisObservationLog, seconds: float) -> None:

@@ -86,7 +86,7 @@ class StoreSettings(_Group):
     memory_bytes: PositiveInt = 64 * 2**20
     """Bytes of acknowledged batches that may wait for the store at the level `memory`; beyond it callers get 429."""
     appendfsync_always: bool = False
-    """True: the store is known to write to its disk before it answers, so `fsync` need not ask it to (WAITAOF)."""
+    """True: the store is known to run `appendfsync always`, which `fsync` rests on. False: it is asked at start."""
     remembered_seconds: PositiveInt = 300
     """How long a name given to a batch stays bound to its body: another one under it gets 409. Some 250 bytes each."""
 

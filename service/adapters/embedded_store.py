@@ -38,9 +38,10 @@ def embedded_store(directory: Path, *, fsync_always: bool = False) -> Iterator[s
     with _owned(directory):
         socket = _socket_path(directory)
         url = f"unix://{quote(str(socket))}"
+        policy = "always" if fsync_always else "everysec"
         if _answers(url):
             # The service before us was killed and its server lives on. The directory is ours, so the server is, too.
-            yield from _adopted(url)
+            yield from _adopted(url, policy)
             return
         server = ValkeyServer(
             port=0,  # no TCP at all
@@ -50,7 +51,7 @@ def embedded_store(directory: Path, *, fsync_always: bool = False) -> Iterator[s
             persist=True,
             config={
                 "appendonly": "yes",
-                "appendfsync": "always" if fsync_always else "everysec",
+                "appendfsync": policy,
                 "save": "",
                 "maxmemory-policy": "noeviction",
             },
@@ -125,7 +126,9 @@ def _answers(url: str) -> bool:
             return False
 
 
-def _adopted(url: str) -> Iterator[str]:
+def _adopted(url: str, policy: str) -> Iterator[str]:
+    with Redis.from_url(url) as client:
+        client.config_set("appendfsync", policy)  # it may have been started with another
     try:
         yield url
     finally:

@@ -64,6 +64,10 @@ class ServiceProcess:
         self._send(signal.SIGTERM)
         return self._wait()
 
+    def ask_to_stop(self) -> None:
+        """Begin to end it as Kubernetes does, without waiting."""
+        self._send(signal.SIGTERM)
+
     def wait(self) -> int:
         """Exit status of one that ends by itself."""
         return self._wait()

@@ -1,8 +1,15 @@
 """The log of observations, verdicts and deliveries."""
 
-from service.adapters.log.group_commit import Durability, check_fsync
+from service.adapters.log.group_commit import Durability, may_wait_for_disk
 from service.adapters.log.redis_deliveries import RedisDeliveryLog
 from service.adapters.log.redis_observations import Acknowledging, RedisObservationLog
 from service.adapters.log.redis_verdicts import RedisVerdictLog
 
-__all__ = ["Acknowledging", "Durability", "RedisDeliveryLog", "RedisObservationLog", "RedisVerdictLog", "check_fsync"]
+__all__ = [
+    "Acknowledging",
+    "Durability",
+    "RedisDeliveryLog",
+    "RedisObservationLog",
+    "RedisVerdictLog",
+    "may_wait_for_disk",
+]

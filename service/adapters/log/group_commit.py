@@ -21,9 +21,9 @@ MAXIMUM_GROUP = 256
 """Batches a pipeline; with the bound in bytes, what one command of another client may have to wait for."""
 MAXIMUM_GROUP_BYTES = 8 * 2**20
 DIGEST_BYTES = 32
-_OTHERWISE = (
-    "DRIFT_STORE__ACKNOWLEDGE=fsync works without if the store runs `appendfsync always`: "
-    "then set DRIFT_STORE__APPENDFSYNC_ALWAYS=true"
+_ALWAYS_WANTED = (
+    "DRIFT_STORE__ACKNOWLEDGE=fsync needs a store with `appendfsync always` "
+    "(where it is known to run so: DRIFT_STORE__APPENDFSYNC_ALWAYS=true)"
 )
 
 
@@ -71,20 +71,36 @@ class Durability:
     """Pipelines at the same time. One makes the largest groups; waiting for a disk takes several."""
 
 
-async def check_fsync(redis: Client) -> None:
-    """Raise `InvalidConfiguration` if this store cannot be waited for until it has written to its disk.
+async def may_wait_for_disk(redis: Client, *, known_always: bool) -> bool:
+    """Whether the store writes to its disk before it answers *and* can be asked to say so (WAITAOF).
 
-    One that does not answer is not asked: appending will.
+    WAITAOF alone is no proof: with `appendfsync everysec`, Valkey 9.1 (as Redis did from 7.4, redis/redis#13793) says
+    yes before it has called fdatasync. Raises
+    `InvalidConfiguration` unless the store runs `appendfsync always`, by its own word or the operator's.
     """
+    if not known_always:
+        await _refuse_unless_always(redis)
     if isinstance(redis, RedisCluster):  # WAITAOF has no key by which the driver would find the right node
-        raise InvalidConfiguration(f"the nodes of a cluster cannot be waited for. {_OTHERWISE}")
+        return False
     try:
         await redis.execute_command("WAITAOF", 1, 0, 1)  # type: ignore[no-untyped-call]
     except ResponseError as error:
-        message = "the store has no append-only file, or is older than Redis 7.2, or does not let this user WAITAOF"
-        raise InvalidConfiguration(f"{message}. {_OTHERWISE}") from error
+        if "appendonly" in str(error):
+            raise InvalidConfiguration("DRIFT_STORE__ACKNOWLEDGE=fsync: the store has no append-only file") from error
+        return False  # older than Redis 7.2, or not allowed to this user
     except (RedisError, OSError):
-        return
+        return False
+    return True
+
+
+async def _refuse_unless_always(redis: Client) -> None:
+    try:
+        policies = set((await redis.config_get("appendfsync")).values())
+    except (RedisError, OSError) as error:
+        message = f"the store does not say whether it does ({type(error).__name__})"
+        raise InvalidConfiguration(f"{_ALWAYS_WANTED}: {message}") from error
+    if policies - {b"always", "always"} or isinstance(redis, RedisCluster):
+        raise InvalidConfiguration(f"{_ALWAYS_WANTED}: the store does not, or not every node was asked")
 
 
 class GroupCommit:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import ResponseError
 
-from service.adapters.log import Acknowledging, Durability, RedisObservationLog, check_fsync
+from service.adapters.log import Acknowledging, Durability, RedisObservationLog, may_wait_for_disk
 from service.adapters.store import connection
 from service.domain.errors import ConflictingBatch, CorruptedState, InvalidConfiguration, Overloaded, StoreUnavailable
 from service.domain.models import LOG_START, BatchPosition
@@ -128,30 +129,29 @@ async def test_the_memory_is_bounded_and_outlives_an_outage(tmp_path: Path) -> N
         server.kill()
 
 
-async def test_a_store_that_cannot_be_waited_for_is_found_out(store: Store, tmp_path: Path) -> None:
-    if isinstance(store.redis, RedisCluster):
-        with pytest.raises(InvalidConfiguration, match="APPENDFSYNC_ALWAYS"):
-            await check_fsync(store.redis)
-        return
-    try:
-        await store.redis.execute_command("WAITAOF", 0, 0, 1)  # type: ignore[no-untyped-call]
-    except ResponseError:  # older than 7.2
-        with pytest.raises(InvalidConfiguration, match="APPENDFSYNC_ALWAYS"):
-            await check_fsync(store.redis)
-    else:
-        await check_fsync(store.redis)
-    server = StoreServer(valkey_binary(), tmp_path, "--appendonly", "no")
+async def test_a_store_that_does_not_write_to_its_disk_first_is_found_out(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfiguration, match="appendfsync always"):  # everysec
+        await may_wait_for_disk(store.redis, known_always=False)
+    knows = False
+    if not isinstance(store.redis, RedisCluster):
+        with suppress(ResponseError):  # older than Redis 7.2
+            await store.redis.execute_command("WAITAOF", 0, 0, 1)  # type: ignore[no-untyped-call]
+            knows = True
+    assert await may_wait_for_disk(store.redis, known_always=True) == knows
+    server = StoreServer(valkey_binary(), tmp_path, "--appendonly", "no", "--appendfsync", "always")
     server.start()
     try:
         async with connection(server.url, 5.0) as redis:
             with pytest.raises(InvalidConfiguration, match="append-only"):
-                await check_fsync(redis)
+                await may_wait_for_disk(redis, known_always=False)
             durability = Durability(300, fsync_milliseconds=100)
             log = Store(redis, redis, server.url, "no-file").observations(
                 acknowledging=Acknowledging("fsync", 1, durability)
             )
             assert await outcome(log.append(MODEL, batch(1))) is StoreUnavailable
             server.kill()
-            await check_fsync(redis)  # away: it is asked when it is there
+            assert not await may_wait_for_disk(redis, known_always=True)
+            with pytest.raises(InvalidConfiguration, match="does not say"):
+                await may_wait_for_disk(redis, known_always=False)
     finally:
         server.kill()
