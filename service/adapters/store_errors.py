@@ -43,7 +43,7 @@ def in_our_words(error: Exception) -> Exception:
     """What the driver raises as an error of ours; anything else as it is."""
     if not isinstance(error, OF_THE_DRIVER):
         return error
-    if isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE"):
+    if isinstance(error, ResponseError) and _code(error) == "WRONGTYPE":
         return CorruptedState("a key of the store is of another type than what is kept under it (WRONGTYPE)")
     return StoreUnavailable(_explanation(error))
 
@@ -55,11 +55,17 @@ def _explanation(error: Exception) -> str:
     if isinstance(error, UnreadableFile):
         return str(error)
     if isinstance(error, ResponseError):
-        # An error code such as MISCONF or NOAUTH; the rest of the line may repeat arguments, and of the codes that the
-        # driver knows it keeps nothing but that rest.
-        code = str(error).split(" ", 1)[0]
+        code = _code(error)
         return f"the store answered {code if code.isupper() else type(error).__name__}"
     return _of_tls(error) or f"the store does not answer ({type(error).__name__})"
+
+
+def _code(error: ResponseError) -> str:
+    """The first word, such as MISCONF or NOAUTH; the rest of the line may repeat arguments.
+
+    Of the codes that the driver knows it keeps nothing but that rest; its pipelines put the command before the others.
+    """
+    return str(error).rpartition(" of pipeline caused error: ")[2].split(" ", 1)[0]
 
 
 _KNOWN = (

@@ -10,6 +10,7 @@ from itertools import islice
 from redis.exceptions import ResponseError
 
 from service.adapters.store import Client, Keys, in_our_words, store_errors
+from service.domain.errors import CorruptedState, StoreUnavailable
 from service.domain.models import ModelName
 
 AT_ONCE = 500
@@ -73,11 +74,14 @@ class RedisClaims:
     async def _announce(self, what: bytes) -> Sequence[tuple[bytes, Mapping[bytes, bytes]]]:
         """Add to the stream of those present; its latest entries, newest first."""
         key = self._keys.evaluators(self._work)
-        with store_errors():
-            pipeline = self._redis.pipeline(transaction=False)
-            pipeline.xadd(key, {what: self._evaluator}, maxlen=_REMEMBERED, approximate=True)
-            pipeline.xrevrange(key, count=_REMEMBERED)
-            _, entries = await pipeline.execute()
+        try:
+            with store_errors():
+                pipeline = self._redis.pipeline(transaction=False)
+                pipeline.xadd(key, {what: self._evaluator}, maxlen=_REMEMBERED, approximate=True)
+                pipeline.xrevrange(key, count=_REMEMBERED)
+                _, entries = await pipeline.execute()
+        except CorruptedState as error:  # of a hint: nothing rests on it, and evaluation goes on as without any
+            raise StoreUnavailable(str(error)) from error
         return list(entries)
 
     async def _send(self, commands: Sequence[tuple[str | int, ...]]) -> Sequence[object]:

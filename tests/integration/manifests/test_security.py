@@ -87,7 +87,7 @@ def test_policies_name_ports_that_the_pods_have(documented: list[Manifest], temp
 def test_the_service_may_reach_its_store_and_the_api(documented: list[Manifest]) -> None:
     rules = named(documented, "NetworkPolicy", "driftwarden")["spec"]["egress"]
     open_ports = {port["port"] for rule in rules for port in rule["ports"]}
-    assert open_ports == {53, 443, 6379, 6443}
+    assert open_ports == {53, 443, 6379, 6443, 26379}
 
 
 @pytest.mark.parametrize(

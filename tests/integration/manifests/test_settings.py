@@ -105,7 +105,9 @@ def test_the_template_is_mounted_where_the_settings_say(
     mounts = {
         PurePosixPath(mount["mountPath"]): mount["name"] for mount in pod["spec"]["containers"][0]["volumeMounts"]
     }
-    volumes = {volume["name"]: volume["configMap"]["name"] for volume in pod["spec"]["volumes"]}
+    volumes = {
+        volume["name"]: volume["configMap"]["name"] for volume in pod["spec"]["volumes"] if "configMap" in volume
+    }
     mounted = one(base, "ConfigMap", "driftwarden-retraining-template")
     assert volumes[mounts[template.parent]] == mounted["metadata"]["name"]
     assert parse_template(mounted["data"][template.name], settings.trigger.namespace or "").kind == "Job"
@@ -121,3 +123,17 @@ def test_the_service_may_create_jobs_where_it_will(settings: Settings, pod: Mani
 
 def test_the_image_is_of_this_version(container: Manifest) -> None:
     assert container["image"].endswith(f"/driftwarden:{VERSION}")
+
+
+def test_the_files_of_a_store_are_mounted_where_the_readme_says_and_need_not_be_there(
+    pod: Manifest, container: Manifest
+) -> None:
+    secrets = {volume["name"]: volume["secret"] for volume in pod["spec"]["volumes"] if "secret" in volume}
+    (name,) = secrets
+    assert secrets[name] == {"secretName": "driftwarden-store", "optional": True}
+    mount = next(mount for mount in container["volumeMounts"] if mount["name"] == name)
+    assert mount["readOnly"] is True
+    readme = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
+    files = re.findall(r"(DRIFT_STORE__\w+_FILE)=(\S+)", readme)
+    assert {variable for variable, _ in files} <= KNOWN
+    assert {str(PurePosixPath(path).parent) for _, path in files} == {mount["mountPath"]}

@@ -68,6 +68,7 @@ async def test_opening_a_connection_sends_nothing(url: str) -> None:
         (OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), "OOM"),
         (ReadOnlyError("You can't write against a read only replica."), "READONLY"),
         (ResponseError("MISCONF Errors writing to the AOF file: secret"), "MISCONF"),
+        (ResponseError("Command # 1 (SET secret) of pipeline caused error: MISCONF secret"), "MISCONF"),
         (ResponseError("wrong number of arguments for 'secret'"), "ResponseError"),
         (AuthenticationError("invalid username-password pair secret"), "credentials"),
         (NoPermissionError("User secret has no permissions to run the 'xadd' command"), "NOPERM"),
@@ -87,6 +88,13 @@ def test_what_the_driver_says_is_told_in_our_words_and_without_what_was_stored(
     assert raised.value.__cause__ is error
 
 
-def test_a_key_of_another_type_is_damage_and_no_outage() -> None:
+@pytest.mark.parametrize(
+    "message",
+    [
+        "WRONGTYPE Operation against a key holding the wrong kind of value",
+        "Command # 1 (XADD key of secret) of pipeline caused error: WRONGTYPE Operation against a key",
+    ],
+)
+def test_a_key_of_another_type_is_damage_and_no_outage(message: str) -> None:
     with pytest.raises(CorruptedState, match="WRONGTYPE"), store_errors():
-        raise ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value")
+        raise ResponseError(message)
