@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from detectors.arrays import Rows, backend_of, complete, frozen, measurable_rows, on_host
+from detectors.arrays import backend_of, complete, frozen, measurable_rows, on_host
 from detectors.errors import TooFewRows
 from detectors.identity import reference_digest, refuse_other
 from detectors.kernel import weighted_chi_squares
+from detectors.kernel.drawn_windows import Kinds, Seen, evenly, kinds_of
 from detectors.kernel.feature_sums import FeatureMap, FeatureSums
-from detectors.kernel.gaussian import Frame, median_bandwidth
+from detectors.kernel.gaussian import Frame, Matrix, median_bandwidth
 from detectors.parameters import MAXIMUM_SEED, positive_number, whole_number, yes_or_no
 from detectors.results import DriftResult, Measurement, Scope
-from detectors.sample import rows as samples
 
 MAXIMUM_FREQUENCIES = 2**16
 MINIMUM_REFERENCE_ROWS = 4
@@ -28,7 +28,6 @@ MINIMUM_REFERENCE_ROWS = 4
 NULL_ROWS = 1000
 """The null distribution is estimated from so many reference rows at most: the cost of `fit` grows with the cube."""
 
-_NO_SPREAD = 1e-12  # of a kernel that is at most 1
 _ROUNDED = 2.0**-19  # the squared length of a row's features is 1, but for so much at most
 
 _OF_FREQUENCIES, _OF_NULL = 4, 5  # streams of random numbers of their own
@@ -49,28 +48,25 @@ class Null:
     """
 
     weights: NDArray[np.float64]
-    """Ascending; all zero where no two rows differ."""
+    """Ascending."""
 
     @classmethod
-    def of(cls, features: FeatureMap, rows: Rows) -> Self:
-        """From at least `MINIMUM_REFERENCE_ROWS` complete rows."""
-        namespace, n = features.backend.namespace, len(rows)
-        others = 1 - namespace.eye(n, dtype=namespace.float64, device=features.backend.device)
-        kernel = features.gram(rows) * others
+    def of(cls, kernel: Matrix) -> Self:
+        """From the kernel between at least `MINIMUM_REFERENCE_ROWS` rows, each with itself included."""
+        backend, n = backend_of(kernel), kernel.shape[0]
+        namespace = backend.namespace
+        others = 1 - namespace.eye(n, dtype=namespace.float64, device=backend.device)
+        kernel = kernel * others
         sums = namespace.sum(kernel, axis=1) / (n - 2)
         total = namespace.sum(sums) / (n - 1)
         centred = (kernel - sums[:, None] - sums[None, :] + total) * others
         weights = on_host(namespace.linalg.eigvalsh(centred)) / np.sqrt(n * (n - 3.0))
-        weights = weights - weights.mean()  # zero but for rounding
-        return cls(frozen(weights if np.abs(weights).max() > _NO_SPREAD else np.zeros(n)))
+        return cls(frozen(weights - weights.mean()))  # zero but for rounding
 
     def p_value(self, discrepancy: float, n: int, m: int) -> float:
-        """The probability of so large an MMD^2; never less than a test of all permutations could give."""
-        least = float(np.exp(gammaln(n + 1.0) + gammaln(m + 1.0) - gammaln(n + m + 1.0)))
-        if not self.weights.any():
-            return 1.0 if discrepancy <= 0 else least
+        """The probability of so large an MMD^2."""
         scale = np.sqrt(1 / (n * (n - 1.0)) + 1 / (m * (m - 1.0)) + 2 / (float(n) * m))
-        return min(1.0, max(least, weighted_chi_squares.survival(self.weights, discrepancy / scale)))
+        return weighted_chi_squares.survival(self.weights, discrepancy / scale)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +80,8 @@ class FeatureReference:
     map: FeatureMap
     sums: FeatureSums
     null: Null
+    kinds: Kinds
+    """What decides where that law does not hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ class FastMaximumMeanDiscrepancy:
     frequencies: int = 2000
     """Each gives two features. More of them bring its power nearer to that of the exact test, and cost as much more."""
     seed: int = 0
-    """Determines the frequencies, and of many reference rows those that the null distribution is estimated from."""
+    """Determines the frequencies, and the windows that are drawn where no law is known."""
     standardise: bool = True
     """Divide every feature by its deviation in the reference, so that none counts more for its unit."""
     bandwidth: float | None = None
@@ -135,14 +133,18 @@ class FastMaximumMeanDiscrepancy:
         )
         features = FeatureMap.draw(backend, frame.within(bandwidth), self.frequencies, (self.seed, _OF_FREQUENCIES))
         digest = reference_digest(self, measurable)
-        chosen = samples.at_most(whole, NULL_ROWS, (self.seed, _OF_NULL))
+        positions, weights = kinds_of(whole, NULL_ROWS)
+        gram = features.gram(whole[positions])
+        even = backend.put(evenly(weights, NULL_ROWS))
+        namespace = backend.namespace
         return FeatureReference(
             digest=digest,
             count=len(measurable),
             bandwidth=bandwidth * unit,
             map=features,
             sums=features.summarise(digest, measurable),
-            null=Null.of(features, whole[chosen]),
+            null=Null.of(namespace.take(namespace.take(gram, even, axis=0), even, axis=1)),
+            kinds=Kinds.of(weights, gram),
         )
 
     def empty(self, reference: FeatureReference, /) -> FeatureSums:
@@ -168,9 +170,9 @@ class FastMaximumMeanDiscrepancy:
         return _measured(reference.sums.without(summary), summary)
 
     def test(self, reference: FeatureReference, summary: FeatureSums, /) -> DriftResult:
-        measured, probability = self.measure(reference, summary), np.nan
+        measured, probability, method = self.measure(reference, summary), np.nan, "saddlepoint"
         if not np.isnan(measured.statistic[0]):
-            probability = reference.null.p_value(float(measured.statistic[0]), reference.sums.rows, summary.rows)
+            probability, method = self._p_value(reference, summary, float(measured.statistic[0]))
         return DriftResult(
             detector=self.name,
             scope=self.scope,
@@ -180,22 +182,45 @@ class FastMaximumMeanDiscrepancy:
             missing=np.array([summary.missing], dtype=np.int64),
             reference_count=reference.sums.rows,
             window_count=summary.count,
-            method="saddlepoint",
+            method=method,
             seed=self.seed,
         )
+
+    def _p_value(self, reference: FeatureReference, summary: FeatureSums, discrepancy: float) -> tuple[float, str]:
+        """And how it was had; never less than a test of all permutations could give."""
+        n, m = reference.sums.rows, summary.rows
+        least = float(np.exp(gammaln(n + 1.0) + gammaln(m + 1.0) - gammaln(n + m + 1.0)))
+        if not reference.kinds.doubtful(n, m):
+            return min(1.0, max(least, reference.null.p_value(discrepancy, n, m))), "saddlepoint"
+        distance, scatters = _distance(reference.sums, summary)
+        seen = Seen(discrepancy - 2 * _rounding(n, m), distance, scatters[1] + _ROUNDED)
+        seed = (self.seed, _OF_NULL, m, int(reference.digest.rpartition(":")[2], 16))
+        return max(least, reference.kinds.p_value(seen, n, m, seed)), "resampling"
+
+
+def _rounding(n: int, m: int) -> float:
+    """What rounding may make of an MMD^2 of nothing."""
+    return _ROUNDED * (1 / (n - 1) + 1 / (m - 1))
 
 
 def _measured(reference: FeatureSums, window: FeatureSums) -> Measurement:
     """MMD^2: the squared distance of the means, less what it is on average for rows that are distributed alike."""
     if min(reference.rows, window.rows) < 2:
         return _NOTHING_MEASURED
-    means = [summary.means() for summary in (reference, window)]
-    frequencies = means[0].shape[1]
-    discrepancy = float(((means[1] - means[0]) ** 2).sum()) / frequencies
-    for summary, mean in zip((reference, window), means, strict=True):
-        scatter = 1 - float((mean**2).sum()) / frequencies
-        discrepancy -= scatter / (summary.rows - 1) if scatter > _ROUNDED else 0.0
+    discrepancy, scatters = _distance(reference, window)
+    for summary, scatter in zip((reference, window), scatters, strict=True):
+        discrepancy -= scatter / (summary.rows - 1)
+    if abs(discrepancy) <= _rounding(reference.rows, window.rows):
+        discrepancy = 0.0
     return Measurement(
         statistic=np.array([discrepancy]),
         effect=np.array([np.sqrt(max(discrepancy, 0.0))]),
     )
+
+
+def _distance(reference: FeatureSums, window: FeatureSums) -> tuple[float, tuple[float, float]]:
+    """The squared distance of the means, and how much the rows of either scatter around theirs."""
+    means = [summary.means() for summary in (reference, window)]
+    frequencies = means[0].shape[1]
+    first, second = (max(1 - float((mean**2).sum()) / frequencies, 0.0) for mean in means)
+    return float(((means[1] - means[0]) ** 2).sum()) / frequencies, (first, second)

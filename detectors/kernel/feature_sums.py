@@ -26,6 +26,7 @@ from detectors.arrays import HOST, Backend, Rows, complete, frozen, measurable_r
 from detectors.errors import InvalidDocument, InvalidRows
 from detectors.identity import refuse_other
 from detectors.kernel.gaussian import Frame, Matrix
+from detectors.scaling import bent
 
 Integers = NDArray[np.int64]
 
@@ -37,6 +38,7 @@ ONE = 2**20
 _COORDINATE, _FREQUENCY = 2.0**16, 2.0**18
 _MOST_TURNS = 2.0**17  # of a row's phase; as many again are added, so that no phase is negative
 _LARGEST_REACH = 2.0**15  # less than half a period of frequencies that are multiples of 2^-18 turns
+_DOUBLINGS = 64  # from the end of the plain scale to the reach
 _POINTS = 2**12  # of the circle; packed, they take 32 KiB, which the first cache holds
 _FIELD = 2**32  # cosine and sine share one integer, to be looked up and added at once
 _MOST_AT_ONCE = 2**10  # rows whose packed sums fit their fields
@@ -102,7 +104,10 @@ class FeatureMap:
     frame: Frame
     """In units of the bandwidth; on the host."""
     reach: float
-    """Bandwidths from the centre, feature by feature; beyond it all is equally far."""
+    """Bandwidths from the centre, feature by feature; beyond it all is equally far.
+
+    From a fraction of it on, places are on a logarithmic scale: far rows are not all one, as they would be at a wall.
+    """
     frequencies: Matrix
     """Shape (features + 1, frequencies): points of the circle per 2^-16 bandwidths, and those where phases start."""
     circle: Matrix
@@ -185,6 +190,7 @@ class FeatureMap:
         """Each row's point of the circle for each frequency: shape (rows, frequencies), int64."""
         placed = self.frame.place(rows)
         longer = np.ones((len(rows), self.features + 1))
+        bent(placed, self.reach / _DOUBLINGS)
         longer[:, :-1] = np.rint(np.clip(placed, -self.reach, self.reach) * _COORDINATE)
         namespace = self.backend.namespace
         return namespace.astype(self.backend.put(longer) @ self.frequencies, namespace.int64) & (_POINTS - 1)

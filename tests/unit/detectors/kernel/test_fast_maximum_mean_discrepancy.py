@@ -109,7 +109,9 @@ def test_no_p_value_is_smaller_than_that_of_all_permutations():
     result = result_of(FEW, rows(6), rows(5, seed=1, shift=1e6))
     assert result.p_value[0] == pytest.approx(1 / comb(11, 5))
     constant = np.full((6, 3), 2.0)
-    assert result_of(FEW, constant, constant[:5] + 1).p_value[0] == pytest.approx(1 / comb(11, 5))
+    moved = result_of(FEW, constant, constant[:5] + 1)
+    assert moved.method == "resampling"
+    assert 1 / comb(11, 5) <= moved.p_value[0] < 5 / comb(11, 5)  # of 2,000 windows, about 4 are as odd
     assert result_of(FEW, constant, constant[:5]).p_value[0] == 1
     assert result_of(FEW, rows(5000), rows(1000, seed=1, shift=2)).p_value[0] == 0  # below the smallest double
 
@@ -135,9 +137,9 @@ def test_the_null_has_the_mean_square_of_the_centred_kernel():
     """Against the unbiased estimate from disjoint fours of rows: a mean of products with independent ones."""
     frame = Frame(np.zeros(2, dtype=np.intc), np.zeros(2), np.ones(2))
     features = FeatureMap.draw(HOST, frame, 200, (0, 4))
-    few = [Null.of(features, rows(12, 2, seed=seed)).weights for seed in range(200)]
+    few = [Null.of(features.gram(rows(12, 2, seed=seed))).weights for seed in range(200)]
     assert all(weights.sum() == pytest.approx(0, abs=1e-12) for weights in few)
-    many = Null.of(features, rows(2000, 2, seed=999)).weights
+    many = Null.of(features.gram(rows(2000, 2, seed=999))).weights
     assert np.mean([(weights**2).sum() for weights in few]) == pytest.approx((many**2).sum(), rel=0.05)
 
 
