@@ -6,8 +6,10 @@ while the service starts finds its handler.
 
 import asyncio
 import logging
+import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from socket import gethostname
 
@@ -73,6 +75,7 @@ def _run(*, ingests: bool, evaluates: bool) -> None:
     configure(settings.telemetry.log_level, settings.telemetry.log_format)
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
         runner.run(_serve(settings, ingests=ingests, evaluates=evaluates))
+    _end_without_waiting()
 
 
 async def _serve(settings: Settings, *, ingests: bool, evaluates: bool) -> None:
@@ -133,6 +136,18 @@ def settings_command() -> None:
             default = "" if setting.default is None else f" = {setting.default}"
             click.echo(f"  DRIFT_{group.upper()}__{name.upper()}{default}")
             click.echo(f"      {setting.description}")
+
+
+def _end_without_waiting() -> None:
+    """Everything is closed; a window's test that still runs on its thread may take minutes, and nothing is made of it.
+
+    Threads cannot be interrupted, and the interpreter would wait for them: longer than the grace of a Pod, perhaps.
+    """
+    if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:

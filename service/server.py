@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from service.http.cut_off import AnswerWhenCutOff
+
 
 class DrainingServer(uvicorn.Server):
     """Stops on SIGTERM and SIGINT after the requests under way, and then *returns*.
@@ -44,7 +46,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
 async def serve(app: FastAPI, listener: socket.socket, drain_seconds: int) -> None:
     """Until a signal says stop."""
     config = uvicorn.Config(
-        app,
+        AnswerWhenCutOff(app),
         http="httptools",
         lifespan="off",  # what the application needs is open already
         access_log=False,

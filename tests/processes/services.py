@@ -49,8 +49,12 @@ class ServiceProcess:
                 command, env=self._environment, cwd=self._directory, stdout=log, stderr=subprocess.STDOUT
             )
 
-    def start(self, timeout_s: float = 30) -> None:
+    def start(self, timeout_s: float = 90) -> None:
         self.launch()
+        self.ready(timeout_s)
+
+    def ready(self, timeout_s: float = 90) -> None:
+        """Wait for one that was launched."""
         self.url = eventually(self._address, "the service says where it listens", timeout_s=timeout_s)
         eventually(self._is_alive, "the service answers")
 
@@ -59,10 +63,10 @@ class ServiceProcess:
         self._send(signal.SIGKILL)
         self._wait()
 
-    def stop(self) -> int:
-        """End it as Kubernetes does; the exit status."""
+    def stop(self, within_seconds: float = 60.0) -> int:
+        """End it as Kubernetes does; the exit status. It is killed, and an error raised, if that takes longer."""
         self._send(signal.SIGTERM)
-        return self._wait()
+        return self._wait(within_seconds)
 
     def ask_to_stop(self) -> None:
         """Begin to end it as Kubernetes does, without waiting."""
@@ -96,11 +100,11 @@ class ServiceProcess:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(number)
 
-    def _wait(self) -> int:
+    def _wait(self, within_seconds: float = 60.0) -> int:
         if self._process is None:
             return 0
         try:
-            return self._process.wait(60)
+            return self._process.wait(within_seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(30)
