@@ -303,7 +303,7 @@ def _watch(
         newest = await stores.verdicts.newest(model)
         if newest is not None:
             metrics.show(newest)
-            metrics.waiting_rows.labels(metrics.model(model)).set(0)  # they wait elsewhere
+            metrics.show_waits_elsewhere(model)
 
     evaluation = settings.evaluation
     return KeepWatch(

@@ -113,6 +113,14 @@ class Metrics:
         else:
             self.oldest_waiting.labels(model).set(came_in)
 
+    def show_waits_elsewhere(self, name: str) -> None:
+        """Another process judges this model now, and shows how much of it waits."""
+        model = self.model(name)
+        self.waiting_rows.labels(model).set(0)
+        if model == name:
+            self.log_batches.remove(model)
+            self.oldest_waiting.remove(model)
+
     def show(self, verdict: Verdict) -> None:
         """Make the store's newest verdict visible; every replica does, whoever committed it.
 

@@ -102,6 +102,16 @@ def test_a_model_beyond_the_limit_does_not_show_its_wait_as_that_of_others() -> 
     assert len(series(metrics, "driftwarden_oldest_waiting_batch_timestamp_seconds")) == 1
 
 
+def test_what_another_process_judges_does_not_wait_here() -> None:
+    metrics = Metrics(10, 10)
+    metrics.show_oldest_waiting("churn", NOON.timestamp())
+    metrics.log_batches.labels("churn").set(7)
+    metrics.show_waits_elsewhere("churn")
+    assert series(metrics, "driftwarden_oldest_waiting_batch_timestamp_seconds") == {}
+    assert series(metrics, "driftwarden_log_batches") == {}
+    assert series(metrics, "driftwarden_waiting_rows") == {("churn",): 0}
+
+
 def test_series_of_features_that_are_gone_vanish() -> None:
     metrics = Metrics(10, 10)
     metrics.show(verdict(1, features=3))
