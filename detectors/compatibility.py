@@ -45,7 +45,7 @@ def as_alibi(
     statistic, `distance_threshold` is there for joint detectors and None, because a `DriftResult` does not have it.
     """
     if not 0 < p_val < 1:
-        raise InvalidParameter("p_val", f"p_val lies between 0 and 1, not {p_val!r}")
+        raise InvalidParameter("p_val", "p_val lies between 0 and 1")
     one_of("correction", correction, CORRECTIONS)
     one_of("drift_type", drift_type, DRIFT_TYPES)
     data = _joint(result, p_val) if result.scope is Scope.JOINT else _features(result, p_val, correction, drift_type)

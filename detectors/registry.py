@@ -69,9 +69,9 @@ def create(name: str, parameters: Mapping[str, Any]) -> Detector[Any, Any]:
     registered = {detector.name: detector for detector in (*DETECTORS, *OPTIONAL_DETECTORS)}
     found = registered.get(name)
     if found is None:
-        raise UnknownDetector(f"no detector is called {name!r}; there are {', '.join(registered)}")
+        raise UnknownDetector(f"no detector has this name; there are {', '.join(registered)}")
     known = [field.name for field in fields(found)]
     for parameter in parameters:
         if parameter not in known:
-            raise InvalidParameter(parameter, f"{name} has no parameter {parameter!r}; it has {', '.join(known)}")
+            raise InvalidParameter(parameter, f"{name} has no such parameter; it has {', '.join(known)}")
     return found(**parameters)

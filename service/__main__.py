@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import textwrap
 import threading
 from pathlib import Path
 from socket import gethostname
@@ -100,7 +101,7 @@ async def _serve(settings: Settings, *, ingests: bool, evaluates: bool) -> None:
             _log.info("listening", extra=extra)
             if ingests and host not in {"127.0.0.1", "::1", "localhost"}:
                 _log.warning("callers are not authenticated: let only trusted networks reach this address")
-            await serve(app, listener, settings.http.drain_seconds)
+            await serve(app, listener, settings.http.drain_seconds, app.state.stop_begins)
 
 
 @cli.command("demo")
@@ -135,7 +136,7 @@ def settings_command() -> None:
         for name, setting in annotation.model_fields.items():
             default = "" if setting.default is None else f" = {setting.default}"
             click.echo(f"  DRIFT_{group.upper()}__{name.upper()}{default}")
-            click.echo(f"      {setting.description}")
+            click.echo(textwrap.indent(setting.description or "", " " * 6))
 
 
 def _end_without_waiting() -> None:

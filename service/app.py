@@ -3,8 +3,8 @@
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -20,7 +20,8 @@ from detectors.alibi.engine import LICENCE_NOTICE, alibi_detect
 from detectors.arrays import Backend, open_backend
 from detectors.errors import BackendUnavailable, EngineUnavailable
 from service.adapters.claims import RedisClaims, RedisSigns
-from service.adapters.embedded_store import embedded_store
+from service.adapters.embedded_store import running_store
+from service.adapters.embedded_watch import EmbeddedStoreWatch
 from service.adapters.log import (
     Acknowledging,
     Durability,
@@ -34,7 +35,7 @@ from service.adapters.store import Client, Keys, connection, is_writable
 from service.adapters.store_address import Access, Credentials, TlsFiles
 from service.adapters.trigger.dry_run import DryRunTrigger
 from service.adapters.trigger.template import SHIPPED_TEMPLATE, read_template
-from service.domain.errors import InvalidConfiguration
+from service.domain.errors import DriftwardenError, InvalidConfiguration, StoreLost
 from service.domain.models import ModelName
 from service.domain.sharing import Outlook
 from service.http import errors
@@ -94,20 +95,32 @@ class _Stores:
     registrations: RedisRegistrations
 
 
+@dataclass(frozen=True, slots=True)
+class _Instruments:
+    metrics: Metrics
+    tracing: Tracing
+
+
 @asynccontextmanager
 async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[FastAPI]:
-    """The application with its store, connections and loops, while the context lasts. Raises `InvalidConfiguration`."""
+    """The application with its store, connections and loops, while the context lasts.
+
+    `app.state.stop_begins` is to be called when no more requests are taken. Raises `InvalidConfiguration`, `StoreLost`.
+    """
     if settings.store.url is None and not (role.ingests and role.evaluates):
         raise InvalidConfiguration(
             "one process that takes observations and another that judges them share a store, and the embedded one "
             "belongs to one process: give both the same DRIFT_STORE__URL"
         )
     backend = _backend(settings.compute)
+    metrics = _metrics(settings)
     async with AsyncExitStack() as stack:
-        url = settings.store.url
+        url, store_watch = settings.store.url, None
         if url is None:
             always = settings.store.acknowledge == "fsync"
-            url = stack.enter_context(embedded_store(settings.store.embedded_directory, fsync_always=always))
+            store = stack.enter_context(running_store(settings.store.embedded_directory, fsync_always=always))
+            store_watch = EmbeddedStoreWatch(store, metrics.embedded_store_restarts.inc, time.monotonic)
+            url = store.url
         redis = await stack.enter_async_context(
             connection(url, settings.store.timeout_seconds, _access(settings.store))
         )
@@ -116,15 +129,42 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
         trigger = await _trigger(settings.trigger, stack)
         stores = _stores(settings, redis, await _acknowledging(settings.store, redis))
         stack.push_async_callback(_finish, stores.observations, settings.http.drain_seconds)
-        app, watch = _wire(settings, role, stores, trigger, tracing, backend)
-        async with anyio.create_task_group() as tasks:
-            if role.evaluates:
-                sys.setswitchinterval(_TURN_SECONDS)
-                tasks.start_soon(watch.run)
-            try:
-                yield app
-            finally:
-                tasks.cancel_scope.cancel()
+        app, watch = _wire(settings, role, stores, trigger, _Instruments(metrics, tracing), backend)
+        app.state.stop_begins = store_watch.stop_begins if store_watch is not None else _nothing_to_do
+        with _plain(StoreLost):
+            async with anyio.create_task_group() as tasks:
+                if store_watch is not None:
+                    tasks.start_soon(store_watch.run)
+                if role.evaluates:
+                    sys.setswitchinterval(_TURN_SECONDS)
+                    tasks.start_soon(watch.run)
+                try:
+                    yield app
+                finally:
+                    tasks.cancel_scope.cancel()
+
+
+@contextmanager
+def _plain(kind: type[DriftwardenError]) -> Iterator[None]:
+    """An error of that kind out of a group of tasks as itself, for the command line to say."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        found = group.subgroup(kind)
+        if found is None:
+            raise
+        raise next(error for error in found.exceptions if isinstance(error, kind)) from None
+
+
+def _nothing_to_do() -> None:
+    """The store of somebody else is not ours to leave alone."""
+
+
+def _metrics(settings: Settings) -> Metrics:
+    metrics = Metrics(settings.telemetry.max_models, settings.telemetry.max_features)
+    metrics.log_limit_batches.set(settings.store.max_waiting_batches)
+    metrics.log_kept_batches.set(settings.store.kept_batches)
+    return metrics
 
 
 def _access(settings: StoreSettings) -> Access:
@@ -190,11 +230,11 @@ def _backend(settings: ComputeSettings) -> Backend:
 
 
 def _wire(
-    settings: Settings, role: Role, stores: _Stores, trigger: Trigger, tracing: Tracing, backend: Backend
+    settings: Settings, role: Role, stores: _Stores, trigger: Trigger, instruments: _Instruments, backend: Backend
 ) -> tuple[FastAPI, KeepWatch]:
-    metrics = Metrics(settings.telemetry.max_models, settings.telemetry.max_features)
+    metrics, tracing = instruments.metrics, instruments.tracing
     fitted = FittedModels(stores.registrations, CapacityLimiter(1), backend)
-    watch = _watch(settings, role, stores, trigger, _Instruments(metrics, tracing), fitted)
+    watch = _watch(settings, role, stores, trigger, instruments, fitted)
 
     async def check_ready() -> None:
         await is_writable(stores.redis, stores.keys)
@@ -223,12 +263,6 @@ def _wire(
         app.include_router(observations.routes(take))
     app.include_router(operations.routes(check_ready, metrics))
     return app, watch
-
-
-@dataclass(frozen=True, slots=True)
-class _Instruments:
-    metrics: Metrics
-    tracing: Tracing
 
 
 def _watch(
@@ -268,7 +302,7 @@ def _watch(
         newest = await stores.verdicts.newest(model)
         if newest is not None:
             metrics.show(newest)
-            metrics.waiting_rows.labels(metrics.model(model)).set(0)  # they wait elsewhere
+            metrics.show_waits_elsewhere(model)
 
     evaluation = settings.evaluation
     return KeepWatch(

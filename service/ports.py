@@ -51,6 +51,10 @@ class ObservationLog(Protocol):
         """Of the last batch ever appended; `LOG_START` without any."""
         ...
 
+    async def length(self, model: ModelName, /) -> int:
+        """Batches in the log, judged ones that are kept included; cheap, however many."""
+        ...
+
     async def forget_before(self, model: ModelName, position: BatchPosition, keep: int, /) -> None:
         """Allow batches up to and including `position` to be dropped, all but about the latest `keep` of them.
 

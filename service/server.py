@@ -3,13 +3,17 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
+import anyio
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.http.cut_off import AnswerWhenCutOff
+from service.http.errors import unreadable
 
 
 class DrainingServer(uvicorn.Server):
@@ -17,6 +21,14 @@ class DrainingServer(uvicorn.Server):
 
     Uvicorn itself raises the signal again when it is done, which would end the process before the store is closed.
     """
+
+    def __init__(self, config: uvicorn.Config, stop_begins: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stop_begins = stop_begins
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._stop_begins()
+        super().handle_exit(sig, frame)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -28,6 +40,20 @@ class DrainingServer(uvicorn.Server):
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
+
+
+class ProblemProtocol(HttpToolsProtocol):
+    """Answers what is no HTTP request (a Content-Length that is no number, for one) with a problem document, too.
+
+    Uvicorn answers it in plain text, before any application sees it.
+    """
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own words
+        answer = unreadable()
+        headers = b"".join(b"%b: %b\r\n" % header for header in answer.raw_headers)
+        head = b"HTTP/1.1 400 Bad Request\r\n" + headers + b"connection: close\r\n\r\n"
+        self.transport.write(head + bytes(answer.body))
+        self.transport.close()
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
@@ -43,15 +69,22 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def serve(app: FastAPI, listener: socket.socket, drain_seconds: int) -> None:
-    """Until a signal says stop."""
+async def serve(app: FastAPI, listener: socket.socket, drain_seconds: int, stop_begins: Callable[[], None]) -> None:
+    """Until a signal says stop; `stop_begins` is called first of all then."""
     config = uvicorn.Config(
         AnswerWhenCutOff(app),
-        http="httptools",
+        http=ProblemProtocol,
         lifespan="off",  # what the application needs is open already
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=drain_seconds,
     )
-    await DrainingServer(config).serve(sockets=[listener])
+    server = DrainingServer(config, stop_begins)
+    try:
+        await server.serve(sockets=[listener])
+    except asyncio.CancelledError:
+        server.force_exit = True  # what these requests need is gone
+        with anyio.CancelScope(shield=True):
+            await server.shutdown(sockets=[listener])
+        raise

@@ -16,7 +16,7 @@ LARGEST_SEED = 2**32 - 1
 def probability(parameter: str, value: object) -> None:
     """Raise `InvalidParameter` unless it is a `float` between 0 and 1, both excluded."""
     if type(value) is not float or not 0 < value < 1:
-        raise InvalidParameter(parameter, f"{parameter} lies between 0 and 1, not {value!r}")
+        raise InvalidParameter(parameter, f"{parameter} lies between 0 and 1")
 
 
 def permutation_parameters(detector: Any) -> None:

@@ -98,7 +98,7 @@ class FisherExact:
 
 def _finite_number(event: object) -> float:
     if type(event) not in {int, float} or not -MAXIMUM <= event <= MAXIMUM:  # type: ignore[operator]
-        raise InvalidParameter("event", f"event is a finite number or nothing, not {event!r}")
+        raise InvalidParameter("event", "event is a finite number or nothing")
     return float(event) + 0.0  # type: ignore[arg-type]  # -0.0 and 0.0 are one value
 
 

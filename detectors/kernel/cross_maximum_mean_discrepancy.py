@@ -148,7 +148,7 @@ class Comparison:
         deviation = float(np.sqrt((values**2).mean()))
         if deviation <= _ROUNDED:
             return 0.0
-        return float(((values / deviation) ** 3).mean()) * (1 / n**2 - 1 / m**2) / (1 / n + 1 / m) ** 1.5
+        return float(((values / deviation) ** 3).mean() * (1 / n**2 - 1 / m**2) / (1 / n + 1 / m) ** 1.5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,9 +115,9 @@ class Kinds:
             chances = np.tile(expected, (some.stop - start, 1))
             chances[np.arange(some.stop - start), odd[some]] += 1
             chances = generator.standard_gamma(chances)
-            rows = generator.multinomial(m, chances / chances.sum(axis=1, keepdims=True)) / m
-            within[some] = ((rows @ self.kernel) * rows).sum(axis=1)
-            across[some] = rows @ self.near
+            shares = generator.multinomial(m, chances / chances.sum(axis=1, keepdims=True)) / m
+            within[some] = ((shares @ self.kernel) * shares).sum(axis=1)
+            across[some] = shares @ self.near
         return within, across
 
     def _one_more(self, generator: np.random.Generator) -> NDArray[np.intp]:
@@ -125,9 +125,7 @@ class Kinds:
         likely = 1 / (1 + self.weights)
         return generator.choice(len(likely), size=DRAWN, p=likely / likely.sum())
 
-    def _row_by_row(
-        self, odd: NDArray[np.intp], n: int, m: int, generator: np.random.Generator
-    ) -> NDArray[np.intp]:
+    def _row_by_row(self, odd: NDArray[np.intp], n: int, m: int, generator: np.random.Generator) -> NDArray[np.intp]:
         """Shape (windows, m)."""
         share = np.cumsum(self.weights[:-1]) / self.weights.sum()
         rows = np.empty((DRAWN, m), dtype=np.intp)

@@ -107,11 +107,11 @@ class OnlineKolmogorovSmirnov:
     def __post_init__(self) -> None:
         windows: object = self.windows  # JSON makes it a list
         if not isinstance(windows, tuple | list) or not 1 <= len(windows) <= MAXIMUM_WINDOWS:
-            raise InvalidParameter("windows", f"windows are 1 to {MAXIMUM_WINDOWS} numbers, not {windows!r}")
+            raise InvalidParameter("windows", f"windows are 1 to {MAXIMUM_WINDOWS} numbers")
         for window in windows:
             whole_number("windows", window, at_least=MINIMUM_WINDOW, at_most=MAXIMUM_WINDOW)
         if list(self.windows) != sorted(set(self.windows)):
-            raise InvalidParameter("windows", f"windows are different and ascending, not {self.windows!r}")
+            raise InvalidParameter("windows", "windows are different and ascending")
         object.__setattr__(self, "windows", tuple(self.windows))
         least = 2 * self.windows[-1]
         whole_number("expected_run_time", self.expected_run_time, at_least=least, at_most=MAXIMUM_RUN_TIME)

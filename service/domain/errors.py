@@ -14,6 +14,7 @@ DriftwardenError
 ├── Saturated              retry this process has as much under way as it takes; carries how long to wait
 ├── SlowBody               retry a body did not arrive in time
 ├── StoreUnavailable       retry the log or the registrations cannot be reached or written
+├── StoreLost                    the embedded store ended and cannot be started again: the process ends
 ├── CorruptedState               something in the store is not what its digest or format says
 ├── TriggerUnavailable     retry the target of an action did not answer, or not yet
 ├── TriggerRejected              the target refused the action for good
@@ -115,6 +116,10 @@ class StoreUnavailable(DriftwardenError):
     """The store did not answer, refused to write, or is full; nothing was acknowledged."""
 
     retryable = True
+
+
+class StoreLost(DriftwardenError):
+    """The embedded store ended and cannot be started again; whoever supervises the process starts it anew."""
 
 
 class CorruptedState(DriftwardenError):

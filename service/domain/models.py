@@ -16,7 +16,7 @@ ModelName = NewType("ModelName", str)
 """A served model under watch; safe as a store key, a metric label and a Kubernetes label value."""
 
 BatchPosition = NewType("BatchPosition", str)
-"""Where the log put a batch; ordered as the log is. `LOG_START` is before the first."""
+"""Where the log put a batch: milliseconds since 1970 by the store's clock, `-`, a number. `LOG_START` is before all."""
 
 LOG_START = BatchPosition("0-0")
 

@@ -34,6 +34,10 @@ class Registration:
     """Batches up to here were observed under an earlier reference and are not judged against this one."""
     registered_at: datetime
 
+    def is_same_as(self, other: "Registration") -> bool:
+        """Whether the other is this one: in a store that was emptied, revisions count from 1 again."""
+        return (self.revision, self.registered_at, self.since) == (other.revision, other.registered_at, other.since)
+
 
 def check_reference(reference: Reference) -> None:
     """Raise `InvalidReference` with every fault that can be told at once."""

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import replace
 
-from service.domain.models import Finding, ModelName, ResponseState
+from service.domain.models import Cursor, Finding, ModelName, ResponseState
 from service.domain.plan import ResponsePlan
 
 
@@ -21,11 +21,13 @@ def respond(plan: ResponsePlan, state: ResponseState, number: int, finding: Find
     return ResponseState(recent=(), silent_until=number + 1 + plan.cool_down), True
 
 
-def action_name(model: ModelName, number: int, reference_digest: str) -> str:
+def action_name(model: ModelName, number: int, reference_digest: str, end: Cursor) -> str:
     """A DNS-1123 label of at most 63 characters that is the same for the same verdict, and for no other.
 
-    The readable part may collide (names differ in case or in '_' and '.'); the digest does not.
+    The readable part may collide (names differ in case or in '_' and '.'); the digest does not. `end`, the verdict's
+    own cursor, is a place in time of one store's log: a store that was emptied counts from 1 again, and what it starts
+    must not go by a name that is taken.
     """
-    identity = f"{model}\n{number}\n{reference_digest}".encode()
+    identity = f"{model}\n{number}\n{reference_digest}\n{end.position}\n{end.offset}\n{end.read}".encode()
     readable = "".join(letter if letter.isalnum() else "-" for letter in model.lower())[:32].strip("-")
     return f"retrain-{readable}-{number}-{hashlib.sha256(identity).hexdigest()[:10]}"

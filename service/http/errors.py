@@ -86,6 +86,12 @@ def too_large() -> JSONResponse:
     return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "content-too-large", "Content too large", detail)
 
 
+def unreadable() -> JSONResponse:
+    """Bytes that are no HTTP request: what they were meant for is not known."""
+    detail = "this is no HTTP request: its first line, a header or its length is malformed"
+    return problem(HTTPStatus.BAD_REQUEST, "malformed-request", "The request cannot be read", detail)
+
+
 def _told(text: str, longest: int) -> str:
     """Names may be the sender's: of bounded length, and writeable (JSON may hold halves of a surrogate pair)."""
     told = text if len(text) <= longest else f"{text[:longest]}..."
@@ -146,7 +152,7 @@ async def _unexpected(_: Request, __: Exception) -> JSONResponse:
 
 def faults_of(errors: Any) -> tuple[Fault, ...]:
     """Pydantic's errors as places and messages, without the values themselves."""
-    return tuple(Fault(place(error["loc"]), str(error["msg"])) for error in list(errors)[:MAXIMUM_FAULTS])
+    return tuple(Fault(place(error["loc"]) or "body", str(error["msg"])) for error in list(errors)[:MAXIMUM_FAULTS])
 
 
 def place(location: tuple[int | str, ...]) -> str:

@@ -1,9 +1,17 @@
 """What the API takes and gives, as pydantic models: the OpenAPI document is made of these."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
 
 from service.domain import plan as domain
 from service.domain.models import DetectorMeasurement, Finding, TriggerOutcome
@@ -16,6 +24,17 @@ _DEFAULT = domain.Plan()
 
 class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, from_attributes=True)
+
+
+def _as_one_fault(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """Pydantic names every type that a value of a union is not; one fault says it."""
+    try:
+        return read(value)
+    except ValidationError:
+        raise PydanticCustomError("scalar", "Input should be a string, a number, true, false or null") from None
+
+
+Scalar = Annotated[str | int | float | bool | None, WrapValidator(_as_one_fault)]
 
 
 class WindowPlan(_Document):
@@ -47,7 +66,7 @@ class DetectorPlan(_Document):
 
     name: str
     """e.g. `kolmogorov_smirnov`, `maximum_mean_discrepancy`."""
-    parameters: dict[str, str | int | float | bool | None] = {}
+    parameters: dict[str, Scalar] = {}
     """The detector's own."""
     features: list[str] | None = None
     """Those that it looks at, e.g. the categorical ones for `chi_square`; null for all."""

@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from service.domain.models import Finding, TriggerOutcome, Verdict
+from service.domain.models import Cursor, Finding, TriggerOutcome, Verdict
 
 OTHER = "other"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -18,7 +18,7 @@ class Metrics:
         self._max_models = max_models
         self._max_features = max_features
         self._models: set[str] = set()
-        self._shown: dict[str, int] = {}
+        self._shown: dict[str, tuple[int, Cursor]] = {}
         self._series: dict[str, set[tuple[str, str, str]]] = {}
         self.registry = CollectorRegistry()
         self._declare_work()
@@ -41,7 +41,10 @@ class Metrics:
         self.evaluation_seconds = seconds("evaluation_seconds", tests, "model")
         failures = "Rounds of evaluation or delivery that ended in an error."
         self.evaluation_failures = counter("evaluation_failures", failures, "model", "error")
-        self.waiting_rows = gauge("waiting_rows", "Rows read for the next window and not judged yet.", "model")
+        self.waiting_rows = gauge(
+            "waiting_rows", "Rows read for the next window; what is not read yet: see log_batches.", "model"
+        )
+        self._declare_log()
         self.actions = counter("actions", "Deliveries of actions, by outcome.", "model", "outcome")
         retried = "Deliveries that failed and will be tried again."
         self.delivery_failures = counter("delivery_failures", retried, "model")
@@ -53,6 +56,18 @@ class Metrics:
         unclaimed = "Times that claims could not be read or written, and work went on without."
         self.claim_failures = counter("claim_failures", unclaimed, "work")
         self.pending_actions = gauge("pending_actions", "1 while an action waits in the outbox.", "model")
+
+    def _declare_log(self) -> None:
+        """How much waits, and how much more may."""
+        gauge = self._gauge
+        batches = "Batches in the log: those not judged yet and, behind them, about log_kept_batches judged ones."
+        self.log_batches = gauge("log_batches", batches, "model")
+        self.log_limit_batches = gauge("log_limit_batches", "Batches in a model's log beyond which senders get 429.")
+        self.log_kept_batches = gauge("log_kept_batches", "Judged batches that a log keeps; a few more may be there.")
+        oldest = "When the oldest batch with rows for a window to come came in; absent if there is none."
+        self.oldest_waiting = gauge("oldest_waiting_batch_timestamp_seconds", oldest, "model")
+        restarts = "Times that the embedded store ended by itself and was started again."
+        self.embedded_store_restarts = self._counter("embedded_store_restarts", restarts)
 
     def _declare_newest_verdict(self) -> None:
         """What the newest verdict says, whoever committed it."""
@@ -88,12 +103,34 @@ class Metrics:
             return name
         return OTHER
 
-    def show(self, verdict: Verdict) -> None:
-        """Make the newest verdict visible; every replica does, whoever committed it."""
-        model = self.model(verdict.model)
-        if model != verdict.model or self._shown.get(model, 0) >= verdict.number:
+    def show_oldest_waiting(self, name: str, came_in: float | None) -> None:
+        """Make visible how long the oldest batch waits (seconds since the epoch); None if none does."""
+        model = self.model(name)
+        if model != name:
             return
-        self._shown[model] = verdict.number
+        if came_in is None:
+            self.oldest_waiting.remove(model)
+        else:
+            self.oldest_waiting.labels(model).set(came_in)
+
+    def show_waits_elsewhere(self, name: str) -> None:
+        """Another process judges this model now, and shows how much of it waits."""
+        model = self.model(name)
+        self.waiting_rows.labels(model).set(0)
+        if model == name:
+            self.log_batches.remove(model)
+            self.oldest_waiting.remove(model)
+
+    def show(self, verdict: Verdict) -> None:
+        """Make the store's newest verdict visible; every replica does, whoever committed it.
+
+        One with a lower number than the last is shown like any other: the store was emptied or restored.
+        """
+        model = self.model(verdict.model)
+        identity = (verdict.number, verdict.cursor)
+        if model != verdict.model or self._shown.get(model) == identity:
+            return
+        self._shown[model] = identity
         self.verdict_number.labels(model).set(verdict.number)
         self.verdict_timestamp.labels(model).set(verdict.decided_at.timestamp())
         self.window_rows.labels(model).set(verdict.rows)

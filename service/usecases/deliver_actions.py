@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from opentelemetry.util.types import AttributeValue
 
 from service.domain.errors import TriggerRejected, TriggerUnavailable
-from service.domain.models import Delivery, ModelName, RetrainRequest, TriggerOutcome, TriggerReceipt
+from service.domain.models import Cursor, Delivery, ModelName, RetrainRequest, TriggerOutcome, TriggerReceipt
 from service.ports import Clock, DeliveryLog, Trigger, VerdictLog
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
@@ -22,6 +22,8 @@ class _Outbox:
 
     scanned: int
     """Verdicts up to this number hold no undelivered action."""
+    end: Cursor | None = None
+    """Cursor of that verdict, once it has been seen: another verdict of its number has another."""
     failures: int = 0
     not_before: float = 0.0
     """On the monotonic clock: the back-off."""
@@ -66,18 +68,33 @@ class DeliverActions:
 
     async def __call__(self, model: ModelName) -> bool:
         """Deliver what is due for one model; whether nothing waits. Raises `StoreUnavailable`, `CorruptedState`."""
-        outbox = self._outboxes.get(model)
-        if outbox is None:
-            outbox = self._outboxes[model] = _Outbox(scanned=await self._deliveries.last(model))
+        outbox = await self._outbox(model)
         if self._monotonic() < outbox.not_before:
             return False
         while verdicts := await self._verdicts.page(model, outbox.scanned, PAGE):
             for verdict in verdicts:
                 if verdict.action is not None and not await self._deliver(outbox, verdict.action):
                     return False
-                outbox.scanned = verdict.number
+                outbox.scanned, outbox.end = verdict.number, verdict.cursor
         self._metrics.pending_actions.labels(self._metrics.model(model)).set(0)
         return True
+
+    async def _outbox(self, model: ModelName) -> _Outbox:
+        """What is known of it; nothing, if the store holds another history than the one that it is known of."""
+        outbox = self._outboxes.get(model)
+        if outbox is None or await self._is_of_another_history(model, outbox):
+            outbox = self._outboxes[model] = _Outbox(scanned=await self._deliveries.last(model))
+        return outbox
+
+    async def _is_of_another_history(self, model: ModelName, outbox: _Outbox) -> bool:
+        """Whether the store was emptied, or restored from an earlier copy, since the outbox was scanned."""
+        if outbox.scanned == 0:
+            return False
+        found = await self._verdicts.page(model, outbox.scanned - 1, 1)
+        if not found:  # its newest number is lower
+            return True
+        same_number = found[0].number == outbox.scanned  # a higher one: the retention has dropped it
+        return same_number and outbox.end is not None and found[0].cursor != outbox.end
 
     async def _deliver(self, outbox: _Outbox, action: RetrainRequest) -> bool:
         """Whether it is off our hands."""

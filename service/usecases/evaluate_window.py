@@ -24,6 +24,7 @@ from service.domain.models import (
     RetrainRequest,
     Verdict,
     Window,
+    arrival,
     is_after,
 )
 from service.domain.registration import Registration, columns_of
@@ -65,7 +66,8 @@ class _Progress:
     """Of batches that came under another revision: where this one's features are; None if one is not there."""
 
     def stands(self, newest: Verdict | None, registration: Registration) -> bool:
-        return _number(self.newest) == _number(newest) and self.registration.revision == registration.revision
+        # Numbers alone may come again, in a store that was emptied or restored.
+        return _identity(self.newest) == _identity(newest) and self.registration.is_same_as(registration)
 
 
 class EvaluateWindow:
@@ -99,6 +101,7 @@ class EvaluateWindow:
         registration = await self._registrations.newest(model)
         if registration is None:
             return False
+        self._metrics.log_batches.labels(self._metrics.model(model)).set(await self._log.length(model))
         progress = await self._current(model, registration)
         window = await self._next_window(model, progress)
         self._metrics.waiting_rows.labels(self._metrics.model(model)).set(progress.cutter.waiting_rows)
@@ -135,6 +138,7 @@ class EvaluateWindow:
         return progress
 
     async def _next_window(self, model: ModelName, progress: _Progress) -> Window | None:
+        shown = self._show_oldest(model, progress.cutter)
         while (window := progress.cutter.cut()) is None:
             if not progress.ahead:
                 progress.ahead.extend(await self._log.read(model, progress.cutter.position, READ_BATCHES))
@@ -142,7 +146,13 @@ class EvaluateWindow:
                     return self._after_silence(progress)
                 progress.silent_since = self._monotonic()
             progress.cutter.feed(await self._arranged(progress, progress.ahead.popleft()))
+            shown = shown or self._show_oldest(model, progress.cutter)  # what comes later is not older
         return window
+
+    def _show_oldest(self, model: ModelName, cutter: Cutter) -> bool:
+        oldest = cutter.oldest_waiting
+        self._metrics.show_oldest_waiting(model, None if oldest is None else arrival(oldest) / 1000)
+        return oldest is not None
 
     def _after_silence(self, progress: _Progress) -> Window | None:
         """By time, nothing in the log ends the last window if nothing comes any more. No clock that may jump does."""
@@ -233,8 +243,8 @@ class EvaluateWindow:
         )
 
 
-def _number(verdict: Verdict | None) -> int:
-    return 0 if verdict is None else verdict.number
+def _identity(verdict: Verdict | None) -> tuple[int, Cursor]:
+    return (0, Cursor()) if verdict is None else (verdict.number, verdict.cursor)
 
 
 def _decision(fitted: FittedPlan, window: Window) -> Decision:
@@ -250,7 +260,7 @@ def _decision(fitted: FittedPlan, window: Window) -> Decision:
 
 def _action(registration: Registration, number: int, window: Window, decision: Decision) -> RetrainRequest:
     return RetrainRequest(
-        name=action_name(registration.model, number, registration.reference_digest),
+        name=action_name(registration.model, number, registration.reference_digest, window.end),
         model=registration.model,
         verdict_number=number,
         window_start=window.started_at,

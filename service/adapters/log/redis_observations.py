@@ -151,6 +151,9 @@ class RedisObservationLog:
         entries = await stream_entries(self._redis.xrevrange(self._keys.observations(model), count=1))
         return BatchPosition(entries[0][0].decode()) if entries else LOG_START
 
+    async def length(self, model: ModelName, /) -> int:
+        return await answer(self._redis.xlen(self._keys.observations(model)))
+
     async def forget_before(self, model: ModelName, position: BatchPosition, keep: int, /) -> None:
         await self._passed.write(model, position)
         oldest = await self._passed.oldest_kept(model, position, keep, self._kept_bytes)

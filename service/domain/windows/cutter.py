@@ -27,6 +27,11 @@ class Cutter(Protocol):
         ...
 
     @property
+    def oldest_waiting(self) -> BatchPosition | None:
+        """Of the batches handed in, the first that has rows for a window to come."""
+        ...
+
+    @property
     def patience_ms(self) -> int | None:
         """How long the log must have been silent before `close` is in order; None: rows wait for others for ever."""
         ...

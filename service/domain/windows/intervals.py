@@ -23,7 +23,9 @@ class _Interval:
 
     sample: RowSample
     before: BatchPosition
-    """The entry just before the first that has rows of it."""
+    """The entry just before the first that has rows of it ..."""
+    position: BatchPosition
+    """... and that one."""
     seen: int = 0
     batches: int = 0
     first: int | None = None
@@ -82,6 +84,11 @@ class IntervalCutter:
         return sum(interval.seen for interval in self._open.values())
 
     @property
+    def oldest_waiting(self) -> BatchPosition | None:
+        """Of the batches handed in, the first that has rows for a window to come."""
+        return earliest(interval.position for interval in self._open.values()) if self._open else None
+
+    @property
     def patience_ms(self) -> int | None:
         """After so long a silence, rows for an open interval would be late in any case."""
         return self._every_ms + self._lateness_ms
@@ -98,7 +105,9 @@ class IntervalCutter:
         for number in np.unique(numbers[~late]).tolist():
             interval = self._open.get(number)
             if interval is None:
-                interval = self._open[number] = _Interval(RowSample(self._most_rows), admitted.before)
+                interval = self._open[number] = _Interval(
+                    RowSample(self._most_rows), admitted.before, admitted.position
+                )
             interval.add(admitted, rank, (numbers == number) & ~late)
         newest = int(admitted.times.max())
         self._newest = newest if self._newest is None else max(newest, self._newest)

@@ -84,6 +84,11 @@ class WindowCutter:
         return sum(run.rows for run in self._runs)
 
     @property
+    def oldest_waiting(self) -> BatchPosition | None:
+        """Of the batches handed in, the first that has rows for a window to come."""
+        return next((run.pieces[0].of.position for run in self._runs if run.pieces), None)
+
+    @property
     def patience_ms(self) -> int | None:
         """By time, the log's silence ends a window as well."""
         return self._every_ms

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from service.domain.errors import Fault, UnsupportedFormat
 from service.http.formats import csv_table, json_rows, npy
+from service.http.formats.json_document import media_type_of
 from service.http.formats.table import Table
 
 _READERS: dict[str, Callable[[bytes], Table]] = {
@@ -22,8 +23,7 @@ def refuse_coded(content_encoding: str | None) -> None:
 
 def read_table(content_type: str | None, body: bytes) -> Table:
     """Read rows by their media type (JSON without one); raises `InvalidInput`, `UnsupportedFormat`."""
-    media_type = (content_type or "application/json").partition(";")[0].strip().lower()
-    reader = _READERS.get(media_type)
+    reader = _READERS.get(media_type_of(content_type))
     if reader is None:
         raise UnsupportedFormat(Fault("Content-Type", f"must be one of {', '.join(MEDIA_TYPES)}"))
     return reader(body)

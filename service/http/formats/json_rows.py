@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import numpy as np
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
 
 from service.domain.errors import Fault, InvalidInput
-from service.http.errors import faults_of
+from service.http.formats.json_document import MEDIA_TYPE, read_document
 from service.http.formats.table import Table
 
-MEDIA_TYPES = ("application/json",)
+MEDIA_TYPES = (MEDIA_TYPE,)
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Row = Annotated[list[Number], Field(min_length=1)]
@@ -53,13 +53,7 @@ _ADAPTER = TypeAdapter(JsonRows)
 
 def read(body: bytes) -> Table:
     """Raises `InvalidInput`, naming row and column."""
-    if not body.strip():
-        raise InvalidInput(Fault("body", 'is empty; send {"rows": [[...], ...]}'))
-    try:
-        document = _ADAPTER.validate_json(body)
-    except ValidationError as error:
-        errors = error.errors(include_url=False, include_context=False, include_input=False)
-        raise InvalidInput(*faults_of([{**each, "loc": _location(each["loc"])} for each in errors])) from None
+    document = read_document(_ADAPTER, body, '{"rows": [[...], ...]}', _location)
     widths = {len(row) for row in document.rows}
     if len(widths) > 1:
         first = len(document.rows[0])

@@ -4,12 +4,14 @@ from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request
+from pydantic import TypeAdapter
 
-from service.domain.errors import InvalidInput, InvalidReference, UnsupportedFormat
+from service.domain.errors import InvalidInput, InvalidPlan, InvalidReference, UnsupportedFormat
 from service.domain.models import Reference, model_name
 from service.http.formats import read_table, refuse_coded
+from service.http.formats.json_document import read_document, require_json
 from service.http.formats.json_rows import JsonRows
-from service.http.routes import problems
+from service.http.routes import in_one_piece, problems
 from service.http.schemas import Plan, RegistrationView, VerdictPage, VerdictView
 from service.usecases.read_verdicts import ReadVerdicts
 from service.usecases.register_model import RegisterModel
@@ -24,6 +26,10 @@ BODIES: dict[str, Any] = {
             "application/x-npy": {"schema": {"type": "string", "format": "binary"}},
         },
     }
+}
+_PLAN: TypeAdapter[Plan] = TypeAdapter(Plan)
+PLAN_BODY: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": in_one_piece(Plan)}}}
 }
 
 
@@ -41,10 +47,12 @@ def routes(register: RegisterModel, read_verdicts: ReadVerdicts) -> APIRouter:
         reference = await to_thread.run_sync(_reference, request.headers.get("content-type"), body)
         return RegistrationView.of(await register.reference(name, reference))
 
-    @router.put("/plan", responses=problems(404, 409, 413, 422, 503))
-    async def put_plan(model: ModelPath, plan: Plan) -> RegistrationView:
+    @router.put("/plan", responses=problems(400, 404, 409, 413, 415, 422, 503), openapi_extra=PLAN_BODY)
+    async def put_plan(model: ModelPath, request: Request) -> RegistrationView:
         """Set the plan: detectors, window, budget, response."""
-        return RegistrationView.of(await register.plan(model_name(model), plan.to_domain()))
+        name = model_name(model)
+        plan = await _plan(request)
+        return RegistrationView.of(await register.plan(name, plan.to_domain()))
 
     @router.get("/verdicts", responses=problems(404, 422, 503))
     async def get_verdicts(
@@ -60,6 +68,15 @@ def routes(register: RegisterModel, read_verdicts: ReadVerdicts) -> APIRouter:
         return VerdictPage(model=name, verdicts=verdicts, before=verdicts[-1].number if more else None)
 
     return router
+
+
+async def _plan(request: Request) -> Plan:
+    refuse_coded(request.headers.get("content-encoding"))
+    require_json(request.headers.get("content-type"))
+    try:
+        return read_document(_PLAN, await request.body(), '{"window": {"rows": 300}}, for one')
+    except InvalidInput as error:
+        raise InvalidPlan(*error.faults) from error
 
 
 def _reference(content_type: str | None, body: bytes) -> Reference:

@@ -86,6 +86,20 @@ async def test_the_ways_in_name_their_media_types(document: dict[str, Any]) -> N
         assert set(body["content"]) == {"application/json", "text/csv", "application/x-npy"}
 
 
+async def test_a_plan_is_described_with_everything_that_it_may_say(document: dict[str, Any]) -> None:
+    operation = operations(document)["put", "/v1/models/{model}/plan"]
+    assert list(operation["requestBody"]["content"]) == ["application/json"]
+    plan = operation["requestBody"]["content"]["application/json"]["schema"]
+    assert "required" not in plan
+    assert plan["examples"]
+    detector = plan["properties"]["detectors"]["items"]
+    assert detector["required"] == ["name"]
+    for schema in (*plan["properties"].values(), detector):
+        for name, field in schema.get("properties", {}).items():
+            assert field.get("description"), f"{name} has no meaning"
+    assert {"400", "404", "409", "413", "415", "422", "503"} <= set(operation["responses"])
+
+
 async def test_what_is_answered_is_what_it_promises(watched: Application, document: dict[str, Any]) -> None:
     """Every member of a verdict is in the schema, and every required one in the verdict."""
     await watched.observe(payload(rows(1, 50, shift=3.0)))

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from http.client import HTTPResponse
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def test_a_body_over_the_limit_is_refused_over_a_real_connection(make_service: M
         assert client.get("/livez").status_code == 200
 
 
-def test_bytes_that_are_not_http_do_no_harm(make_service: MakeService) -> None:
+def test_bytes_that_are_not_http_are_answered_with_a_problem_and_do_no_harm(make_service: MakeService) -> None:
     service = make_service()
     service.start()
     address = httpx.URL(service.url)
@@ -63,10 +64,15 @@ def test_bytes_that_are_not_http_do_no_harm(make_service: MakeService) -> None:
         b"\x16\x03\x01junk\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
         b"POST /v1 HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST /v1/models/churn/observations HTTP/1.1\r\nHost: x\r\nContent-Length: ten\r\n\r\n",
     ):
         with socket.create_connection((address.host, address.port or 0), timeout=30) as connection:
             connection.sendall(junk)
-            assert connection.recv(4096).startswith(b"HTTP/1.1 4")
+            answer = HTTPResponse(connection)
+            answer.begin()
+            assert (answer.status, answer.headers["Content-Type"]) == (400, "application/problem+json")
+            document = json.loads(answer.read())
+        assert (document["type"], document["status"]) == ("urn:driftwarden:problem:malformed-request", 400)
     with service.client() as client:
         assert client.get("/livez").status_code == 200
 

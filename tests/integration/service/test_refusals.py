@@ -13,6 +13,7 @@ from tests.processes.traffic import FEATURES, payload, reference, rows
 pytestmark = pytest.mark.anyio
 
 OBSERVATIONS = "/v1/models/churn/observations"
+PLAN = "/v1/models/churn/plan"
 GOOD = payload(rows(1, 1))
 
 
@@ -92,6 +93,7 @@ async def test_a_media_type_that_nobody_reads_is_refused(watched: Application, m
     for answer in (
         await watched.client.post(OBSERVATIONS, content=json.dumps(GOOD), headers={"Content-Type": media_type}),
         await watched.client.put("/v1/models/a/reference", content=b"x", headers={"Content-Type": media_type}),
+        await watched.client.put(PLAN, content=b"{}", headers={"Content-Type": media_type}),
     ):
         assert_problem(answer, 415, "unsupported-format", "Content-Type")
     await assert_unharmed(watched)
@@ -101,7 +103,7 @@ async def test_a_media_type_that_nobody_reads_is_refused(watched: Application, m
 async def test_a_content_coding_that_nobody_undoes_is_refused_as_such(watched: Application, coding: str) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": coding}
     content = gzip.compress(json.dumps(GOOD).encode())
-    for method, path in (("POST", OBSERVATIONS), ("PUT", "/v1/models/churn/reference")):
+    for method, path in (("POST", OBSERVATIONS), ("PUT", "/v1/models/churn/reference"), ("PUT", PLAN)):
         answer = await watched.client.request(method, path, content=content, headers=headers)
         assert_problem(answer, 415, "unsupported-format", "Content-Encoding")
     await assert_unharmed(watched)
@@ -166,10 +168,15 @@ async def test_a_name_that_is_none_is_refused(watched: Application, name: str) -
             "invalid-plan",
             "detectors[0].parameters.depth",
         ),
-        ({"windows": {"rows": 50}}, "invalid-request", "body.windows"),
-        ({"window": {"rows": "many"}}, "invalid-request", "body.window.rows"),
-        ([], "invalid-request", "body"),
-        (None, "invalid-request", "body"),
+        ({"windows": {"rows": 50}}, "invalid-plan", "windows"),
+        ({"window": {"rows": "many"}}, "invalid-plan", "window.rows"),
+        ([], "invalid-plan", "body"),
+        (None, "invalid-plan", "body"),
+        (
+            {"detectors": [{"name": "kolmogorov_smirnov", "parameters": {"method": ["exact"]}}]},
+            "invalid-plan",
+            "detectors[0].parameters.method",
+        ),
     ],
 )
 async def test_a_plan_that_cannot_work_is_refused_with_the_place(
@@ -183,28 +190,69 @@ async def test_a_plan_that_cannot_work_is_refused_with_the_place(
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "place", "said"),
     [
-        b"{",
-        b"[" * 30_000,
-        b"\xff",
-        b'{"detectors": [{"name": "\\ud800"}]}',
-        b'{"\\ud800": 1}',
-        b'{"detectors": [{"name": "kolmogorov_smirnov", "parameters": {"\\ud800": 1}}]}',
-        b'{"detectors": [{"name": "kolmogorov_smirnov", "minimum_effect": NaN}]}',
-        b'{"detectors": [{"name": "maximum_mean_discrepancy", "parameters": {"bandwidth": Infinity}}]}',
-        b'{"detectors": [{"name": "maximum_mean_discrepancy", "parameters": {"bandwidth": 1' + b"0" * 400 + b"}}]}",
-        b'{"window": {"rows": 1' + b"0" * 5_000 + b"}}",
-        b'{"window": {"rows": 1e400}}',
+        (b"", "body", "is empty"),
+        (b"  ", "body", "is empty"),
+        (b"{", "body", "line 1 column 1"),
+        (b"[" * 30_000, "body", "recursion limit exceeded at line 1 column"),
+        (b'{"window":\n "\xff"}', "byte 13", "is not UTF-8"),
+        (b'{"detectors": [{"name": "\\ud800"}]}', "body", "line 1 column 3"),
+        (b'{"\\ud800": 1}', "body", "line 1 column"),
+        (b'{"detectors": [{"name": "kolmogorov_smirnov", "parameters": {"\\ud800": 1}}]}', "body", "column 69"),
+        (
+            b'{"detectors": [{"name": "kolmogorov_smirnov", "minimum_effect": NaN}]}',
+            "detectors[0].minimum_effect",
+            "at least 0",
+        ),
+        (
+            b'{"detectors": [{"name": "maximum_mean_discrepancy", "parameters": {"bandwidth": Infinity}}]}',
+            "detectors[0].parameters.bandwidth",
+            "a finite number above zero",
+        ),
+        (
+            b'{"detectors": [{"name": "maximum_mean_discrepancy", "parameters": {"bandwidth": 1' + b"0" * 400 + b"}}]}",
+            "detectors[0].parameters.bandwidth",
+            "a finite number above zero",
+        ),
+        (b'{"window": {"rows": 1' + b"0" * 5_000 + b"}}", "body", "number out of range at line 1 column"),
+        (b'{"window": {"rows": 1e400}}', "window.rows", "finite"),
     ],
 )
-async def test_a_plan_that_is_no_document_is_refused(watched: Application, content: bytes) -> None:
-    answer = await watched.client.put(
-        "/v1/models/churn/plan", content=content, headers={"Content-Type": "application/json"}
-    )
-    assert 400 <= answer.status_code < 500, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
+async def test_a_plan_that_is_no_document_is_refused_with_the_place(
+    watched: Application, content: bytes, place: str, said: str
+) -> None:
+    answer = await watched.client.put(PLAN, content=content, headers={"Content-Type": "application/json"})
+    assert_problem(answer, 422, "invalid-plan", place)
+    assert said in answer.json()["errors"][0]["message"]
     await assert_unharmed(watched)
+
+
+@pytest.mark.parametrize("content_type", [None, "application/json", "Application/JSON; charset=utf-8"])
+async def test_a_plan_is_json_whether_it_says_so_or_not(watched: Application, content_type: str | None) -> None:
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    answer = await watched.client.put(PLAN, content=json.dumps({"window": {"rows": 40}}), headers=headers)
+    assert (answer.status_code, answer.json()["plan"]["window"]["rows"]) == (200, 40), answer.text
+
+
+@pytest.mark.parametrize(
+    "detector",
+    [
+        {"name": "4711.0815"},
+        {"name": "kolmogorov_smirnov", "parameters": {"method": "4711.0815"}},
+        {"name": "maximum_mean_discrepancy", "parameters": {"seed": "4711.0815"}},
+        {"name": "maximum_mean_discrepancy", "parameters": {"permutations": 4711.0815}},
+        {"name": "maximum_mean_discrepancy", "parameters": {"bandwidth": -4711.0815}},
+        {"name": "maximum_mean_discrepancy", "parameters": {"standardise": 4711.0815}},
+        {"name": "fisher_exact", "parameters": {"event": "4711.0815"}},
+        {"name": "kolmogorov_smirnov", "features": ["4711.0815"]},
+        {"name": "kolmogorov_smirnov", "minimum_effect": -4711.0815},
+    ],
+)
+async def test_a_refused_plan_does_not_repeat_what_was_sent(watched: Application, detector: dict[str, Any]) -> None:
+    answer = await watched.client.put(PLAN, json={"detectors": [detector]})
+    assert_problem(answer, 422, "invalid-plan")
+    assert "4711.0815" not in answer.text
 
 
 async def test_a_refusal_never_grows_with_the_request(watched: Application) -> None:

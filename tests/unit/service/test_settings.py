@@ -41,6 +41,14 @@ def test_the_command_line_lists_every_setting_by_its_environment_variable(group:
     assert re.search(rf"^  DRIFT_{group}__{name}( = .*)?$", listed.output, re.MULTILINE | re.IGNORECASE)
 
 
+def test_every_line_of_a_meaning_stands_under_its_setting() -> None:
+    listed = CliRunner().invoke(cli, ["settings"]).output
+    titles = {(model.__doc__ or "").strip() for model in GROUPS.values()}
+    meanings = [line for line in listed.splitlines() if line and line not in titles and "  DRIFT_" not in line[:8]]
+    assert any("Business Source License" in line for line in meanings)
+    assert all(re.match(r" {6}\S", line) for line in meanings)
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "group", "name", "expected"),
     [

@@ -6,12 +6,13 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.models import Finding, ResponseState, model_name
+from service.domain.models import BatchPosition, Cursor, Finding, ResponseState, model_name
 from service.domain.plan import ResponsePlan
 from service.domain.response import action_name, respond
 
 D, S, U = Finding.DRIFT, Finding.STABLE, Finding.UNDECIDED
 DIGEST = "sha256:" + "a" * 64
+END = Cursor(BatchPosition("1772366400250-0"), 7)
 names = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", fullmatch=True).map(model_name)
 
 
@@ -85,25 +86,30 @@ def test_what_is_remembered_stays_small(plan: ResponsePlan, findings: list[Findi
 
 @given(names, st.integers(1, 10**9))
 def test_action_names_are_dns_labels(model: str, number: int) -> None:
-    name = action_name(model_name(model), number, DIGEST)
+    name = action_name(model_name(model), number, DIGEST, END)
     assert re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", name)
 
 
 @given(names, st.integers(1, 10**9))
 def test_the_same_verdict_gives_the_same_name(model: str, number: int) -> None:
-    assert action_name(model_name(model), number, DIGEST) == action_name(model_name(model), number, DIGEST)
+    assert action_name(model_name(model), number, DIGEST, END) == action_name(model_name(model), number, DIGEST, END)
 
 
 @given(st.lists(st.tuples(names, st.integers(1, 1000)), min_size=2, max_size=20, unique=True))
 def test_different_verdicts_have_different_names(verdicts: list[tuple[str, int]]) -> None:
-    found = {action_name(model_name(model), number, DIGEST) for model, number in verdicts}
+    found = {action_name(model_name(model), number, DIGEST, END) for model, number in verdicts}
     assert len(found) == len(verdicts)
 
 
 def test_names_differ_where_only_case_or_punctuation_of_the_model_does() -> None:
-    found = {action_name(model_name(model), 1, DIGEST) for model in ("a.b", "a_b", "a-b", "A.b")}
+    found = {action_name(model_name(model), 1, DIGEST, END) for model in ("a.b", "a_b", "a-b", "A.b")}
     assert len(found) == 4
 
 
 def test_another_reference_makes_another_name() -> None:
-    assert action_name(model_name("a"), 1, DIGEST) != action_name(model_name("a"), 1, "sha256:" + "b" * 64)
+    assert action_name(model_name("a"), 1, DIGEST, END) != action_name(model_name("a"), 1, "sha256:" + "b" * 64, END)
+
+
+def test_the_same_number_in_another_history_of_the_store_makes_another_name() -> None:
+    ends = [END, Cursor(END.position, 8), Cursor(END.position), Cursor(BatchPosition("1772366400251-0"), 7)]
+    assert len({action_name(model_name("a"), 1, DIGEST, end) for end in ends}) == 4

@@ -9,7 +9,13 @@ from service.domain import errors as domain
 from service.domain.errors import DriftwardenError, Fault, InvalidInput, Overloaded
 from service.http.errors import _PROBLEMS, MAXIMUM_FAULTS, MEDIA_TYPE, _ours, place, problem
 
-INTERNAL = {domain.TriggerUnavailable, domain.TriggerRejected, domain.InvalidConfiguration, DriftwardenError}
+INTERNAL = {
+    domain.TriggerUnavailable,
+    domain.TriggerRejected,
+    domain.InvalidConfiguration,
+    domain.StoreLost,
+    DriftwardenError,
+}
 """Never the answer to a request."""
 
 ERRORS = [each for each in vars(domain).values() if isinstance(each, type) and issubclass(each, DriftwardenError)]

@@ -10,6 +10,7 @@ from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from service.domain.models import (
+    BatchPosition,
     Cursor,
     Decision,
     DetectorMeasurement,
@@ -70,11 +71,45 @@ def test_the_newest_verdict_is_shown() -> None:
     assert len(series(metrics, "driftwarden_statistic")) == 2
 
 
-def test_an_older_verdict_does_not_overwrite_a_newer() -> None:
+def test_a_lower_number_is_that_of_a_store_which_counts_anew() -> None:
     metrics = Metrics(10, 10)
     metrics.show(verdict(3))
-    metrics.show(verdict(2, finding=Finding.STABLE))
-    assert series(metrics, "driftwarden_verdict_number") == {("churn",): 3}
+    metrics.show(verdict(1, finding=Finding.STABLE))
+    assert series(metrics, "driftwarden_verdict_number") == {("churn",): 1}
+    assert series(metrics, "driftwarden_finding")["STABLE", "churn"] == 1
+
+
+def test_the_same_number_with_another_cursor_is_another_verdict() -> None:
+    metrics = Metrics(10, 10)
+    metrics.show(verdict(3))
+    metrics.show(replace(verdict(3, finding=Finding.STABLE), cursor=Cursor(BatchPosition("5-0"))))
+    assert series(metrics, "driftwarden_finding")["STABLE", "churn"] == 1
+
+
+def test_when_the_oldest_waiting_batch_came_in_is_shown_while_there_is_one() -> None:
+    metrics = Metrics(10, 10)
+    metrics.show_oldest_waiting("churn", NOON.timestamp())
+    assert series(metrics, "driftwarden_oldest_waiting_batch_timestamp_seconds") == {("churn",): NOON.timestamp()}
+    metrics.show_oldest_waiting("churn", None)
+    assert series(metrics, "driftwarden_oldest_waiting_batch_timestamp_seconds") == {}
+    metrics.show_oldest_waiting("never waited", None)
+
+
+def test_a_model_beyond_the_limit_does_not_show_its_wait_as_that_of_others() -> None:
+    metrics = Metrics(1, 10)
+    metrics.show_oldest_waiting("first", NOON.timestamp())
+    metrics.show_oldest_waiting("second", NOON.timestamp())
+    assert len(series(metrics, "driftwarden_oldest_waiting_batch_timestamp_seconds")) == 1
+
+
+def test_what_another_process_judges_does_not_wait_here() -> None:
+    metrics = Metrics(10, 10)
+    metrics.show_oldest_waiting("churn", NOON.timestamp())
+    metrics.log_batches.labels("churn").set(7)
+    metrics.show_waits_elsewhere("churn")
+    assert series(metrics, "driftwarden_oldest_waiting_batch_timestamp_seconds") == {}
+    assert series(metrics, "driftwarden_log_batches") == {}
+    assert series(metrics, "driftwarden_waiting_rows") == {("churn",): 0}
 
 
 def test_series_of_features_that_are_gone_vanish() -> None:
