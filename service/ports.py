@@ -55,6 +55,10 @@ class ObservationLog(Protocol):
         """Batches in the log, judged ones that are kept included; cheap, however many."""
         ...
 
+    async def make_room(self, model: ModelName, /) -> None:
+        """Drop the rows of everything that is judged; identifiers are kept. For a store that is full."""
+        ...
+
     async def forget_before(self, model: ModelName, position: BatchPosition, keep: int, /) -> None:
         """Allow batches up to and including `position` to be dropped, all but about the latest `keep` of them.
 

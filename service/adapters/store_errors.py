@@ -16,7 +16,7 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service.domain.errors import CorruptedState, StoreUnavailable
+from service.domain.errors import CorruptedState, StoreFull, StoreUnavailable
 
 OF_THE_DRIVER = (RedisError, RedisClusterException, OSError)
 """Everything that it raises when the store is not as it should be; the cluster's errors are relatives of none."""
@@ -45,7 +45,8 @@ def in_our_words(error: Exception) -> Exception:
         return error
     if isinstance(error, ResponseError) and _code(error) == "WRONGTYPE":
         return CorruptedState("a key of the store is of another type than what is kept under it (WRONGTYPE)")
-    return StoreUnavailable(_explanation(error))
+    full = isinstance(error, OutOfMemoryError)
+    return (StoreFull if full else StoreUnavailable)(_explanation(error))
 
 
 def _explanation(error: Exception) -> str:

@@ -14,6 +14,7 @@ DriftwardenError
 ├── Saturated              retry this process has as much under way as it takes; carries how long to wait
 ├── SlowBody               retry a body did not arrive in time
 ├── StoreUnavailable       retry the log or the registrations cannot be reached or written
+│   └── StoreFull                its memory is full
 ├── StoreLost                    the embedded store ended and cannot be started again: the process ends
 ├── CorruptedState               something in the store is not what its digest or format says
 ├── TriggerUnavailable     retry the target of an action did not answer, or not yet
@@ -116,6 +117,10 @@ class StoreUnavailable(DriftwardenError):
     """The store did not answer, refused to write, or is full; nothing was acknowledged."""
 
     retryable = True
+
+
+class StoreFull(StoreUnavailable):
+    """The store has no memory left; dropping what is judged already may help."""
 
 
 class StoreLost(DriftwardenError):

@@ -14,6 +14,7 @@ from opentelemetry.util.types import AttributeValue
 
 from detectors.errors import DetectorError
 from service.domain.decision import decide, undecided
+from service.domain.errors import StoreFull
 from service.domain.fitted_plan import FittedPlan
 from service.domain.models import (
     Cursor,
@@ -110,6 +111,9 @@ class EvaluateWindow:
         committed = False
         try:
             committed = await self._judge(progress, window)
+        except StoreFull:
+            await self._log.make_room(model)
+            raise
         finally:
             # Lost to another replica, or an error after the window was cut: begin again at the newest verdict.
             if not committed:

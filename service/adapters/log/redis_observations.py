@@ -16,7 +16,7 @@ from service.adapters.log.memory_buffer import MemoryBuffer
 from service.adapters.log.passed_batches import OVERHEAD_BYTES, Passed, PassedBatches
 from service.adapters.store import Client, Entry, Keys, answer, stream_entries
 from service.adapters.store_formats import FORMAT, FORMAT_1, format_of, refuse_newer
-from service.domain.errors import Overloaded
+from service.domain.errors import Overloaded, StoreFull
 from service.domain.models import LATEST_MS, LOG_START, Batch, BatchPosition, LoggedBatch, ModelName
 from service.domain.windows import NO_ROWS
 
@@ -77,6 +77,7 @@ class RedisObservationLog:
         in_memory = acknowledging.level == "memory"
         self._memory = MemoryBuffer(self._commit, acknowledging.memory_bytes) if in_memory else None
         self._in_flight = 0
+        self._making_room: set[ModelName] = set()
 
     async def append(self, model: ModelName, batch: Batch, digest: bytes | None = None, /) -> BatchPosition | None:
         stream = self._keys.observations(model)
@@ -93,10 +94,22 @@ class RedisObservationLog:
         self._in_flight += 1
         self._commit.put(appending)
         try:
-            # Each has a future of its own: a caller that goes away takes nobody else's answer with it.
-            return BatchPosition((await appending.position).decode())
+            return await self._placed(model, appending)
         finally:
             self._in_flight -= 1
+
+    async def _placed(self, model: ModelName, appending: Appending) -> BatchPosition:
+        try:
+            # Each has a future of its own: a caller that goes away takes nobody else's answer with it.
+            return BatchPosition((await appending.position).decode())
+        except StoreFull:
+            if model not in self._making_room:  # many fail at once
+                self._making_room.add(model)
+                try:
+                    await self.make_room(model)
+                finally:
+                    self._making_room.discard(model)
+            raise
 
     async def finish(self, seconds: float) -> int:
         """Write what is on its way, for so long at the most; how many acknowledged batches could not be."""
@@ -159,6 +172,12 @@ class RedisObservationLog:
         oldest = await self._passed.oldest_kept(model, position, keep, self._kept_bytes)
         if oldest is not None:
             await answer(self._redis.xtrim(self._keys.observations(model), minid=oldest, approximate=True))
+
+    async def make_room(self, model: ModelName, /) -> None:
+        for newest in await self._passed.latest(model, BatchPosition("+"), 1):  # judged, up to here
+            stream = self._keys.observations(model)
+            # What takes no memory is allowed to a store that has none left; nodes are dropped whole, so exactly.
+            await answer(self._redis.xtrim(stream, minid=newest.position, approximate=False))
 
     async def _refuse_while_full(self, model: ModelName, key: str) -> None:
         if await answer(self._redis.xlen(key)) >= self._max_batches:

@@ -1,11 +1,14 @@
 """The store hangs, is full or takes no writes: the service says so, in time, and is well again by itself."""
 
+from collections import Counter
+from functools import partial
+
 import httpx
 import pytest
 
 from tests.integration.store.senders import register, windows_of
 from tests.processes.fixtures import MakeService, MakeStore
-from tests.processes.traffic import payload, rows
+from tests.processes.traffic import SMALL_PLAN, payload, rows
 from tests.processes.waiting import eventually
 
 QUICK = {"DRIFT_STORE__TIMEOUT_SECONDS": "0.5", "DRIFT_EVALUATION__POLL_SECONDS": "0.1"}
@@ -64,6 +67,30 @@ def test_a_full_store_takes_no_batch_and_the_service_is_not_ready(
         direct.config_set("maxmemory", "0")
         recovers(client)
         windows_of(client, 1)
+
+
+def test_a_store_full_of_judged_rows_makes_room_for_new_ones(make_store: MakeStore, make_service: MakeService) -> None:
+    store = make_store("valkey", "--maxmemory-policy", "noeviction")
+    service = make_service(DRIFT_STORE__URL=store.url, **QUICK)
+    service.start()
+    with service.client() as client, store.client() as direct:
+        register(client)
+        plan = {**SMALL_PLAN, "window": {"rows": 8000}}
+        assert client.put("/v1/models/churn/plan", json=plan).status_code == 200
+        direct.config_set("maxmemory", direct.info("memory")["used_memory"] + 6 * 2**20)
+        batch = payload(rows(1, 8000))  # some 190 KB in the store: thirty fill it, and by default more are kept
+        statuses = Counter[int]()
+
+        def taken(number: int) -> bool:
+            headers = {"Idempotency-Key": f"batch {number}"}
+            status = client.post(OBSERVATIONS, json=batch, headers=headers).status_code
+            statuses[status] += 1
+            return status == 200
+
+        for number in range(80):
+            eventually(partial(taken, number), "a batch is taken")
+        assert set(statuses) == {200, 503}, "the store was full in between"
+        eventually(lambda: client.get("/v1/models/churn/verdicts").json()["verdicts"][0]["number"] == 80, "80 verdicts")
 
 
 def test_a_store_that_became_a_replica_takes_no_batch_and_the_service_is_not_ready(
