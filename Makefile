@@ -1,9 +1,10 @@
 # The ways in. Each target does its own set-up: a machine with Python 3.11+ and make is enough.
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check benchmarks alibi clean
+.PHONY: help env demo test check benchmarks soak alibi clean
 
 PYTHON ?= python3
 VENV := .venv
+MINUTES ?= 10
 STAMP := $(VENV)/.synchronised
 
 help:            ## show this list
@@ -29,6 +30,9 @@ check: env       ## format, lint, types, import contracts
 
 benchmarks: env  ## the figures, each a ratio measured side by side in one run
 	$(VENV)/bin/python -m benchmarks.detectors --quick
+
+soak: env        ## crashes at random places, then steady load with faults: make soak MINUTES=60
+	$(VENV)/bin/python -m tests.soak --minutes $(MINUTES)
 
 alibi: env       ## make .venv-alibi with alibi-detect and torch (several GB), which tests and benchmarks compare with
 	@PYTHON=$(PYTHON) sh .ci/make_alibi_environment

@@ -137,7 +137,7 @@ class Trigger(Protocol):
 class Claims(Protocol):
     """Which evaluator is at which model: hints that spare double work. Raises `StoreUnavailable`.
 
-    Nothing rests on them. A claim ends by itself after a few seconds, unless it is renewed.
+    Nothing rests on them: a claim ends by itself after a few seconds, unless it is renewed.
     """
 
     async def claim(self, models: Collection[ModelName], /) -> Mapping[ModelName, str]:

@@ -15,7 +15,7 @@ class Sign:
     added: tuple[int, ...]
     """Changes whenever something is added that makes work."""
     done: int
-    """Changes whenever some of the work is done, by whomever."""
+    """Changes whenever some of the work is done, by whomever; negative while it cannot be told."""
 
 
 class Outlook(Enum):

@@ -21,6 +21,8 @@ PATIENCE = 6
 """Times a claim's life that somebody else's is respected while nothing comes of it."""
 GLANCES = 6
 """Times a claim's life that a model is left alone because its streams are as long as they were."""
+BLIND_ROUNDS = 3
+"""Rounds without a glance after which all models are looked at."""
 _log = logging.getLogger(__name__)
 
 
@@ -78,6 +80,8 @@ class SharedWork:
         """Who had a model that was not ours, when last seen."""
         self._taken_over: dict[ModelName, str] = {}
         """From whom; counted when it turns out that they are gone."""
+        self._blind = 0
+        """Rounds in a row without a glance."""
         self._turn = anyio.Lock()
         """Rounds and renewals change the same claims, each in several steps."""
 
@@ -95,12 +99,9 @@ class SharedWork:
         """
         self._others.clear()
         self._forget_all_but(models)
-        try:
-            signs: Sequence[Sign | None] = await self._signs.of(models)
-        except StoreUnavailable:  # then look at all of them, and let each say what is wrong
-            signs = [None] * len(models)
+        signs = await self._glances_at(models)
         now = self._monotonic()
-        progressed = [model for model, sign in zip(models, signs, strict=True) if self._glance(model, sign, now)]
+        progressed = [model for model, sign in zip(models, signs, strict=False) if self._glance(model, sign, now)]
         async with self._turn:
             await self._give_up(surplus(self._held, self._share(), self._name))
         return progressed
@@ -154,6 +155,18 @@ class SharedWork:
             self._trouble(error)  # they end by themselves
         self._held.clear()
 
+    async def _glances_at(self, models: Sequence[ModelName]) -> Sequence[Sign | None]:
+        try:
+            signs = await self._signs.of(models)
+        except StoreUnavailable as error:
+            self._trouble(error)
+            self._blind += 1
+            # A store that is away for a moment is no reason to look at thousands of models; if only glances are
+            # impossible, look at all of them, and let each say what is wrong.
+            return [None] * len(models) if self._blind >= BLIND_ROUNDS else []
+        self._blind = 0
+        return signs
+
     async def _keep(self) -> None:
         now = self._monotonic()
         used = {model for model, when in self._held.items() if now - when < self._seconds} | self._under_way
@@ -176,7 +189,8 @@ class SharedWork:
             due.done, due.since = sign.done, now  # somebody is at it
         if before is None or before.sign != sign or now >= before.expires:
             self._glances[model] = _Glance(sign, now + GLANCES * self._seconds)
-        return model not in self._held and sign.done != (before.sign.done if before else 0)
+        others_did = model not in self._held and sign.done != (before.sign.done if before else 0)
+        return others_did and sign.done >= 0
 
     def _share(self) -> int:
         known = len(self._held.keys() | self._due.keys())

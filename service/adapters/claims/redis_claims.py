@@ -7,8 +7,6 @@ clock is the store's own throughout, so evaluators' clocks need not agree.
 from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 
-from redis.exceptions import ResponseError
-
 from service.adapters.store import Client, Keys, in_our_words, store_errors
 from service.domain.errors import CorruptedState, StoreUnavailable
 from service.domain.models import ModelName
@@ -48,12 +46,13 @@ class RedisClaims:
                 key = self._keys.claim(model, self._work)
                 commands += [("SET", key, self._evaluator, "NX", "PX", self._milliseconds), ("GET", key)]
             replies = await self._send(commands)
+            failures = [taken for taken in replies[::2] if isinstance(taken, Exception)]
+            if len(failures) == len(part):
+                raise in_our_words(failures[0])
             held = []
             for model, taken, owner in zip(part, replies[::2], replies[1::2], strict=True):
-                if isinstance(taken, Exception):
-                    raise in_our_words(taken)
-                if isinstance(owner, ResponseError):
-                    # Something else lies there that no evaluator could ever claim: the model is everybody's.
+                if isinstance(taken, Exception) or isinstance(owner, Exception):
+                    # Its node is in trouble, or no claim lies there that anybody could have: the model is everybody's.
                     owners[model] = self._evaluator
                 elif isinstance(owner, bytes):  # else it has expired since
                     owners[model] = owner.decode(errors="replace")
