@@ -126,7 +126,8 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
         )
         tracing = Tracing(VERSION, export=_traces_wanted())
         stack.callback(tracing.close)
-        trigger = await _trigger(settings.trigger, stack)
+        # A process that judges nothing starts nothing, and needs no permission to.
+        trigger = await _trigger(settings.trigger, stack) if role.evaluates else None
         stores = _stores(settings, redis, await _acknowledging(settings.store, redis))
         stack.push_async_callback(_finish, stores.observations, settings.http.drain_seconds)
         app, watch = _wire(settings, role, stores, trigger, _Instruments(metrics, tracing), backend)
@@ -135,7 +136,7 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
             async with anyio.create_task_group() as tasks:
                 if store_watch is not None:
                     tasks.start_soon(store_watch.run)
-                if role.evaluates:
+                if watch is not None:
                     sys.setswitchinterval(_TURN_SECONDS)
                     tasks.start_soon(watch.run)
                 try:
@@ -230,11 +231,16 @@ def _backend(settings: ComputeSettings) -> Backend:
 
 
 def _wire(
-    settings: Settings, role: Role, stores: _Stores, trigger: Trigger, instruments: _Instruments, backend: Backend
-) -> tuple[FastAPI, KeepWatch]:
+    settings: Settings,
+    role: Role,
+    stores: _Stores,
+    trigger: Trigger | None,
+    instruments: _Instruments,
+    backend: Backend,
+) -> tuple[FastAPI, KeepWatch | None]:
     metrics, tracing = instruments.metrics, instruments.tracing
     fitted = FittedModels(stores.registrations, CapacityLimiter(1), backend)
-    watch = _watch(settings, role, stores, trigger, instruments, fitted)
+    watch = None if trigger is None else _watch(settings, role, stores, trigger, instruments, fitted)
 
     async def check_ready() -> None:
         await is_writable(stores.redis, stores.keys)
@@ -255,7 +261,7 @@ def _wire(
         register = RegisterModel(
             stores.registrations, known, fitted, stores.observations, _now, optional_engines=engines
         )
-        notify = watch.rows_came if role.evaluates else _nobody_here
+        notify = watch.rows_came if watch is not None else _nobody_here
         observe = ObserveBatch(known, stores.observations, notify, SteadyClock(_now, time.monotonic), metrics, tracing)
         app.include_router(models.routes(register, ReadVerdicts(known, stores.verdicts, stores.deliveries)))
         take = _take(settings.http, observe, metrics)

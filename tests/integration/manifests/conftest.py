@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Generator, Sequence
+from pathlib import Path
 
 import pytest
 import yaml
@@ -40,14 +41,25 @@ def base(kustomize: Sequence[str]) -> list[Manifest]:
 @pytest.fixture(scope="session")
 def documented(kustomize: Sequence[str], tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
     """The example of deploy/README.md, word for word, in a folder beside the checkout."""
+    return _as_documented(kustomize, tmp_path_factory.mktemp("documented"), "")
+
+
+@pytest.fixture(scope="session")
+def split(kustomize: Sequence[str], tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+    """The same with workers of their own, as it says further down."""
+    workers = "  - ../driftwarden/deploy/kustomize/components/workers\n"
+    assert workers in (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
+    return _as_documented(kustomize, tmp_path_factory.mktemp("split"), workers)
+
+
+def _as_documented(kustomize: Sequence[str], directory: Path, component: str) -> list[Manifest]:
     readme = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
     example = re.search(r"```yaml\n(# kustomization\.yaml\n.*?)```", readme, re.DOTALL)
     assert example is not None
-    directory = tmp_path_factory.mktemp("documented")
     (directory / "driftwarden").symlink_to(ROOT, target_is_directory=True)
     ours = directory / "ours"
     ours.mkdir()
-    (ours / "kustomization.yaml").write_text(example[1])
+    (ours / "kustomization.yaml").write_text(example[1].replace("components:\n", f"components:\n{component}"))
     shipped = (ROOT / "deploy" / "retraining" / "job.yaml").read_text(encoding="utf-8")
     (ours / "job.yaml").write_text(shipped.replace("replace-me", "your-team"))
     return build(kustomize, ours)

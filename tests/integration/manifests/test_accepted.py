@@ -12,9 +12,10 @@ from tests.integration.manifests.objects import pod_templates
 from tests.processes.waiting import eventually
 
 
-@pytest.fixture(scope="module")
-def applied(cluster: Cluster, documented: list[Manifest]) -> Iterator[list[Manifest]]:
+@pytest.fixture(scope="module", params=["documented", "split"])
+def applied(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[list[Manifest]]:
     """Everything, in namespaces of this test's own."""
+    documented: list[Manifest] = request.getfixturevalue(request.param)
     suffix = secrets.token_hex(4)
     renamed = {name: f"{name}-test-{suffix}" for name in ("driftwarden", "driftwarden-retraining")}
     manifests = [_moved(manifest, renamed) for manifest in documented]

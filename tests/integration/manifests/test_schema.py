@@ -11,7 +11,7 @@ OLDEST = "1.30"
 
 @pytest.mark.parametrize("version", [OLDEST, kubernetes_validate.latest_version()])
 def test_every_object_is_valid_and_has_no_unknown_field(
-    documented: list[Manifest], retraining: Manifest, version: str
+    documented: list[Manifest], split: list[Manifest], retraining: Manifest, version: str
 ) -> None:
-    for manifest in [*documented, retraining]:
+    for manifest in [*documented, *split, retraining]:
         kubernetes_validate.validate(manifest, version, strict=True)

@@ -64,7 +64,7 @@ def test_nothing_reaches_the_namespace_unless_a_policy_says_so(base: list[Manife
 def test_only_pods_that_are_labelled_for_it_reach_a_port(documented: list[Manifest]) -> None:
     policies = [each["spec"] for each in documented if each["kind"] == "NetworkPolicy"]
     sources = [source for policy in policies for rule in policy.get("ingress", ()) for source in rule["from"]]
-    assert len(sources) == 2  # the service's callers, and the service at its store
+    assert len(sources) == 3  # the callers of the service; the service, and its workers if there are any, at the store
     for source in sources:
         assert source["podSelector"]["matchLabels"]
         assert "ipBlock" not in source
