@@ -23,6 +23,7 @@ from service.domain.errors import (
     Overloaded,
     Saturated,
     SlowBody,
+    StoreFull,
     StoreUnavailable,
     UnknownModel,
     UnsupportedFormat,
@@ -49,6 +50,7 @@ _PROBLEMS: dict[type[DriftwardenError], tuple[HTTPStatus, str, str]] = {
     Saturated: (HTTPStatus.SERVICE_UNAVAILABLE, "saturated", "Too much is under way"),
     Overloaded: (HTTPStatus.TOO_MANY_REQUESTS, "overloaded", "Too much of this model"),
     StoreUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "store-unavailable", "The store does not answer"),
+    StoreFull: (HTTPStatus.SERVICE_UNAVAILABLE, "store-unavailable", "The store does not answer"),
     CorruptedState: (HTTPStatus.INTERNAL_SERVER_ERROR, "corrupted-state", "Stored state is damaged"),
 }
 

