@@ -50,7 +50,7 @@ _PROBLEMS: dict[type[DriftwardenError], tuple[HTTPStatus, str, str]] = {
     Saturated: (HTTPStatus.SERVICE_UNAVAILABLE, "saturated", "Too much is under way"),
     Overloaded: (HTTPStatus.TOO_MANY_REQUESTS, "overloaded", "Too much of this model"),
     StoreUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "store-unavailable", "The store does not answer"),
-    StoreFull: (HTTPStatus.SERVICE_UNAVAILABLE, "store-unavailable", "The store does not answer"),
+    StoreFull: (HTTPStatus.SERVICE_UNAVAILABLE, "store-full", "The store is full"),
     CorruptedState: (HTTPStatus.INTERNAL_SERVER_ERROR, "corrupted-state", "Stored state is damaged"),
 }
 

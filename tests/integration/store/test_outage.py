@@ -15,11 +15,11 @@ QUICK = {"DRIFT_STORE__TIMEOUT_SECONDS": "0.5", "DRIFT_EVALUATION__POLL_SECONDS"
 OBSERVATIONS = "/v1/models/churn/observations"
 
 
-def assert_unavailable(answer: httpx.Response) -> None:
+def assert_unavailable(answer: httpx.Response, problem: str = "store-unavailable") -> None:
     assert answer.status_code == 503, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert int(answer.headers["retry-after"]) > 0
-    assert answer.json()["type"] == "urn:driftwarden:problem:store-unavailable"
+    assert answer.json()["type"] == f"urn:driftwarden:problem:{problem}"
 
 
 def recovers(client: httpx.Client) -> None:
@@ -60,10 +60,10 @@ def test_a_full_store_takes_no_batch_and_the_service_is_not_ready(
         register(client)
         direct.config_set("maxmemory", "1mb")
         refused = client.post(OBSERVATIONS, json=payload(rows(1, 1)))
-        assert_unavailable(refused)
+        assert_unavailable(refused, "store-full")
         assert "OOM" in refused.json()["detail"]
-        assert_unavailable(client.get("/readyz"))
-        assert_unavailable(client.put("/v1/models/other/reference", json=payload(rows(1, 500))))
+        assert_unavailable(client.get("/readyz"), "store-full")
+        assert_unavailable(client.put("/v1/models/other/reference", json=payload(rows(1, 500))), "store-full")
         direct.config_set("maxmemory", "0")
         recovers(client)
         windows_of(client, 1)
