@@ -85,7 +85,17 @@ class Load:
         script.write_text(_SCRIPT)
         content.write_bytes(body.content)
         told = {"LOAD_BODY": str(content), "LOAD_TYPE": body.media_type, "LOAD_NAME": name, "LOAD_PAUSE": str(pause)}
-        command = [load_generator(), "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), url]
+        command = [
+            load_generator(),
+            "-t1",
+            f"-c{connections}",
+            f"-d{seconds}s",
+            "--timeout",
+            "60s",
+            "-s",
+            str(script),
+            url,
+        ]
         before = _processor_seconds(process)
         with pinned(self.cores):
             said = subprocess.run(
