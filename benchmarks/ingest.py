@@ -35,7 +35,18 @@ CONNECTIONS = 32
 """Enough to keep one core of servers busy."""
 CALM_CONNECTIONS, CALM_PAUSE = 16, 40
 """A rate well below what one core can take: a p99 of an overloaded server says how long its queue is, nothing else."""
+PATIENCE_SECONDS = 300
+"""There are many processes to start, on one core."""
 MODEL = "fraud"
+RATES = [
+    ("ingest_binary_over_parse", "log float64", "parse float64"),
+    ("ingest_float32_over_parse", "log float32", "parse float32"),
+    ("ingest_json_over_parse", "log json", "parse json"),
+    ("ingest_named_over_parse", "log named float64", "parse float64"),
+    ("ingest_memory_over_parse", "memory float64", "parse float64"),
+    ("ingest_fsync_over_parse", "fsync float64", "parse float64"),
+]
+"""Figure, whose rate it is, over whose."""
 RANK_PLAN = {"window": {"rows": 1000}, "detectors": [{"name": "kolmogorov_smirnov"}]}
 KERNEL_PLAN = {"window": {"rows": 500}, "detectors": [{"name": "maximum_mean_discrepancy"}]}
 """Keeps a core busy with tests for most of the time at the calm rate."""
@@ -108,16 +119,12 @@ class Machine:
         return store
 
     def service(
-        self, store: StoreServer, plan: dict[str, Any] | None = None, prefix: str = "", **settings: str
+        self, store: StoreServer, plan: dict[str, Any] | None = None, *, apart: bool = False, **settings: str
     ) -> Target:
-        """With a model under watch; without a plan it tests nothing."""
-        shared, prefix = bool(prefix), prefix or f"service{self._count}"
-        role = ("serve",) if plan is not None else ("serve", "--ingest-only")
-        where = {"DRIFT_STORE__URL": store.url, "DRIFT_STORE__PREFIX": prefix}
-        service = ServiceProcess(self._next(), *role, **where, **settings)
-        self._stack.callback(service.stop)
-        with pinned(self.server_core):
-            service.start(timeout_s=300)  # there are many, on one core
+        """With a model under watch; without a plan nobody tests it, and `apart` a process of its own does."""
+        prefix = f"service{self._count}"
+        role = ("serve",) if plan is not None and not apart else ("serve", "--ingest-only")
+        service = self._process(store, prefix, *role, **settings)
         reference = npy(np.random.default_rng(2).normal(size=(REFERENCE_ROWS, FEATURES)))
         with service.client() as client:
             headers = {"Content-Type": "application/x-npy"}
@@ -125,18 +132,32 @@ class Machine:
             answer.raise_for_status()
             if plan is not None:
                 client.put(f"/v1/models/{MODEL}/plan", json=plan).raise_for_status()
-        stream = f"{prefix}:{{{MODEL}}}:observations" if plan is None and not shared else None
+        if apart:
+            self._process(store, prefix, "worker")
+        stream = f"{prefix}:{{{MODEL}}}:observations" if plan is None else None
         return Target(f"{service.url}/v1/models/{MODEL}/observations", service.pid, stream)
+
+    def _process(self, store: StoreServer, prefix: str, *arguments: str, **settings: str) -> ServiceProcess:
+        where = {"DRIFT_STORE__URL": store.url, "DRIFT_STORE__PREFIX": prefix}
+        service = ServiceProcess(self._next(), *arguments, **where, **settings)
+        self._stack.callback(service.stop)
+        with pinned(self.server_core):
+            service.start(timeout_s=PATIENCE_SECONDS)
+        return service
 
     def parse_only(self) -> Target:
         port = free_port()
         command = [sys.executable, "-m", "benchmarks.parse_only", str(port)]
         with pinned(self.server_core):
-            process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+            process = subprocess.Popen(command, cwd=ROOT)
         self._stack.callback(process.wait)
         self._stack.callback(process.terminate)
         url = f"http://127.0.0.1:{port}"
-        eventually(lambda: answers(f"{url}/openapi.json"), "the endpoint answers")
+        eventually(
+            lambda: process.poll() is not None or answers(f"{url}/openapi.json"),
+            "the endpoint answers",
+            timeout_s=PATIENCE_SECONDS,
+        )
         return Target(f"{url}/v1/models/{MODEL}/observations", process.pid)
 
     def load(self) -> Load:
@@ -162,8 +183,7 @@ def questions(machine: Machine, store: StoreServer, synced: StoreServer) -> list
     memory = machine.service(store, DRIFT_STORE__ACKNOWLEDGE="memory")
     fsync = machine.service(synced, DRIFT_STORE__ACKNOWLEDGE="fsync")
     rank, kernel = machine.service(store, RANK_PLAN), machine.service(store, KERNEL_PLAN)
-    machine.service(store, KERNEL_PLAN, prefix="shared")
-    apart = machine.service(store, prefix="shared")
+    apart = machine.service(store, KERNEL_PLAN, apart=True)
     asked = [
         Question(f"{who} {what}", target, sent[what])
         for what in sent
@@ -213,32 +233,44 @@ def empty(client: Redis, stream: str | None) -> None:
         eventually(lambda: not client.info("persistence")["aof_rewrite_in_progress"], "the store's file is short again")
 
 
+def middle(rounds: Sequence[Answered], field: str) -> float:
+    return median(getattr(each, field) for each in rounds)
+
+
 def figures(found: Mapping[str, Sequence[Answered]]) -> Iterator[Figure]:
+    """Rates are those of the processor: on an idle machine they are the clock's, on a busy one only they compare."""
+
     def ratio(field: str, name: str, against: str) -> float:
-        return median(getattr(each, field) for each in found[name]) / median(
-            getattr(each, field) for each in found[against]
-        )
+        return middle(found[name], field) / middle(found[against], field)
 
     endpoint = "rate of an endpoint that parses the same body and stores nothing"
-    yield Figure("ingest_binary_over_parse", ratio("rate", "log float64", "parse float64"), endpoint)
-    yield Figure("ingest_float32_over_parse", ratio("rate", "log float32", "parse float32"), endpoint)
-    yield Figure("ingest_json_over_parse", ratio("rate", "log json", "parse json"), endpoint)
-    yield Figure("ingest_named_over_parse", ratio("rate", "log named float64", "parse float64"), endpoint)
-    yield Figure("ingest_memory_over_parse", ratio("rate", "memory float64", "parse float64"), endpoint)
-    yield Figure("ingest_fsync_over_parse", ratio("rate", "fsync float64", "parse float64"), endpoint)
+    for figure, name, against in RATES:
+        yield Figure(figure, ratio("processor", against, name), endpoint)
+    yield Figure(
+        "ingest_fsync_over_log", ratio("rate", "fsync float64", "log float64"), "rate by the clock at the level log"
+    )
     calm = "p99 of the acknowledgement at the same rate without tests"
     yield Figure("ack_p99_ratio_while_testing", ratio("p99", "calm, kernel tests", "calm, no tests"), calm)
     yield Figure("ack_p99_ratio_while_rank_testing", ratio("p99", "calm, rank tests", "calm, no tests"), calm)
     yield Figure("ack_p99_ratio_while_testing_apart", ratio("p99", "calm, kernel tests apart", "calm, no tests"), calm)
 
 
+def disturbed(found: Mapping[str, Sequence[Answered]]) -> Iterator[str]:
+    """Where the clock says something else than the processor: something was waited for, or others used the core."""
+    for figure, name, against in RATES:
+        clock = middle(found[name], "rate") / middle(found[against], "rate")
+        processor = middle(found[against], "processor") / middle(found[name], "processor")
+        if abs(clock / processor - 1) > 0.05:
+            yield f"{figure}: {processor:.2f} by the processor, {clock:.2f} by the clock"
+
+
 def table(found: Mapping[str, Sequence[Answered]]) -> Iterator[str]:
     yield f"{'':24}{'answers/s':>11}{'median ms':>11}{'p99 ms':>9}{'core busy':>11}{'processor us':>14}"
     for name, rounds in found.items():
-        middle = {field: median(getattr(each, field) for each in rounds) for field in Answered.__dataclass_fields__}
+        shown = {field: middle(rounds, field) for field in Answered.__dataclass_fields__}
         yield (
-            f"{name:24}{middle['rate']:11.0f}{middle['median']:11.2f}{middle['p99']:9.2f}"
-            f"{middle['busy']:11.0%}{middle['processor']:14.0f}"
+            f"{name:24}{shown['rate']:11.0f}{shown['median']:11.2f}{shown['p99']:9.2f}"
+            f"{shown['busy']:11.0%}{shown['processor']:14.0f}"
         )
 
 
@@ -258,7 +290,7 @@ def main() -> None:
     with running() as (machine, *stores):
         found = measure(questions(machine, *stores), machine.load(), stores, rounds, seconds)
     print(f"batches of {BATCH_ROWS} x {FEATURES}; servers on one core; medians of {rounds} rounds of {seconds} s\n")
-    print("\n".join(table(found)), end="\n\n")
+    print("\n".join([*table(found), "", *disturbed(found)]))
     for figure in figures(found):
         print(figure.as_json())
 

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +85,17 @@ class Load:
         script.write_text(_SCRIPT)
         content.write_bytes(body.content)
         told = {"LOAD_BODY": str(content), "LOAD_TYPE": body.media_type, "LOAD_NAME": name, "LOAD_PAUSE": str(pause)}
-        command = [load_generator(), "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), url]
+        command = [
+            load_generator(),
+            "-t1",
+            f"-c{connections}",
+            f"-d{seconds}s",
+            "--timeout",
+            "60s",
+            "-s",
+            str(script),
+            url,
+        ]
         before = _processor_seconds(process)
         with pinned(self.cores):
             said = subprocess.run(
@@ -116,9 +127,13 @@ class pinned:  # noqa: N801 - reads as what it does
 
 
 def _processor_seconds(process: int) -> float:
-    """Of all its threads, user and system."""
+    """Of all its threads, as the scheduler counts it: to the nanosecond, where /proc/.../stat counts hundredths."""
     try:
-        fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+        threads = list(Path(f"/proc/{process}/task").iterdir())
     except OSError:
         return float("nan")
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    used = 0
+    for thread in threads:
+        with suppress(OSError):  # it has ended meanwhile
+            used += int((thread / "schedstat").read_text().split()[0])
+    return used / 1e9

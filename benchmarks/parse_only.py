@@ -27,4 +27,4 @@ if __name__ == "__main__":
         listening_socket("127.0.0.1", int(sys.argv[1])) as listener,
         asyncio.Runner(loop_factory=_new_event_loop) as runner,
     ):
-        runner.run(serve(application, listener, 1))
+        runner.run(serve(application, listener, 1, lambda: None))

@@ -19,7 +19,7 @@ from tests.processes.waiting import eventually
 
 OBSERVATIONS = "/v1/models/churn/observations"
 ALWAYS = ("--appendfsync", "always")
-UNTESTED = {"DRIFT_EVALUATION__ENABLED": "false"}
+INGESTING = ("serve", "--ingest-only")
 _SYNCED = re.compile(r"fdatasync(?:\(| resumed>).*= 0$")
 
 
@@ -53,8 +53,8 @@ def traced(output: Path, *processes: int) -> Iterator[None]:
 @pytest.mark.skipif(shutil.which("strace") is None, reason="no strace on PATH: install it, e.g. apt-get install strace")
 def test_at_fsync_the_answer_follows_the_disk(make_store: MakeStore, make_service: MakeService, tmp_path: Path) -> None:
     store = make_store("valkey", *ALWAYS)
-    settings = {"DRIFT_STORE__URL": store.url, "DRIFT_STORE__TIMEOUT_SECONDS": "10", **UNTESTED}
-    service = make_service(**settings, DRIFT_STORE__ACKNOWLEDGE="fsync")
+    settings = {"DRIFT_STORE__URL": store.url, "DRIFT_STORE__TIMEOUT_SECONDS": "10"}
+    service = make_service(*INGESTING, **settings, DRIFT_STORE__ACKNOWLEDGE="fsync")
     service.start()
     with service.client() as client, store.client() as direct:
         register(client)
@@ -72,7 +72,7 @@ def test_at_fsync_the_answer_follows_the_disk(make_store: MakeStore, make_servic
 
 def test_at_fsync_a_disk_that_fails_is_no_acknowledgement(make_store: MakeStore, make_service: MakeService) -> None:
     store = make_store("valkey", *ALWAYS)
-    service = make_service(DRIFT_STORE__URL=store.url, DRIFT_STORE__ACKNOWLEDGE="fsync", **UNTESTED)
+    service = make_service(*INGESTING, DRIFT_STORE__URL=store.url, DRIFT_STORE__ACKNOWLEDGE="fsync")
     service.start()
     with service.client() as client, store.client() as direct:
         register(client)
@@ -84,7 +84,7 @@ def test_at_fsync_a_disk_that_fails_is_no_acknowledgement(make_store: MakeStore,
 
 
 def test_the_embedded_store_is_started_for_the_level(make_service: MakeService) -> None:
-    service = make_service(DRIFT_STORE__ACKNOWLEDGE="fsync", **UNTESTED)
+    service = make_service(DRIFT_STORE__ACKNOWLEDGE="fsync")
     service.start()
     with service.client() as client, service.embedded_server() as direct:
         register(client)
@@ -97,7 +97,7 @@ def test_a_store_that_writes_to_its_disk_later_ends_the_start_in_words(
     make_store: MakeStore, make_service: MakeService
 ) -> None:
     store = make_store("valkey", "--appendfsync", "everysec")
-    service = make_service(DRIFT_STORE__URL=store.url, DRIFT_STORE__ACKNOWLEDGE="fsync", **UNTESTED)
+    service = make_service(*INGESTING, DRIFT_STORE__URL=store.url, DRIFT_STORE__ACKNOWLEDGE="fsync")
     service.launch()
     assert service.wait() == 1
     assert "DRIFT_STORE__APPENDFSYNC_ALWAYS" in service.said()
@@ -107,8 +107,8 @@ def test_from_memory_an_outage_is_bridged_and_a_graceful_end_loses_nothing(
     make_store: MakeStore, make_service: MakeService
 ) -> None:
     store = make_store()
-    settings = {"DRIFT_STORE__URL": store.url, "DRIFT_STORE__TIMEOUT_SECONDS": "1", **UNTESTED}
-    service = make_service(**settings, DRIFT_STORE__ACKNOWLEDGE="memory", DRIFT_HTTP__DRAIN_SECONDS="60")
+    settings = {"DRIFT_STORE__URL": store.url, "DRIFT_STORE__TIMEOUT_SECONDS": "1"}
+    service = make_service(*INGESTING, **settings, DRIFT_STORE__ACKNOWLEDGE="memory", DRIFT_HTTP__DRAIN_SECONDS="60")
     service.start()
     with service.client() as client:
         register(client)
