@@ -123,8 +123,8 @@ def findings(console: Console, verdicts: Sequence[Document]) -> bool:
         "From 21 to 27 April 2013 air traffic controllers were on furlough, and aircraft waited on the ground.",
         f"[bold]Found:[/] DRIFT in {len(found)} of the {len(furloughed)} windows that touch that week.",
         f"[bold]Besides:[/] {len(others)} of the other {calm} windows alarmed" + (f" ({days})." if others else "."),
-        "The plan asks for at most 5 % of calm windows. Two of three windows must agree before anything is started,",
-        "so a single odd day starts nothing.",
+        "The plan asks for at most 5 % of calm windows.",
+        "Two of three windows must agree before anything is started, so a single odd day starts nothing.",
     ]
     console.print(Panel("\n".join(lines), title="What was found", title_align="left"))
     return bool(found)
@@ -138,13 +138,14 @@ def actions(console: Console, verdicts: Sequence[Document]) -> None:
             continue
         dry = action["outcome"] == "DRY_RUN"
         said = "would be created (dry run: no cluster is configured)" if dry else f"{action['outcome'].lower()}"
-        title = f"After window {verdict['number']}: {action['kind'] or 'action'} {action['name']} {said}"
+        title = f"{action['kind'] or 'action'} {action['name']}"
+        console.print(f"\nAfter window {verdict['number']}, a {title} {said}:", markup=False, highlight=False)
         shown = (
             Syntax(action["detail"], "yaml", background_color="default", word_wrap=True)
             if dry
             else action["detail"] or action["name"]
         )
-        console.print(Panel(shown, title=title, title_align="left"))
+        console.print(Panel(shown))
 
 
 def next_steps(console: Console, url: str | None, model: str, command: str) -> None:

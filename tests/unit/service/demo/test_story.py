@@ -100,6 +100,24 @@ def test_what_drifted_is_red_at_any_width() -> None:
         assert "\x1b[1;31m" in printed(width, colours=True)
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_was_created_is_said_to_the_end(width: int) -> None:
+    console = Console(width=width, file=StringIO())
+    manifest = f"image: registry.example.com/replace-me/retraining@sha256:{'0123456789abcdef' * 4}\n"
+    action = {
+        "kind": "Job",
+        "name": "retrain-laguardia-departures-4-0123456789",
+        "outcome": "DRY_RUN",
+        "detail": manifest,
+    }
+    story.actions(console, [{**VERDICTS[3], "action": action}])
+    output = console.file
+    assert isinstance(output, StringIO)
+    said = "".join(re.sub(r"[│╭╮╰╯─]", " ", output.getvalue()).split())
+    assert "Jobretrain-laguardia-departures-4-0123456789wouldbecreated(dryrun:noclusterisconfigured)" in said
+    assert "0123456789abcdef" * 4 in said
+
+
 def next_steps(url: str | None, command: str) -> str:
     console = Console(width=60, file=StringIO())
     story.next_steps(console, url, "laguardia-departures", command)
