@@ -49,7 +49,8 @@ def test_batches_sent_one_to_five_times_at_once_while_a_replica_dies_count_once(
         committed = [json.loads(fields[b"v"])["cursor"] for _, fields in direct.xrange("driftwarden:{churn}:verdicts")]
         assert [(each["position"], each["offset"]) for each in committed] == list(windows(direct, WINDOW, 3))
         repeated = direct.xlen("driftwarden:{churn}:observations") - 200
-        assert 100 < sum(each["duplicates"] for each in found) <= repeated  # the last ones may follow the last window
+        # Few are in the log at all, because the store knows their names; the last of these may follow the last window.
+        assert sum(each["duplicates"] for each in found) <= repeated
 
 
 def test_models_are_spread_and_those_of_a_killed_process_are_taken_over(fleet: Fleet) -> None:
@@ -148,7 +149,8 @@ def test_without_claims_evaluation_goes_on_and_the_trouble_is_counted(fleet: Fle
 def what_is_decided(verdict: dict[str, Any]) -> str:
     """All of a stored verdict but places in the log and times, which are the store's and the clock's."""
     differ = {"cursor", "start", "started_at", "ended_at", "decided_at", "action"}
-    action = verdict["action"] and verdict["action"]["name"]
+    # But for the last part of its name, which says where in this store's log the window ends.
+    action = verdict["action"] and verdict["action"]["name"].rpartition("-")[0]
     return json.dumps({**{key: value for key, value in verdict.items() if key not in differ}, "action": action})
 
 
