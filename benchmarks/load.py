@@ -26,9 +26,9 @@ if pause > 0 then
 end
 done = function(summary, latency, requests)
   local wrong = summary.errors
-  io.write(string.format('\\n{"requests": %d, "seconds": %f, "median": %f, "p99": %f, "wrong": %d}\\n',
+  io.write(string.format('\\n{"requests": %d, "seconds": %f, "median": %f, "p99": %f, "refused": %d, "broken": %d}\\n',
     summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
-    wrong.status + wrong.connect + wrong.read + wrong.write + wrong.timeout))
+    wrong.status, wrong.connect + wrong.read + wrong.write + wrong.timeout))
 end
 """
 
@@ -46,14 +46,16 @@ class Answered:
     """What came of a round."""
 
     rate: float
-    """Answers a second."""
+    """Batches acknowledged a second."""
     median: float
     """Milliseconds from a request to its answer."""
     p99: float
     busy: float
     """Part of the time in which the server used its processor."""
     processor: float
-    """Microseconds of the server's processor, a request."""
+    """Microseconds of the server's processor, a batch."""
+    refused: float
+    """Part of the requests that were told to come again."""
 
 
 def load_generator() -> str:
@@ -79,7 +81,7 @@ class Load:
     ) -> Answered:
         """For so long; `pause` milliseconds on average between answer and next request, under names if `name` is given.
 
-        Fails unless every answer is an acknowledgement.
+        What is refused counts neither as a batch nor for nothing: its processor time is the acknowledged ones'.
         """
         script, content = self.directory / "load.lua", self.directory / "body"
         script.write_text(_SCRIPT)
@@ -103,10 +105,13 @@ class Load:
             ).stdout
         used = _processor_seconds(process) - before
         answers = json.loads(said.splitlines()[-1])
-        if answers["wrong"] or not answers["requests"]:
-            raise SystemExit(f"{answers['wrong']} of {answers['requests']} requests to {url} were not acknowledged")
-        count, lasted = answers["requests"], answers["seconds"]
-        return Answered(count / lasted, answers["median"], answers["p99"], used / lasted, used / count * 1e6)
+        taken, lasted = answers["requests"] - answers["refused"], answers["seconds"]
+        if answers["broken"] or not taken:
+            raise SystemExit(
+                f"of {answers['requests']} requests to {url}, {answers['broken']} broke, {taken} were taken"
+            )
+        refused = answers["refused"] / answers["requests"]
+        return Answered(taken / lasted, answers["median"], answers["p99"], used / lasted, used / taken * 1e6, refused)
 
 
 class pinned:  # noqa: N801 - reads as what it does
