@@ -128,7 +128,11 @@ def test_claims_that_cannot_be_had_stop_nothing(fleet: Fleet) -> None:
         register(client, "hung")
         register(client, "damaged")
         direct.set("driftwarden:{hung}:claim:evaluation", "somebody else:1")
-        direct.lpush("driftwarden:{damaged}:claim:evaluation", "junk")
+        with direct.pipeline() as at_once:
+            at_once.delete("driftwarden:{damaged}:claim:evaluation").lpush(
+                "driftwarden:{damaged}:claim:evaluation", "junk"
+            )
+            at_once.execute()
         for model in ("hung", "damaged"):
             observe(fleet, model, 1, WINDOW)
             windows_of(client, 1, model)
@@ -138,7 +142,6 @@ def test_claims_that_cannot_be_had_stop_nothing(fleet: Fleet) -> None:
 def test_without_claims_evaluation_goes_on_and_the_trouble_is_counted(fleet: Fleet) -> None:
     with fleet.ingesting[0].client() as client, fleet.store.client() as direct:
         register(client, "unclaimed")
-        direct.delete("driftwarden:evaluators:evaluation")
         direct.set("driftwarden:evaluators:evaluation", "no stream")
         eventually(lambda: metric(fleet.worker, "driftwarden_claim_failures_total") > 0, "the trouble is counted")
         observe(fleet, "unclaimed", 1, WINDOW)
