@@ -8,7 +8,8 @@ values are rare or nearly all are equal.
 Draws stop at the 20th whose statistic is as large as the observed one (J. Besag and P. Clifford, "Sequential Monte
 Carlo p-values", Biometrika 78, 1991): a p-value of a half takes forty of them. Either way no level is exceeded, for any
 number of draws. Where not one of all draws is as large, the p-value is that of a Pearson law of type III with their
-mean, deviation and skewness, if that is smaller: below one in ten thousand, an estimate.
+mean, deviation and skewness, if that is smaller: below one in ten thousand, an estimate. So drift that is beyond doubt
+takes a few hundred draws.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,7 +32,8 @@ WORTH_IT = 0.25
 _DRAWS = 9999
 _AS_LARGE = 20
 _MOST_OUTCOMES = 2**12  # of which all are gone through
-_MOST_CELLS = 2**24  # drawn; fewer draws where there are thousands of distinct values
+_ENOUGH, _FAR = 500, 1e-9  # draws, after which an estimate so small is not going to be as much as the rest could show
+_MOST_CELLS = 2**22  # drawn; fewer draws where there are thousands of distinct values
 _CELLS_AT_ONCE = 2**20
 _EQUAL = 1e-9  # relative: what statistics of equally extreme outcomes may differ by
 _MOST_ROWS = 10**9  # what numpy draws from
@@ -117,6 +119,8 @@ def _by_draws(draws: Iterator[Integers], extreme: Statistics, limit: float) -> f
             return _AS_LARGE / (drawn + int(places[_AS_LARGE - as_large - 1]) + 1)
         as_large += len(places)
         drawn += len(found)
+        if drawn >= _ENOUGH and not as_large and (far := _tail(np.concatenate(seen), limit)) < _FAR:
+            return far
     least = (as_large + 1) / (drawn + 1)
     return least if as_large else min(least, _tail(np.concatenate(seen), limit))
 

@@ -30,7 +30,7 @@ class ChiSquare:
     The chi-square law is asymptotic. Where a category is expected less than 5 times in the smaller sample and p-values
     are 0.25 or less, they are those of the law given the categories' totals (`detectors.conditional`), and
     `DriftResult.method` says `conditional`: of 100 categories as frequent as words are, 1000 rows against 20 alarm in
-    25 % of windows at a level of 5 % by SciPy's p-values, and in 5 % by these.
+    22 % of windows at a level of 5 % by SciPy's p-values, and in 5 % by these.
 
     Effect: Cramer's V as if both samples had equally many values, sqrt(sum of (p - q)^2 / (p + q) / 2), from 0 to 1
     for no category in common. For samples of one size it is the ordinary V, which otherwise falls as one of them grows.
