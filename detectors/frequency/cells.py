@@ -81,9 +81,9 @@ def categories(columns: Sequence[Values], told_apart: int) -> Cells:
 
 
 def cells_of(rows: Rows, bins: int | None) -> Cells:
-    """Intervals, or categories where `bins` is None; numbers in no cell are not told apart."""
+    """Intervals, or categories where `bins` is None."""
     columns = measured_columns(rows)
-    return categories(columns, 0) if bins is None else intervals(columns, bins)
+    return categories(columns, MAXIMUM_UNSEEN) if bins is None else intervals(columns, bins)
 
 
 def intervals(columns: Sequence[Values], bins: int) -> Cells:
@@ -98,7 +98,7 @@ def intervals(columns: Sequence[Values], bins: int) -> Cells:
         few = 0 < len(distinct) <= max(1, min(bins, len(column) // 2))
         values.append(distinct if few else _upper_ends(np.sort(column), distinct, bins))
         covering.append(not few)
-    return Cells.of(values, covering)
+    return Cells.of(values, covering, MAXIMUM_UNSEEN)
 
 
 def _upper_ends(ordered: Values, distinct: Values, bins: int) -> Values:

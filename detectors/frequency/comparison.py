@@ -1,7 +1,7 @@
 """Reference and window side by side: for each feature a table of two rows and as many columns as there are cells."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,9 +42,32 @@ class Tables:
     window: Values
     lumped: NDArray[np.bool_]
     """For each cell: it holds window values that are not told apart."""
+    fixed: NDArray[np.bool_]
+    """For each cell: it is an interval, and there whether the reference has values in it or not."""
     reference_total: Values
     """Shape (features,): reference values that are not missing."""
     window_total: Values
+
+    def together(self) -> Self:
+        """With one cell for all of a feature's categories that the reference does not have."""
+        unseen = (self.reference == 0) & ~self.fixed
+        if not unseen.any():
+            return self
+        values = np.bincount(self.owners[unseen], weights=self.window[unseen], minlength=len(self.window_total))
+        concerned = np.flatnonzero(values)
+        added = np.zeros(len(concerned), dtype=np.bool_)
+
+        def followed(cells: NDArray[Any], more: NDArray[Any]) -> NDArray[Any]:
+            return np.concatenate([cells[~unseen], more])
+
+        return replace(
+            self,
+            owners=followed(self.owners, concerned),
+            reference=followed(self.reference, np.zeros(len(concerned))),
+            window=followed(self.window, values[concerned]),
+            lumped=followed(self.lumped, ~added),
+            fixed=followed(self.fixed, added),
+        )
 
     @property
     def decided(self) -> NDArray[np.bool_]:
@@ -116,11 +139,14 @@ def tables(reference: FrequencyReference, summary: Counts, *, held_out: bool = F
     of_window = np.concatenate([summary.known, summary.unseen_counts, summary.others])
     used = of_reference + of_window > 0
     lumped = np.arange(len(owners)) >= len(owners) - len(features)
+    fixed = np.zeros(len(owners), dtype=np.bool_)
+    fixed[: len(known)] = reference.cells.covering[reference.cells.owners]
     return Tables(
         owners=owners[used],
         reference=of_reference[used].astype(np.float64),
         window=of_window[used].astype(np.float64),
         lumped=lumped[used],
+        fixed=fixed[used],
         reference_total=(count - missing).astype(np.float64),
         window_total=summary.measured.astype(np.float64),
     )
@@ -138,6 +164,7 @@ def result(
     measured: Measurement,
     p_value: Values,
     method: str,
+    seed: int | None = None,
 ) -> DriftResult:
     """The measurement with its p-value; NaN where nothing was measured."""
     return DriftResult(
@@ -150,5 +177,5 @@ def result(
         reference_count=reference_count,
         window_count=summary.count,
         method=method,
-        seed=None,
+        seed=seed,
     )

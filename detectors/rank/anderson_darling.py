@@ -25,7 +25,9 @@ class AndersonDarling(JointRanks):
     its ends. A^2 N / nm estimates the integral of (F - G)^2 / (H (1 - H)), H being both samples' distribution function.
 
     Ties leave the mean of A^2 as it is, and make it deviate more. SciPy does not heed that: with four different values
-    it alarms twice as often as it should. Here p-values, and they alone, take the deviation of what is tied.
+    it alarms twice as often as it should. Here p-values, and they alone, take the deviation of what is tied. Where few
+    values of the smaller sample may differ from the commonest one, or it has two values or fewer, no limit is near, and
+    p-values are those of the law given the ties (`detectors.conditional`).
     """
 
     name: ClassVar[str] = "anderson_darling"
@@ -44,6 +46,9 @@ class AndersonDarling(JointRanks):
         statistic = (squares - quadratic.ANDERSON_DARLING_MEAN) / _deviation(n, m)
         return Measurement(statistic=statistic, effect=np.sqrt(squares * both / pairs))
 
+    def _statistics(self, equals: Integers, window: Integers) -> Numbers:
+        return _totals(equals, window)
+
     def _p_value(self, reference: RankReference, placement: Placement, statistic: Numbers) -> Numbers:
         deviations = statistic / _wider_for_ties(reference, placement)
         limit = quadratic.ANDERSON_DARLING_MEAN + deviations * np.sqrt(quadratic.ANDERSON_DARLING_VARIANCE)
@@ -56,13 +61,19 @@ def _total(reference: RankReference, placement: Placement, feature: int, *, held
     Of each there are l; B and M count the values and the window's values below it, and half of those equal to it.
     """
     equals, window = together(reference, placement, feature, held=held)
-    both, m = equals.sum(), window.sum()
-    if len(equals) < 2 or m in {0, both}:
+    if len(equals) < 2 or window.sum() in {0, equals.sum()}:
         return 0.0
+    return float(_totals(equals, window[np.newaxis])[0])
+
+
+def _totals(equals: Integers, window: Integers) -> Numbers:
+    """The same for any number of windows, shape (windows, distinct values), of as many values each."""
+    both, m = equals.sum(), window.sum(axis=1, keepdims=True)
     up_to = np.cumsum(equals) - equals / 2
-    window_up_to = np.cumsum(window) - window / 2
+    window_up_to = np.cumsum(window, axis=1) - window / 2
     spread = up_to * (both - up_to) - both * equals / 4
-    return float((equals * (both * window_up_to - m * up_to) ** 2 / spread).sum())
+    totals: Numbers = (equals * (both * window_up_to - m * up_to) ** 2 / spread).sum(axis=1)
+    return totals
 
 
 def _total_untied(placement: Placement) -> Numbers:

@@ -8,7 +8,7 @@ from scipy.special import ndtr
 
 from detectors.rank.joint import JointRanks, Numbers
 from detectors.rank.placement import Placement
-from detectors.rank.reference import RankReference
+from detectors.rank.reference import Integers, RankReference
 from detectors.rank.values import Values
 from detectors.results import Measurement
 
@@ -24,6 +24,9 @@ class MannWhitney(JointRanks):
     stochastically larger than the other", Annals of Mathematical Statistics 18 (1947). P-values are those of
     `scipy.stats.mannwhitneyu(reference, window, use_continuity=True, method="asymptotic")`. It finds shifts sooner than
     the distances between distribution functions do, and of a mere change of spread it sees nothing.
+
+    Where few values of the smaller sample may differ from the commonest one, or it has two values or fewer, no normal
+    law holds, and p-values are those of the law given the ties (`detectors.conditional`).
     """
 
     name: ClassVar[str] = "mann_whitney"
@@ -38,6 +41,12 @@ class MannWhitney(JointRanks):
         """Shape (features,): AUC, above 1/2 where window values are the larger ones; NaN where there are none."""
         surplus, _, pairs = _surplus(reference, Placement.of(reference, summary), held=False)
         return 0.5 + surplus / pairs
+
+    def _statistics(self, equals: Integers, window: Integers) -> Numbers:
+        both = equals.sum()
+        middles = np.cumsum(equals) - equals / 2
+        surplus: Numbers = window @ middles - window.sum(axis=1) * (both / 2)
+        return np.abs(surplus)
 
     def _p_value(self, reference: RankReference, placement: Placement, statistic: Numbers) -> Numbers:  # noqa: ARG002
         surplus, deviation, _ = _surplus(reference, placement, held=False)

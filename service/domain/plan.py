@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 
 from detectors.errors import InvalidParameter, UnknownDetector
-from detectors.registry import OPTIONAL_DETECTORS, create
+from detectors.registry import DETECTORS, OPTIONAL_DETECTORS, create
+from detectors.results import Scope
 from service.domain.errors import Fault, InvalidPlan
 
 JSONScalar = str | int | float | bool | None
@@ -62,7 +63,9 @@ class DetectorPlan:
     name: str
     parameters: Mapping[str, JSONScalar] = field(default_factory=dict)
     features: tuple[str, ...] | None = None
-    """Those that it looks at, e.g. the categorical ones for `chi_square`; None for all."""
+    """Those that it looks at, e.g. the categorical ones for `chi_square`; None for all.
+
+    A detector of scope `feature` may be planned again, with other parameters, for others."""
     minimum_effect: float = 0.0
     """A smaller difference is no drift however surprising it is: with enough rows everything is significant."""
 
@@ -182,7 +185,6 @@ def _detectors_faults(plan: Plan) -> list[Fault]:
     if not 1 <= len(plan.detectors) <= MAXIMUM_DETECTORS:
         return [Fault("detectors", f"a plan has 1 to {MAXIMUM_DETECTORS} detectors")]
     faults = []
-    names = [detector.name for detector in plan.detectors]
     for index, detector in enumerate(plan.detectors):
         place = f"detectors[{index}]"
         try:
@@ -191,12 +193,29 @@ def _detectors_faults(plan: Plan) -> list[Fault]:
             faults.append(Fault(f"{place}.name", str(error)))
         except InvalidParameter as error:
             faults.append(Fault(f"{place}.parameters.{error.parameter}", str(error)))
-        if names.index(detector.name) != index:
-            faults.append(Fault(f"{place}.name", "each detector may be planned once"))
+        faults += _repetition_faults(place, detector, plan.detectors[:index])
         faults += _selection_faults(f"{place}.features", detector.features)
         if not (isfinite(detector.minimum_effect) and detector.minimum_effect >= 0):
             faults.append(Fault(f"{place}.minimum_effect", "must be a number of at least 0"))
     return faults
+
+
+def _repetition_faults(place: str, detector: DetectorPlan, earlier: Sequence[DetectorPlan]) -> list[Fault]:
+    """A detector may be planned again for other features: series and verdicts are told apart by both names."""
+    same = [each for each in earlier if each.name == detector.name]
+    if not same:
+        return []
+    if detector.name in {each.name for each in (*DETECTORS, *OPTIONAL_DETECTORS) if each.scope is Scope.JOINT}:
+        return [Fault(f"{place}.name", "is planned already, and measures all of its features together")]
+    taken = [each.features for each in same]
+    if detector.features is None or None in taken:
+        return [Fault(f"{place}.name", "is planned already; of one that is planned twice, both name their features")]
+    looked_at = {name for features in taken for name in features or ()}
+    return [
+        Fault(f"{place}.features[{number}]", f"is looked at by {detector.name} already")
+        for number, name in enumerate(detector.features)
+        if name in looked_at
+    ]
 
 
 def _engine_faults(plan: Plan) -> list[Fault]:

@@ -65,13 +65,17 @@ def decode(fitted: FittedPlan, blob: Blob) -> Summaries:
     if not (type(rows) is int and rows >= 0 and isinstance(references, list)):
         raise InvalidDocument("summaries say of how many rows and of which references they are")
     arrays = _by_number(document.arrays, len(references))
-    parts = []
+    parts: list[Any] = []
     for each in fitted.detectors:
-        if each.reference.digest not in references:
-            raise ReferenceMismatch(
-                f"there is no summary for reference {each.reference.digest} of {each.detector.name}"
-            )
-        part = each.detector.restore(each.reference, arrays[references.index(each.reference.digest)])
+        # Detectors that look at features whose reference rows are equal have one digest between them: then the order
+        # tells them apart, and nothing does if there are more or fewer than the plan has.
+        digest = each.reference.digest
+        places = [place for place, found in enumerate(references) if found == digest]
+        if not places or len(places) != sum(other.reference.digest == digest for other in fitted.detectors):
+            raise ReferenceMismatch(f"there is no summary for reference {digest} of {each.detector.name}")
+        part = each.detector.restore(
+            each.reference, arrays[places[sum(part.reference_digest == digest for part in parts)]]
+        )
         if part.count != rows:
             raise InvalidDocument(f"a summary of {part.count} rows among summaries of {rows}")
         parts.append(part)

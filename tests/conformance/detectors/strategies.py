@@ -33,6 +33,7 @@ VARIANTS = [
     ("classifier_two_sample", {"terms": "products", "folds": 3, "seed": 7}),
     ("classifier_two_sample", {"terms": "linear", "maximum_reference_rows": 30, "maximum_window_rows": 18}),
     ("chi_square", {}),
+    ("chi_square", {"method": "asymptotic"}),
     ("fisher_exact", {"event": 1.0}),
     ("fisher_exact", {"alternative": "greater", "event": 1.0}),
     ("jensen_shannon", {}),

@@ -45,9 +45,13 @@ def test_chi_square_is_that_of_scipy(n, m, categories, seed):
     generator = np.random.default_rng(seed)
     reference = generator.integers(0, categories, size=(n, 3)).astype(float)
     window = generator.integers(-1, categories + generator.integers(0, 3), size=(m, 3)).astype(float)
-    found = result(ChiSquare(), reference, window)
+    found = result(ChiSquare("asymptotic"), reference, window)
+    safe = result(ChiSquare(), reference, window)
     for feature in range(3):
-        expected = chi2_contingency(table_of(reference[:, feature], window[:, feature]))
+        table = table_of(reference[:, feature], window[:, feature])
+        expected = chi2_contingency(table)
+        if (expected.expected_freq >= 5).all() or expected.pvalue > 0.25:
+            assert safe.p_value[feature] == found.p_value[feature]
         assert found.statistic[feature] == pytest.approx(expected.statistic, rel=1e-11, abs=1e-12)
         assert found.p_value[feature] == pytest.approx(expected.pvalue, rel=1e-10)
 

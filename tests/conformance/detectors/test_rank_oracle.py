@@ -46,7 +46,8 @@ def assert_mann_whitney_is_scipy_s(reference, window):
     for feature, (x, y) in enumerate(columns(reference, window)):
         expected = mannwhitneyu(x, y, use_continuity=True, alternative="two-sided", method="asymptotic")
         probability = 1.0 if len(np.unique([*x, *y])) == 1 else expected.pvalue  # which is NaN from SciPy 1.18 on
-        assert found.p_value[feature] == pytest.approx(probability, rel=1e-9, abs=1e-12)
+        if found.method == "normal":  # elsewhere the normal law does not hold: see test_conditional.py
+            assert found.p_value[feature] == pytest.approx(probability, rel=1e-9, abs=1e-12)
         assert found.effect[feature] == pytest.approx(abs(2 * expected.statistic / len(x) / len(y) - 1), abs=1e-12)
 
 
@@ -81,6 +82,9 @@ def test_cramer_von_mises_without_ties(sizes):
     for feature, (x, y) in enumerate(columns(reference, window)):
         expected = cramervonmises_2samp(x, y, method="asymptotic")
         assert found.statistic[feature] == pytest.approx(expected.statistic, rel=1e-9, abs=1e-11)
+        if found.method == "conditional":
+            assert len(y) <= 2 or len(x) <= 2
+            continue
         # SciPy ends its series where a term is below 1e-7, which shows as up to 3e-8 far out in the tail.
         assert found.p_value[feature] == pytest.approx(expected.pvalue, abs=1e-9 if expected.statistic < 2 else 3e-8)
 
@@ -114,7 +118,7 @@ def test_anderson_darling(sizes, tied):
             expected = anderson_ksamp([x, y])
         assert found.statistic[feature] == pytest.approx(expected.statistic, rel=1e-9, abs=1e-9)
         # SciPy fits a parabola through seven percentiles, whatever is tied.
-        if tied:
+        if tied or found.method == "conditional":
             continue
         if 0.0011 < expected.pvalue < 0.2499:
             assert found.p_value[feature] == pytest.approx(expected.pvalue, rel=0.06)

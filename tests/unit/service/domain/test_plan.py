@@ -63,6 +63,35 @@ def test_a_fault_is_named_with_its_place(plan: Plan, place: str) -> None:
     assert places(plan) == [place]
 
 
+def test_a_detector_may_be_planned_again_for_other_features_and_with_other_parameters() -> None:
+    check(
+        Plan(
+            detectors=(
+                DetectorPlan("population_stability_index", {"bins": 10}, ("age", "income")),
+                DetectorPlan("population_stability_index", {"bins": 4}, ("visits",)),
+                DetectorPlan("chi_square", features=("city",)),
+            )
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("again", "place"),
+    [
+        (DetectorPlan("chi_square", features=("b", "c")), "detectors[1].features[0]"),
+        (DetectorPlan("chi_square", {"method": "asymptotic"}, ("b",)), "detectors[1].features[0]"),
+        (DetectorPlan("chi_square"), "detectors[1].name"),
+    ],
+)
+def test_what_could_not_be_told_apart_is_planned_once(again: DetectorPlan, place: str) -> None:
+    assert places(Plan(detectors=(DetectorPlan("chi_square", features=("a", "b")), again))) == [place]
+
+
+def test_a_detector_of_all_features_together_is_planned_once() -> None:
+    joint = [DetectorPlan("maximum_mean_discrepancy", features=(name,)) for name in "ab"]
+    assert places(Plan(detectors=tuple(joint))) == ["detectors[1].name"]
+
+
 def test_all_faults_are_told_at_once() -> None:
     plan = Plan(
         window=WindowPlan(1),

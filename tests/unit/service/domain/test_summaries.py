@@ -57,6 +57,22 @@ def test_summaries_of_more_detectors_serve_and_of_fewer_do_not(fitted):
         decode(fitted, encode(Summaries.of(fewer, rows(4, 50))))
 
 
+def test_one_detector_planned_twice_keeps_its_features_apart_even_where_their_references_are_equal():
+    reference = rows(1, 500)
+    reference[:, 1] = reference[:, 0]
+    twice = tuple(DetectorPlan("kolmogorov_smirnov", features=(name,)) for name in ("a", "b"))
+    fitted = fit(Plan(PLAN.window, twice), Reference(FEATURES, reference))
+    window = rows(2, 100) + np.array([0.0, 5.0, 0.0])
+    blob = encode(Summaries.of(fitted, window))
+    found = [result.statistic[0] for result in decode(fitted, blob).measured(fitted)]
+    assert found == [result.statistic[0] for result in fitted.measure(window)]
+    assert found[0] < 0.2
+    assert found[1] > 0.9
+    one_of_them = fit(Plan(PLAN.window, twice[1:]), Reference(FEATURES, reference))
+    with pytest.raises(ReferenceMismatch):
+        decode(one_of_them, blob)
+
+
 def test_summaries_for_another_reference_are_told_apart(fitted):
     other = fit(PLAN, Reference(FEATURES, rows(9, 500)))
     with pytest.raises(ReferenceMismatch):
