@@ -142,7 +142,7 @@ def test_sparse_features_alarm_no_more_often_than_they_may(detector, draw, n, m)
     if hasattr(detector, "permutations"):
         detector = replace(detector, permutations=19)
     found = []
-    for _ in range(25):
+    for _ in range(20):
         fitted = detector.fit(draw(generator, (n, 2)))
         drawn = [draw(generator, (m, 2)) for _ in range(4)]
         found.extend(detector.test(fitted, detector.summarise(fitted, window)).p_value[0] for window in drawn)
