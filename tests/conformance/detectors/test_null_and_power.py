@@ -107,11 +107,12 @@ def test_a_constant_feature_that_starts_to_move_is_found():
 @each_kernel_test
 @pytest.mark.parametrize("standardise", [True, False])
 @pytest.mark.parametrize("outlier", [1e9, 1e308, np.inf, -999.0])
-@pytest.mark.parametrize("features", [1, 5])
-def test_one_outlier_of_the_reference_hides_no_shift(detector, outlier, features, standardise):
+@pytest.mark.parametrize(("features", "share"), [(1, 0.0), (5, 0.0), (5, 0.02)])
+def test_outliers_of_the_reference_hide_no_shift(detector, outlier, features, share, standardise):
+    """One in the reference, or as many in a hundred on both sides."""
     generator = np.random.default_rng(7)
     reference, window = generator.normal(size=(600, features)), generator.normal(size=(200, features))
-    reference[0, 0] = outlier
+    reference[: max(1, round(600 * share)), 0] = window[: round(200 * share), 0] = outlier
     detector = replace(detector, standardise=standardise)
     fitted = detector.fit(reference)
     calm = detector.test(fitted, detector.summarise(fitted, window))
