@@ -172,7 +172,7 @@ class CrossMaximumMeanDiscrepancy:
     seed: int = 0
     """Determines the halves, and which rows are used of more than the following."""
     standardise: bool = True
-    """Divide every feature by its deviation in the reference, so that none counts more for its unit."""
+    """Divide every feature by the deviation of its bulk in the reference, so that none counts more for its unit."""
     maximum_reference_rows: int = 10_000
     """Of more, a random choice is used; cost grows with the product of this and the next."""
     maximum_window_rows: int = 10_000

@@ -91,7 +91,9 @@ class FastMaximumMeanDiscrepancy:
 
     Its cost grows with the rows of the window alone, a summary is a few kilobytes whatever its rows, and p-values may
     be as small as they are. They rest on the central limit theorem and on eigenvalues estimated from the reference:
-    give it 100 reference rows or more. Rows with a missing value are left out.
+    give it 100 reference rows or more. Where the theorem does not hold, because a few rows of a kind of their own make
+    most of the variance (sparse features) or the window is very small, the method is `resampling`: the share of windows
+    drawn from the reference, see `detectors.kernel.drawn_windows`. Rows with a missing value are left out.
     """
 
     name: ClassVar[str] = "fast_maximum_mean_discrepancy"
@@ -103,7 +105,7 @@ class FastMaximumMeanDiscrepancy:
     seed: int = 0
     """Determines the frequencies, and the windows that are drawn where no law is known."""
     standardise: bool = True
-    """Divide every feature by its deviation in the reference, so that none counts more for its unit."""
+    """Divide every feature by the deviation of its bulk in the reference, so that none counts more for its unit."""
     bandwidth: float | None = None
     """Sigma of the kernel; without one, the median heuristic on the reference."""
 

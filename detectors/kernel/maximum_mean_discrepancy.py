@@ -65,7 +65,7 @@ class PermutationTest:
     seed: int = 0
     """Determines, together with the rows, permutations and sub-samples."""
     standardise: bool = True
-    """Divide every feature by its deviation in the reference, so that none counts more for its unit.
+    """Divide every feature by the deviation of its bulk in the reference, so that none counts more for its unit.
 
     Give it 50 rows or more: those few that it is fitted on would look too alike, and windows alarm too often."""
     maximum_reference_rows: int = 1000
