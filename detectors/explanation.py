@@ -6,7 +6,7 @@ An explanation is bounded whatever the rows are: `Detail` says by how much. It m
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from math import isnan
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from detectors.arrays import frozen, measurable_rows
 from detectors.data_frames import names_of, refuse_other_columns, rows_of
 from detectors.effects import EffectSizes, effect_sizes
 from detectors.errors import InvalidParameter
-from detectors.kernel import maximum_mean_discrepancy
 from detectors.parameters import whole_number
 from detectors.protocols import Detector
 from detectors.results import DriftResult, Scope
@@ -48,6 +47,18 @@ class Detail:
 
 
 DETAIL = Detail()
+
+
+@runtime_checkable
+class HasWitness(Protocol):
+    """A detector that can say which rows carry a joint difference."""
+
+    def witness(self, reference: Any, rows: Any, /) -> Values:
+        """How much more each window row is like the window than like the reference, by the detector's own kernel.
+
+        Shape (rows,); NaN for rows with a missing value. Raises `InvalidRows`.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,16 +207,12 @@ def witness_rows(detector: Detector[Any, Any], reference: Any, window_rows: Any,
     `InvalidParameter` for a detector that has no witness function, and `InvalidRows`.
     """
     whole_number("limit", limit, at_least=0, at_most=10_000)
-    values = _witness(detector, reference, rows_of(window_rows))
+    if not isinstance(detector, HasWitness):
+        raise InvalidParameter("detector", f"{detector.name} has no witness function; kernel tests have one")
+    values = detector.witness(reference, rows_of(window_rows))
     carrying = np.flatnonzero(values > 0)  # NaN is not
     chosen = carrying[np.argsort(-values[carrying], kind="stable")][:limit].astype(np.int64)
     return WitnessRows(detector.name, frozen(chosen), frozen(values[chosen]))
-
-
-def _witness(detector: Detector[Any, Any], reference: Any, rows: Any) -> Values:
-    if not isinstance(detector, maximum_mean_discrepancy.MaximumMeanDiscrepancy):
-        raise InvalidParameter("detector", f"{detector.name} has no witness function; maximum_mean_discrepancy has one")
-    return maximum_mean_discrepancy.witness(detector, reference, rows)
 
 
 def _names(given: Sequence[str] | None, columns: tuple[str, ...] | None, count: int) -> tuple[str, ...]:

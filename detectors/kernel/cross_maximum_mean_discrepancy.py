@@ -19,6 +19,7 @@ from detectors.errors import TooFewRows
 from detectors.identity import reference_digest, refuse_other
 from detectors.kernel.gaussian import Frame, median_bandwidth
 from detectors.kernel.tiles import mean_kernel
+from detectors.kernel.witness import at_complete_rows, witness
 from detectors.parameters import MAXIMUM_SEED, positive_number, whole_number, yes_or_no
 from detectors.results import DriftResult, Measurement, Scope
 from detectors.sample import rows as samples
@@ -148,7 +149,8 @@ class Comparison:
         deviation = float(np.sqrt((values**2).mean()))
         if deviation <= _ROUNDED:
             return 0.0
-        return float(((values / deviation) ** 3).mean() * (1 / n**2 - 1 / m**2) / (1 / n + 1 / m) ** 1.5)
+        of_one, counts = float(((values / deviation) ** 3).mean()), 1 / n + 1 / m
+        return of_one * (1 / n**2 - 1 / m**2) / (counts * float(np.sqrt(counts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,7 @@ class CrossMaximumMeanDiscrepancy:
     seed: int = 0
     """Determines the halves, and which rows are used of more than the following."""
     standardise: bool = True
-    """Divide every feature by its deviation in the reference, so that none counts more for its unit."""
+    """Divide every feature by the deviation of its bulk in the reference, so that none counts more for its unit."""
     maximum_reference_rows: int = 10_000
     """Of more, a random choice is used; cost grows with the product of this and the next."""
     maximum_window_rows: int = 10_000
@@ -185,10 +187,6 @@ class CrossMaximumMeanDiscrepancy:
             whole_number(parameter, getattr(self, parameter), at_least=MINIMUM_ROWS, at_most=MAXIMUM_ROWS)
         if self.bandwidth is not None:
             object.__setattr__(self, "bandwidth", positive_number("bandwidth", self.bandwidth))
-
-    def work_of_fitting(self, rows: int, features: int, /) -> int:
-        """See `detectors.protocols.WorksHarder`: the kernel between the halves of the chosen rows."""
-        return min(rows, self.maximum_reference_rows) ** 2 * (1 + features // 32) // 4
 
     def fit(self, rows: Any, /) -> CrossReference:
         """Choose scale, bandwidth and halves; raises `InvalidRows`, `TooFewRows`."""
@@ -242,6 +240,16 @@ class CrossMaximumMeanDiscrepancy:
         if len(gone):  # the mean over the others follows from that over all
             near = (near * len(halves.second) - mean_kernel(reference.backend, left, gone) * len(gone)) / len(others)
         return _measurement(self._between(reference, summary, left, others, near))
+
+    def witness(self, reference: CrossReference, rows: Any, /) -> Values:
+        """See `detectors.explanation.HasWitness`. Between all rows: halves are for what is tested."""
+
+        def at(whole: Rows) -> Values:
+            chosen = samples.at_most(whole, self.maximum_window_rows, (self.seed, _OF_WINDOW))
+            both = np.concatenate([reference.halves.first, reference.halves.second])
+            return witness(reference.backend, reference.frame.place(whole), chosen, both)
+
+        return at_complete_rows(rows, reference.features, at)
 
     def test(self, reference: CrossReference, summary: RowSample, /) -> DriftResult:
         compared = self._compared(reference, summary)

@@ -90,7 +90,7 @@ class LeastSquaresDensityDifference:
     seed: int = 0
     """Determines centres, permutations and sub-samples."""
     standardise: bool = True
-    """Divide every feature by its deviation in the reference, so that none counts more for its unit."""
+    """Divide every feature by the deviation of its bulk in the reference, so that none counts more for its unit."""
     centres: int = 100
     """Reference rows to set aside as centres, but never more than one in four."""
     ridge: float = 0.03

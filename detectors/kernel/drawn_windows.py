@@ -115,9 +115,9 @@ class Kinds:
             chances = np.tile(expected, (some.stop - start, 1))
             chances[np.arange(some.stop - start), odd[some]] += 1
             chances = generator.standard_gamma(chances)
-            shares = generator.multinomial(m, chances / chances.sum(axis=1, keepdims=True)) / m
-            within[some] = ((shares @ self.kernel) * shares).sum(axis=1)
-            across[some] = shares @ self.near
+            drawn = generator.multinomial(m, chances / chances.sum(axis=1, keepdims=True)) / m
+            within[some] = ((drawn @ self.kernel) * drawn).sum(axis=1)
+            across[some] = drawn @ self.near
         return within, across
 
     def _one_more(self, generator: np.random.Generator) -> NDArray[np.intp]:

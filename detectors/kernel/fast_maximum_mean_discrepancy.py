@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from detectors.arrays import backend_of, complete, frozen, measurable_rows, on_host
+from detectors.arrays import Rows, backend_of, complete, frozen, measurable_rows, on_host
 from detectors.errors import TooFewRows
 from detectors.identity import reference_digest, refuse_other
 from detectors.kernel import weighted_chi_squares
 from detectors.kernel.drawn_windows import Kinds, Seen, evenly, kinds_of
 from detectors.kernel.feature_sums import FeatureMap, FeatureSums
 from detectors.kernel.gaussian import Frame, Matrix, median_bandwidth
+from detectors.kernel.witness import Values, at_complete_rows
 from detectors.parameters import MAXIMUM_SEED, positive_number, whole_number, yes_or_no
 from detectors.results import DriftResult, Measurement, Scope
 
@@ -90,7 +91,9 @@ class FastMaximumMeanDiscrepancy:
 
     Its cost grows with the rows of the window alone, a summary is a few kilobytes whatever its rows, and p-values may
     be as small as they are. They rest on the central limit theorem and on eigenvalues estimated from the reference:
-    give it 100 reference rows or more. Rows with a missing value are left out.
+    give it 100 reference rows or more. Where the theorem does not hold, because a few rows of a kind of their own make
+    most of the variance (sparse features) or the window is very small, the method is `resampling`: the share of windows
+    drawn from the reference, see `detectors.kernel.drawn_windows`. Rows with a missing value are left out.
     """
 
     name: ClassVar[str] = "fast_maximum_mean_discrepancy"
@@ -102,7 +105,7 @@ class FastMaximumMeanDiscrepancy:
     seed: int = 0
     """Determines the frequencies, and the windows that are drawn where no law is known."""
     standardise: bool = True
-    """Divide every feature by its deviation in the reference, so that none counts more for its unit."""
+    """Divide every feature by the deviation of its bulk in the reference, so that none counts more for its unit."""
     bandwidth: float | None = None
     """Sigma of the kernel; without one, the median heuristic on the reference."""
 
@@ -168,6 +171,15 @@ class FastMaximumMeanDiscrepancy:
         del held  # whatever rows these are, their sums say all that they have added
         refuse_other(reference.digest, summary)
         return _measured(reference.sums.without(summary), summary)
+
+    def witness(self, reference: FeatureReference, rows: Any, /) -> Values:
+        """See `detectors.explanation.HasWitness`. It takes rows: their sums no longer know them."""
+
+        def at(whole: Rows) -> Values:
+            window = reference.map.summarise(reference.digest, whole)
+            return reference.map.inner(whole, window.means() - reference.sums.means())
+
+        return at_complete_rows(rows, reference.map.features, at)
 
     def test(self, reference: FeatureReference, summary: FeatureSums, /) -> DriftResult:
         measured, probability, method = self.measure(reference, summary), np.nan, "saddlepoint"

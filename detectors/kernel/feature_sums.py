@@ -174,6 +174,21 @@ class FeatureMap:
                 total = total + waves @ waves.T
         return total / self.count
 
+    def inner(self, rows: Rows, other: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Each complete row's features times others of shape (2, frequencies); shape (rows,), on the host.
+
+        Means of rows give the row's mean kernel with these.
+        """
+        namespace, at_once = self.backend.namespace, max(1, _AT_ONCE // self.count)
+        tables = [self.backend.put(part / ONE) for part in _circle()]
+        others = [self.backend.put(part) for part in other / self.count]
+        found = [np.empty(0)]
+        for start in range(0, len(rows), at_once):
+            points = self._points(rows[start : start + at_once])
+            waves = [_looked_up(namespace, table, points) @ part for table, part in zip(tables, others, strict=True)]
+            found.append(on_host(waves[0] + waves[1]))
+        return np.concatenate(found)
+
     def _sums(self, rows: Rows) -> Integers:
         namespace, device = self.backend.namespace, self.backend.device
         on_this_machine = namespace is HOST.namespace or str(device) == "cpu"

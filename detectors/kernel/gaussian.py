@@ -41,7 +41,7 @@ class Frame:
 
     @classmethod
     def around(cls, rows: Rows, *, standardise: bool, length: float = 0.0) -> Self:
-        """In deviations of each feature (see `detectors.scaling.Scale`), or (without) with the distances of rows.
+        """In deviations of each feature, as `detectors.scaling.Scale` has them, or (without) with the rows' distances.
 
         A feature that is constant in these rows has no deviation, and is measured in units of its own magnitude.
         Without standardising, the frame is no smaller than `length`: rows as large as a given bandwidth are not far.
@@ -52,9 +52,8 @@ class Frame:
         largest = max(float(bounded_magnitude(rows).max()), length)
         exponents = np.full(rows.shape[1], min(int(np.frexp(largest)[1]), 1023), dtype=np.intc)
         # Distances do not depend on the centre; near the rows, little is lost to cancellation.
-        return cls(
-            frozen(exponents), frozen(np.median(divided(rows, exponents), axis=0)), frozen(np.ones(len(exponents)))
-        )
+        centre = np.median(divided(rows, exponents), axis=0)
+        return cls(frozen(exponents), frozen(centre), frozen(np.ones_like(centre)))
 
     def within(self, bandwidth: float) -> Self:
         """The same frame in units of this bandwidth."""

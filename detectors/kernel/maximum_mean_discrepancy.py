@@ -12,7 +12,8 @@ from detectors.errors import TooFewRows
 from detectors.identity import reference_digest, refuse_other
 from detectors.kernel.gaussian import Frame, median_bandwidth
 from detectors.kernel.permutation import KnownRows, Totals, p_value, statistic
-from detectors.kernel.tiles import Ladder, Values, mean_kernel
+from detectors.kernel.tiles import Ladder, Values
+from detectors.kernel.witness import at_complete_rows, witness
 from detectors.parameters import MAXIMUM_SEED, positive_number, whole_number, yes_or_no
 from detectors.results import DriftResult, Measurement, Scope
 from detectors.sample import rows as samples
@@ -64,7 +65,7 @@ class PermutationTest:
     seed: int = 0
     """Determines, together with the rows, permutations and sub-samples."""
     standardise: bool = True
-    """Divide every feature by its deviation in the reference, so that none counts more for its unit.
+    """Divide every feature by the deviation of its bulk in the reference, so that none counts more for its unit.
 
     Give it 50 rows or more: those few that it is fitted on would look too alike, and windows alarm too often."""
     maximum_reference_rows: int = 1000
@@ -148,6 +149,24 @@ class PermutationTest:
             seed=self.seed,
         )
 
+    def witness(self, reference: KernelReference, rows: Any, /) -> Values:
+        """See `detectors.explanation.HasWitness`. Of several bandwidths, with the one that the statistic is of."""
+
+        def at(whole: Rows) -> Values:
+            placed = reference.frame.place(whole)
+            chosen = samples.at_most(whole, self.maximum_window_rows, (self.seed, _OF_WINDOW))
+            narrower = 2.0 ** self._kernel(reference, placed[chosen])
+            return witness(reference.known.backend, placed * narrower, chosen, reference.known.rows * narrower)
+
+        return at_complete_rows(rows, reference.features, at)
+
+    def _kernel(self, reference: KernelReference, window: Rows) -> int:
+        """Which of the kernels the statistic is of; the first where there is no other."""
+        if len(window) < 2 or reference.known.ladder.kernels == 1:
+            return 0
+        totals = reference.known.totals(window)
+        return self._largest(totals.discrepancies(), self._weights(totals))
+
     def _window(self, reference: KernelReference, summary: RowSample) -> Rows:
         """The window rows that a test rests on, in canonical order."""
         refuse_other(reference.digest, summary)
@@ -156,8 +175,12 @@ class PermutationTest:
     def _measurement(self, totals: Totals) -> Measurement:
         discrepancies, weights = totals.discrepancies(), self._weights(totals)
         largest = statistic(discrepancies, weights)
-        where = np.where(weights > 0, discrepancies * weights, -np.inf).argmax()
+        where = self._largest(discrepancies, weights)
         return Measurement(statistic=largest.reshape(1), effect=np.sqrt(np.maximum(discrepancies[where], 0)).reshape(1))
+
+    @staticmethod
+    def _largest(discrepancies: Values, weights: Values) -> int:
+        return int(np.where(weights > 0, discrepancies * weights, -np.inf).argmax())
 
     def _length(self) -> float:
         """A bandwidth that is given; zero where it comes from the rows."""
@@ -206,27 +229,3 @@ class MaximumMeanDiscrepancy(PermutationTest):
 
     def _weights(self, totals: Totals) -> Values:  # noqa: ARG002 - one kernel has nothing to be weighed against
         return np.ones(1)
-
-
-def witness(detector: MaximumMeanDiscrepancy, reference: KernelReference, rows: Any) -> Values:
-    """Which window rows carry the difference, shape (rows,); NaN for those with a missing value.
-
-    The empirical witness function at each row: its mean kernel with the window's rows, minus that with the reference's
-    (Gretton et al. 2012, section 2.3; the sign is turned, so that it is large where the window has what the reference
-    lacks). Each row counts as one of the window, even where only a choice of its rows is compared with. Raises
-    `InvalidRows`.
-    """
-    measurable = measurable_rows(rows, features=reference.features)
-    incomplete = np.isnan(measurable).any(axis=1)
-    whole = measurable[~incomplete]
-    values = np.full(len(measurable), np.nan)
-    if not len(whole):
-        return values
-    backend, placed = reference.known.backend, reference.frame.place(whole)
-    chosen = samples.at_most(whole, detector.maximum_window_rows, (detector.seed, _OF_WINDOW))
-    like_window = mean_kernel(backend, placed, placed[chosen])
-    besides = np.ones(len(whole))
-    besides[chosen] = 0
-    like_window += besides * (1 - like_window) / (len(chosen) + 1)  # the mean with one more value, that of 1
-    values[~incomplete] = like_window - mean_kernel(backend, placed, reference.known.rows)
-    return values

@@ -46,6 +46,56 @@ def test_the_size_is_what_was_asked_for(detector, draw, n, m, features):
         assert binom.cdf(below, len(found), level - slack) > IMPROBABLE, (below, level)
 
 
+RARE = {
+    "binary": lambda generator, shape: (generator.random(shape) < 0.005).astype(float),
+    "counts": lambda generator, shape: generator.poisson(0.3, size=shape).astype(float),
+    "mostly zero": lambda generator, shape: np.where(
+        generator.random(shape) < 0.05, generator.lognormal(size=shape), 0
+    ),
+}
+
+
+@each_form
+@pytest.mark.parametrize("draw", RARE.values(), ids=RARE)
+@pytest.mark.parametrize(("n", "m", "features"), [(100, 10, 2), (300, 100, 2), (600, 50, 1), (100, 500, 2)])
+def test_the_size_of_sparse_features_is_no_more_than_was_asked_for(detector, draw, n, m, features):
+    """A window holds none of the odd rows, one or two: no law for many rows is near."""
+    found = p_values(detector, draw, n, m, features, repetitions=20, windows=5)
+    for level in (0.05, 0.01, 0.001):
+        below = int((found <= level).sum())
+        assert binom.sf(below - 1, len(found), level * 1.2) > IMPROBABLE, (below, level)
+
+
+def test_one_odd_row_of_the_reference_is_no_alarm_for_ever():
+    """None of two numbers says what windows without it measure: the odd row's variance, or what rounding has left."""
+    fast = FORMS["fast"]
+    odd = np.zeros((1000, 1))
+    odd[0] = 1
+    fitted = fast.fit(odd)
+    for ones, least, most in ((0, 0.5, 1), (1, 0.2, 1), (2, 0.05, 0.8), (12, 0, 0.01)):
+        window = np.zeros((500, 1))
+        window[:ones] = 1
+        result = fast.test(fitted, fast.summarise(fitted, window))
+        assert least <= result.p_value[0] <= most, ones
+        assert result.method == "resampling"
+    dense = np.random.default_rng(8).normal(size=(2000, 1))
+    dense[7] = np.inf
+    fitted = fast.fit(dense)
+    calm = np.random.default_rng(9).normal(size=(40, 500, 1))
+    found = np.array([fast.test(fitted, fast.summarise(fitted, window)).p_value[0] for window in calm])
+    assert binom.sf(int((found <= 0.05).sum()) - 1, len(found), 0.05) > IMPROBABLE
+
+
+def test_a_constant_reference_is_left_by_few_rows_with_little_certainty():
+    fast = FORMS["fast"]
+    fitted = fast.fit(np.zeros((100, 2)))
+    for odd, exact in ((1, 10 / 110), (2, 10 * 9 / (110 * 109)), (10, 0.0)):
+        window = np.zeros((10, 2))
+        window[:odd, 0] = 1
+        found = fast.test(fitted, fast.summarise(fitted, window)).p_value[0]
+        assert exact / 1.5 - 0.001 < found <= (1 if odd == 1 else 3 * exact + 0.002)
+
+
 @pytest.mark.parametrize("change", ["mean", "scale", "correlation", "shape"])
 def test_the_fast_test_finds_what_the_exact_one_finds(change):
     """Paired over windows; the whole study is benchmarks/kernel_power.py."""

@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist, pdist
 from scipy.stats import binom
 
 from detectors.kernel.aggregated import AggregatedMaximumMeanDiscrepancy
-from detectors.kernel.maximum_mean_discrepancy import MaximumMeanDiscrepancy, witness
+from detectors.kernel.maximum_mean_discrepancy import MaximumMeanDiscrepancy
 
 IMPROBABLE = 1e-4
 
@@ -118,7 +118,7 @@ def test_the_witness_integrates_to_the_discrepancy():
     both = np.concatenate([window, reference])
     similar = np.exp(-cdist(*[fitted.frame.place(both)] * 2, "sqeuclidean") / 2)
     biased = similar[:250, :250].mean() + similar[250:, 250:].mean() - 2 * similar[:250, 250:].mean()
-    at_window = witness(detector, fitted, window).mean()
+    at_window = detector.witness(fitted, window).mean()
     at_reference = similar[250:, :250].mean() - similar[250:, 250:].mean()
     assert at_window - at_reference == pytest.approx(biased, abs=1e-12)
 

@@ -1,14 +1,37 @@
 """P-values are what they claim to be while nothing changes, and small when something does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binom
 
+from detectors.kernel.aggregated import AggregatedMaximumMeanDiscrepancy
+from detectors.kernel.cross_maximum_mean_discrepancy import CrossMaximumMeanDiscrepancy
+from detectors.kernel.density_difference import LeastSquaresDensityDifference
+from detectors.kernel.fast_maximum_mean_discrepancy import FastMaximumMeanDiscrepancy
 from detectors.kernel.maximum_mean_discrepancy import MaximumMeanDiscrepancy
 from detectors.rank.kolmogorov_smirnov import ALTERNATIVES, KolmogorovSmirnov
+from detectors.sequential.maximum_mean_discrepancy import OnlineMaximumMeanDiscrepancy
 
 LEVELS = [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9]
 IMPROBABLE = 1e-4
+
+KERNEL_TESTS = [
+    MaximumMeanDiscrepancy(permutations=99, maximum_reference_rows=300),
+    AggregatedMaximumMeanDiscrepancy(permutations=99, maximum_reference_rows=300),
+    FastMaximumMeanDiscrepancy(frequencies=200),
+    CrossMaximumMeanDiscrepancy(),
+    LeastSquaresDensityDifference(permutations=99, maximum_reference_rows=300, centres=30),
+]
+each_kernel_test = pytest.mark.parametrize("detector", KERNEL_TESTS, ids=lambda detector: detector.name)
+SPARSE = {
+    "binary": lambda generator, shape: (generator.random(shape) < 0.01).astype(float),
+    "counts": lambda generator, shape: generator.poisson(0.1, size=shape).astype(float),
+    "mostly zero": lambda generator, shape: np.where(
+        generator.random(shape) < 0.03, generator.lognormal(size=shape), 0
+    ),
+}
 
 
 def p_values(detector, repetitions, n, m, features, seed):
@@ -79,3 +102,65 @@ def test_a_constant_feature_that_starts_to_move_is_found():
     for detector in (KolmogorovSmirnov(), MaximumMeanDiscrepancy()):
         fitted = detector.fit(reference)
         assert detector.test(fitted, detector.summarise(fitted, window)).p_value.min() < 0.01
+
+
+@each_kernel_test
+@pytest.mark.parametrize("standardise", [True, False])
+@pytest.mark.parametrize("outlier", [1e9, 1e308, np.inf, -999.0])
+@pytest.mark.parametrize(("features", "share"), [(1, 0.0), (5, 0.0), (5, 0.02)])
+def test_outliers_of_the_reference_hide_no_shift(detector, outlier, features, share, standardise):
+    """One in the reference, or as many in a hundred on both sides."""
+    generator = np.random.default_rng(7)
+    reference, window = generator.normal(size=(600, features)), generator.normal(size=(200, features))
+    reference[: max(1, round(600 * share)), 0] = window[: round(200 * share), 0] = outlier
+    detector = replace(detector, standardise=standardise)
+    fitted = detector.fit(reference)
+    calm = detector.test(fitted, detector.summarise(fitted, window))
+    moved = detector.test(fitted, detector.summarise(fitted, window + np.eye(1, features)))
+    assert moved.p_value[0] <= 0.01 < calm.p_value[0]
+    assert np.isfinite([moved.statistic, moved.effect]).all()
+    assert moved.effect[0] > 0.1
+
+
+def test_one_outlier_of_the_reference_hides_no_shift_from_the_online_test():
+    generator = np.random.default_rng(8)
+    reference, rows = generator.normal(size=(600, 5)), generator.normal(size=(400, 5))
+    reference[0, 0] = 1e308
+    detector = OnlineMaximumMeanDiscrepancy(expected_run_time=2000, simulated_rows=40_000, maximum_reference_rows=300)
+    fitted = detector.fit(reference)
+    rows[200:, 0] += 3
+    _, found = detector.run(fitted, detector.start(fitted), rows)
+    alarmed = found.statistic[:, 0, 0] > found.threshold[0, 0]
+    assert not alarmed[:200].any()
+    assert alarmed[260:].all()
+
+
+@each_kernel_test
+@pytest.mark.parametrize("draw", SPARSE.values(), ids=SPARSE)
+@pytest.mark.parametrize(("n", "m"), [(100, 10), (100, 200), (400, 40)])
+def test_sparse_features_alarm_no_more_often_than_they_may(detector, draw, n, m):
+    generator = np.random.default_rng(n + m)
+    if hasattr(detector, "permutations"):
+        detector = replace(detector, permutations=19)
+    found = []
+    for _ in range(20):
+        fitted = detector.fit(draw(generator, (n, 2)))
+        drawn = [draw(generator, (m, 2)) for _ in range(4)]
+        found.extend(detector.test(fitted, detector.summarise(fitted, window)).p_value[0] for window in drawn)
+    for level in (0.05, 0.01, 0.001):
+        below = int((np.array(found) <= level + 1e-12).sum())
+        assert binom.sf(below - 1, len(found), level) > IMPROBABLE, (below, level)
+
+
+@each_kernel_test
+@pytest.mark.parametrize("count", [1, 5])
+def test_sparse_features_that_become_frequent_are_found(detector, count):
+    generator = np.random.default_rng(9)
+    reference = np.zeros((1000, 2))
+    reference[:count, 0] = 1
+    fitted = detector.fit(reference)
+    window = (generator.random((300, 2)) < 0.2) * np.array([1.0, 0.0])
+    result = detector.test(fitted, detector.summarise(fitted, window))
+    assert result.p_value[0] <= 0.01
+    calm = detector.test(fitted, detector.summarise(fitted, np.zeros((300, 2))))
+    assert calm.p_value[0] > 0.05

@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from detectors.effects import EffectSizes, effect_sizes
 from detectors.errors import InvalidParameter, InvalidRows
 from detectors.explanation import Detail, WitnessRows, explain, witness_rows
+from detectors.kernel.aggregated import AggregatedMaximumMeanDiscrepancy
+from detectors.kernel.cross_maximum_mean_discrepancy import CrossMaximumMeanDiscrepancy
+from detectors.kernel.fast_maximum_mean_discrepancy import FastMaximumMeanDiscrepancy
 from detectors.kernel.maximum_mean_discrepancy import MaximumMeanDiscrepancy
 from detectors.rank.kolmogorov_smirnov import KolmogorovSmirnov
 from detectors.results import DriftResult, Scope
@@ -273,6 +276,44 @@ def test_witness_rows_are_those_that_the_reference_has_none_of():
     assert 3 not in everything.rows
     assert len(everything.rows) < 60
     assert len(witness_rows(detector, fitted, window, limit=0).rows) == 0
+
+
+@pytest.mark.parametrize(
+    "detector",
+    [
+        AggregatedMaximumMeanDiscrepancy(permutations=1),
+        CrossMaximumMeanDiscrepancy(),
+        FastMaximumMeanDiscrepancy(frequencies=500),
+    ],
+    ids=lambda detector: detector.name,
+)
+def test_all_forms_of_the_discrepancy_have_witness_rows(detector):
+    generator = np.random.default_rng(8)
+    reference, window = generator.normal(size=(200, 2)), generator.normal(size=(60, 2))
+    window[40:] += 6
+    window[3, 0] = np.nan
+    fitted = detector.fit(reference)
+    found = witness_rows(detector, fitted, window, limit=15)
+    assert found.detector == detector.name
+    assert len(set(found.rows.tolist())) == 15
+    assert (found.rows >= 40).all()
+    assert 3 not in witness_rows(detector, fitted, window, limit=1000).rows
+    assert len(witness_rows(detector, fitted, window[:0]).rows) == 0
+    exact, known = kernel_reference(reference)
+    if detector.name != "aggregated_maximum_mean_discrepancy":  # which has another bandwidth
+        tolerance = 0.1 if detector.name.startswith("fast") else 1e-12
+        np.testing.assert_allclose(detector.witness(fitted, window), exact.witness(known, window), atol=tolerance)
+
+
+def test_the_witness_of_several_bandwidths_is_that_of_the_one_that_found_it():
+    generator = np.random.default_rng(9)
+    reference, window = generator.uniform(size=(300, 1)), generator.uniform(size=(200, 1))
+    window[150:] = 0.5 + generator.normal(size=(50, 1)) / 500  # far narrower than the spread as a whole
+    detector = AggregatedMaximumMeanDiscrepancy(permutations=1)
+    narrow, wide = detector.witness(detector.fit(reference), window), kernel_reference(reference)
+    carrying = np.argsort(-narrow)[:40]
+    assert (carrying >= 150).mean() > 0.9
+    assert narrow.max() > 2 * wide[0].witness(wide[1], window).max()
 
 
 def test_witness_rows_are_part_of_an_explanation():

@@ -224,3 +224,18 @@ def test_devices_other_than_this_processor_get_more_rows_at_once():
     rows = normal(1100, 2)
     assert mapped.summarise("reference", rows) == drawn(2, 2000).summarise("reference", rows)
     assert seen == [1024 * 2000, 76 * 2000]
+
+
+def test_rows_far_beyond_the_reach_are_not_all_one():
+    features = drawn(1, 500)
+    rows = np.array([[1e5], [-1e5], [1e6], [1e7], [1e9], [3e9], [1e18]])
+    assert np.abs(features.gram(rows) - np.eye(len(rows))).max() < 0.2
+
+
+def test_the_inner_product_with_a_mean_is_the_mean_kernel():
+    generator = np.random.default_rng(9)
+    features = drawn(3, 300)
+    rows = generator.normal(size=(40, 3))
+    found = features.inner(rows, features.summarise("", rows).means())
+    np.testing.assert_allclose(found, features.gram(rows).mean(axis=1), atol=1e-12)
+    assert features.inner(rows[:0], features.summarise("", rows).means()).shape == (0,)

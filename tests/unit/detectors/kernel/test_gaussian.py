@@ -70,6 +70,42 @@ def test_places_are_finite_whatever_the_rows(standardise, data):
     assert ((similarities >= 0) & (similarities <= 1)).all()
 
 
+@pytest.mark.parametrize("device", [None, strict.Device("device1")], ids=str)
+def test_rows_that_are_far_out_are_as_far_from_one_another_as_they_are(device):
+    """Squares of 1e9 bandwidths have no digits left for a distance of one."""
+    places = np.array([0.0, 0.5, 1e5, 1e5 + 0.5, 1e9, 1e9 + 1, -1e9, 1e150, 1e300, -1e300, 1e307])
+    rows = np.column_stack([places, np.zeros(len(places))])
+    with np.errstate(over="ignore"):
+        expected = np.exp(-squares(rows, rows) / 2)
+    there = rows if device is None else strict.asarray(rows, device=device)
+    np.testing.assert_allclose(on_host(kernel(there, there)), expected, rtol=1e-12)
+    np.testing.assert_allclose(on_host(kernel(there[:4, :], there[3:, :])), expected[:4, 3:], rtol=1e-12)
+    assert median_bandwidth(there[:5, :]) == pytest.approx(1e5 / np.sqrt(2), rel=1e-4)
+
+
+def test_rows_far_from_a_given_bandwidth_are_not_all_one():
+    rows = np.random.default_rng(6).normal(size=(100, 1)) * 1e9
+    frame = Frame.around(rows, standardise=False, length=1.0)
+    placed = frame.within(1.0 / frame.unit()).place(rows)
+    np.testing.assert_array_equal(kernel(placed, placed), np.eye(100))
+
+
+@pytest.mark.parametrize("outlier", [1e9, 1e308, np.finfo(np.float64).max])
+def test_an_outlier_changes_no_distance_between_the_others(outlier):
+    rows = np.random.default_rng(7).normal(3, 1, size=(1000, 2))
+    with_one = rows.copy()
+    with_one[0, 0] = outlier
+    for standardise in (True, False):
+        here, there = (Frame.around(each, standardise=standardise) for each in (rows, with_one))
+        found, expected = there.place(with_one), here.place(rows)
+        units = 1.0 if standardise else there.unit() / here.unit()
+        np.testing.assert_allclose(
+            squares(found[1:50], found[1:50]) * units**2, squares(*[expected[1:50]] * 2), rtol=0.06
+        )
+        assert (np.abs(found[0, 0] - found[1:, 0]) > 30 / units).all()
+        assert median_bandwidth(found) * units == pytest.approx(median_bandwidth(expected), rel=0.06)
+
+
 def test_a_constant_feature_is_measured_in_its_own_magnitude():
     frame = Frame.around(np.full((5, 1), 1000.0), standardise=True)
     assert frame.place(np.array([[1000.0]]))[0, 0] == 0

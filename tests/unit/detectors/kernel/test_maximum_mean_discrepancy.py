@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from detectors.errors import InvalidDocument, TooFewRows
 from detectors.kernel import permutation, tiles
 from detectors.kernel.aggregated import AggregatedMaximumMeanDiscrepancy
-from detectors.kernel.maximum_mean_discrepancy import MaximumMeanDiscrepancy, witness
+from detectors.kernel.maximum_mean_discrepancy import MaximumMeanDiscrepancy
 
 
 def rows(count, features=3, seed=0, shift=0.0):
@@ -194,10 +194,10 @@ def test_the_witness_is_the_difference_of_mean_similarities(monkeypatch):
     expected = [
         np.exp(-((window[:, None] - part) ** 2).sum(axis=2) / (2 * 1.3**2)).mean(axis=1) for part in (window, reference)
     ]
-    found = witness(detector, fitted, window)
+    found = detector.witness(fitted, window)
     np.testing.assert_allclose(found, expected[0] - expected[1], atol=1e-13)
     monkeypatch.setattr(tiles, "TILE_ROWS", 4)
-    np.testing.assert_allclose(witness(detector, fitted, window), found, atol=1e-13)
+    np.testing.assert_allclose(detector.witness(fitted, window), found, atol=1e-13)
 
 
 def test_the_witness_points_at_the_rows_that_differ():
@@ -205,17 +205,17 @@ def test_the_witness_points_at_the_rows_that_differ():
     window[:20] = 4 + window[:20] / 4
     window[50] = np.nan
     detector = MaximumMeanDiscrepancy()
-    found = witness(detector, detector.fit(rows(400)), window)
+    found = detector.witness(detector.fit(rows(400)), window)
     assert found.shape == (200,)
     assert np.flatnonzero(np.isnan(found)).tolist() == [50]
     assert set(np.argsort(np.nan_to_num(found, nan=-1))[-20:]) == set(range(20))
-    assert np.isnan(witness(detector, detector.fit(rows(400)), np.full((3, 3), np.nan))).all()
+    assert np.isnan(detector.witness(detector.fit(rows(400)), np.full((3, 3), np.nan))).all()
 
 
 def test_every_row_counts_as_one_of_the_window_for_its_witness():
     window = rows(60, seed=1)
     detector = MaximumMeanDiscrepancy(maximum_window_rows=59, bandwidth=1e-3)  # a row resembles itself only
-    found = witness(detector, detector.fit(rows(40)), window)
+    found = detector.witness(detector.fit(rows(40)), window)
     np.testing.assert_allclose(np.sort(found)[:59], 1 / 60, rtol=0.02)
     np.testing.assert_allclose(found.max(), 1 / 59, rtol=0.02)
 
