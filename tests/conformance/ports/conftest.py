@@ -6,7 +6,7 @@ All but the embedded one are spoken to as a user with the rules of docs/operatio
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -37,6 +37,8 @@ class Store:
     """Of a user who may do everything: what the test looks at and tampers with the store by."""
     url: str
     prefix: str
+    logs: list[RedisObservationLog] = field(default_factory=list)
+    """Those handed out: what they do after answering must be over before the connections are closed."""
 
     @property
     def keys(self) -> Keys:
@@ -49,7 +51,9 @@ class Store:
     def observations(
         self, max_batches: int = KEPT, kept_bytes: int = 2**30, acknowledging: Acknowledging = IN_THE_LOG
     ) -> RedisObservationLog:
-        return RedisObservationLog(self.client, self.keys, max_batches, kept_bytes, KEPT, acknowledging)
+        log = RedisObservationLog(self.client, self.keys, max_batches, kept_bytes, KEPT, acknowledging)
+        self.logs.append(log)
+        return log
 
     def verdicts(self, keep: int = KEPT) -> RedisVerdictLog:
         return RedisVerdictLog(self.client, self.keys, keep)
@@ -127,5 +131,8 @@ async def store(shared_store: RunningStore) -> AsyncIterator[Store]:
         connection(url, TIMEOUT_SECONDS) as client,
         connection(shared_store.url, TIMEOUT_SECONDS) as administrator,
     ):
-        yield Store(client, administrator, url, prefix)
+        store = Store(client, administrator, url, prefix)
+        yield store
+        for log in store.logs:
+            await log.finish(TIMEOUT_SECONDS)
     shared_store.dismiss(prefix)
