@@ -7,8 +7,8 @@ matter, and a window is described by the sorted cell numbers of its rows. Those 
 Finding the cells is most of the work, and the largest distance can be had without most of them (`brackets`). So it is
 put off until somebody merges windows, stores one or compares it.
 
-Once a window has more rows than a feature has cells, it is the number of rows in every cell that is kept: from there on
-a summary does not grow with the traffic.
+Once a window has more rows than half of a feature's cells, it is the number of rows in every cell that is kept (two
+bytes each, where a cell's number takes four): from there on a summary does not grow with the traffic.
 """
 
 from collections.abc import Iterable, Mapping
@@ -122,7 +122,7 @@ class Counts(Ordered):
     @property
     def tally(self) -> Tally | None:
         """All of the rows, if they are many."""
-        if self.count <= self.reference.most_cells:
+        if self.count <= _most_listed(self.reference):
             return None
         (part, *others) = self.parts
         return part if isinstance(part, Tally) and not others else Tally.of(self.reference, self.parts)
@@ -167,6 +167,11 @@ def restored(reference: RankReference, arrays: Mapping[str, NDArray[Any]]) -> Co
     return Counts(reference.digest, (cells,), reference)
 
 
+def _most_listed(reference: RankReference) -> int:
+    """Rows of which every one's cell is kept; of more, their counts are."""
+    return reference.most_cells // 2
+
+
 def _narrow(counts: NDArray[np.int64]) -> NDArray[Any]:
     largest = counts.max()
     fitting = [dtype for dtype in _NARROW if largest <= np.iinfo(dtype).max]
@@ -187,6 +192,6 @@ def _tally_of(reference: RankReference, arrays: Mapping[str, NDArray[Any]]) -> T
             raise InvalidDocument(f"{name} out of range")
     counts = counts.astype(np.int64)
     rows = np.add.reduceat(counts, reference.cell_starts[:-1]) + missing
-    if (rows != rows[0]).any() or rows[0] <= reference.most_cells:
+    if (rows != rows[0]).any() or rows[0] <= _most_listed(reference):
         raise InvalidDocument(f"counts of {rows.min()} to {rows.max()} rows")
     return Tally(frozen(counts), reference.cell_starts, frozen(missing.copy()))
