@@ -41,10 +41,10 @@ from service.domain.sharing import Outlook
 from service.http import errors
 from service.http.admission import Admission
 from service.http.limits import BodyLimits
-from service.http.routes import models, observations, operations
+from service.http.routes import models, observations, operations, summaries
 from service.http.routes.observations import BodyBounds, ObservationsFirst, TakeObservations
 from service.ports import Trigger
-from service.settings import ComputeSettings, HttpSettings, Settings, StoreSettings, TriggerSettings
+from service.settings import ComputeSettings, Settings, StoreSettings, TriggerSettings
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
 from service.usecases.deliver_actions import BackOff, DeliverActions
@@ -262,11 +262,16 @@ def _wire(
             stores.registrations, known, fitted, stores.observations, _now, optional_engines=engines
         )
         notify = watch.rows_came if watch is not None else _nobody_here
-        observe = ObserveBatch(known, stores.observations, notify, SteadyClock(_now, time.monotonic), metrics, tracing)
+        clock = SteadyClock(_now, time.monotonic)
+        observe = ObserveBatch(known, fitted, stores.observations, notify, clock, metrics, tracing)
         app.include_router(models.routes(register, ReadVerdicts(known, stores.verdicts, stores.deliveries)))
-        take = _take(settings.http, observe, metrics)
+        http = settings.http
+        admission = Admission(http.max_requests, http.max_bytes_under_way)
+        bounds = BodyBounds(http.max_body_bytes, http.body_seconds)
+        take = TakeObservations(observe, metrics, admission, bounds)
         app.add_middleware(ObservationsFirst, take=take)  # added last: outermost
         app.include_router(observations.routes(take))
+        app.include_router(summaries.routes(observe, admission, bounds))
     app.include_router(operations.routes(check_ready, metrics))
     return app, watch
 
@@ -338,11 +343,6 @@ def _shared(
 
 def _nobody_here(model: ModelName) -> None:
     """Rows are judged by another process, which looks by itself."""
-
-
-def _take(settings: HttpSettings, observe: ObserveBatch, metrics: Metrics) -> TakeObservations:
-    admission = Admission(settings.max_requests, settings.max_bytes_under_way)
-    return TakeObservations(observe, metrics, admission, BodyBounds(settings.max_body_bytes, settings.body_seconds))
 
 
 async def _trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Trigger:

@@ -7,8 +7,8 @@ matter, and a window is described by the sorted cell numbers of its rows. Those 
 Finding the cells is most of the work, and the largest distance can be had without most of them (`brackets`). So it is
 put off until somebody merges windows, stores one or compares it.
 
-Once a window has more rows than a feature has cells, it is the number of rows in every cell that is kept: from there on
-a summary does not grow with the traffic.
+Once a window has more rows than half of a feature's cells, it is the number of rows in every cell that is kept (two
+bytes each, where a cell's number takes four): from there on a summary does not grow with the traffic.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,6 +26,8 @@ from detectors.rank.reference import RankReference, ordered_window
 
 MISSING = int(np.iinfo(np.int32).max)
 _MOST_ROWS = 2**53
+_NARROW = (np.uint16, np.uint32)
+"""What counts are written as where they fit: most are small, and there are many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,14 +122,14 @@ class Counts(Ordered):
     @property
     def tally(self) -> Tally | None:
         """All of the rows, if they are many."""
-        if self.count <= self.reference.most_cells:
+        if self.count <= _most_listed(self.reference):
             return None
         (part, *others) = self.parts
         return part if isinstance(part, Tally) and not others else Tally.of(self.reference, self.parts)
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
         tally = self.tally
-        return {"cells": self.numbers} if tally is None else {"counts": tally.counts, "missing": tally.missing}
+        return {"cells": self.numbers} if tally is None else {"counts": _narrow(tally.counts), "missing": tally.missing}
 
     def __add__(self, other: Self, /) -> Self:
         both = Ordered.__add__(self, other)
@@ -165,6 +167,17 @@ def restored(reference: RankReference, arrays: Mapping[str, NDArray[Any]]) -> Co
     return Counts(reference.digest, (cells,), reference)
 
 
+def _most_listed(reference: RankReference) -> int:
+    """Rows of which every one's cell is kept; of more, their counts are."""
+    return reference.most_cells // 2
+
+
+def _narrow(counts: NDArray[np.int64]) -> NDArray[Any]:
+    largest = counts.max()
+    fitting = [dtype for dtype in _NARROW if largest <= np.iinfo(dtype).max]
+    return frozen(counts.astype(fitting[0])) if fitting else counts
+
+
 def _tally_of(reference: RankReference, arrays: Mapping[str, NDArray[Any]]) -> Tally:
     if arrays.keys() != {"counts", "missing"}:
         raise InvalidDocument(f"the summary holds counts and missing, not {sorted(arrays)}")
@@ -172,11 +185,13 @@ def _tally_of(reference: RankReference, arrays: Mapping[str, NDArray[Any]]) -> T
     shapes = {"counts": (int(reference.cell_starts[-1]),), "missing": (reference.features,)}
     for name, shape in shapes.items():
         array = arrays[name]
-        if array.dtype != np.int64 or array.shape != shape:
-            raise InvalidDocument(f"{name} are {array.dtype} of shape {array.shape}, not int64 of {shape}")
+        dtypes = [np.dtype(dtype) for dtype in (np.int64, *(_NARROW if name == "counts" else ()))]
+        if array.dtype not in dtypes or array.shape != shape:
+            raise InvalidDocument(f"{name} are {array.dtype} of shape {array.shape}, not integers of {shape}")
         if ((array < 0) | (array > _MOST_ROWS // reference.most_cells)).any():
             raise InvalidDocument(f"{name} out of range")
+    counts = counts.astype(np.int64)
     rows = np.add.reduceat(counts, reference.cell_starts[:-1]) + missing
-    if (rows != rows[0]).any() or rows[0] <= reference.most_cells:
+    if (rows != rows[0]).any() or rows[0] <= _most_listed(reference):
         raise InvalidDocument(f"counts of {rows.min()} to {rows.max()} rows")
-    return Tally(frozen(counts.copy()), reference.cell_starts, frozen(missing.copy()))
+    return Tally(frozen(counts), reference.cell_starts, frozen(missing.copy()))

@@ -10,6 +10,7 @@ DriftwardenError
 ├── UnknownModel                 nothing is registered under that name
 ├── ConcurrentChange       retry somebody else changed the registration at the same time
 ├── ConflictingBatch             another body came under the same identifier before
+├── OutdatedSummaries            made for another reference or plan than the model has now
 ├── Overloaded             retry the model's log is full, or it floods; carries how long to wait
 ├── Saturated              retry this process has as much under way as it takes; carries how long to wait
 ├── SlowBody               retry a body did not arrive in time
@@ -83,6 +84,10 @@ class ConcurrentChange(DriftwardenError):
 
 class ConflictingBatch(DriftwardenError):
     """A batch under an identifier that another body has; nothing of it was stored."""
+
+
+class OutdatedSummaries(DriftwardenError):
+    """Summaries for another reference or plan than the model's current one; the same rows may be summarised anew."""
 
 
 class Overloaded(DriftwardenError):

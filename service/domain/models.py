@@ -5,12 +5,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType
+from typing import TYPE_CHECKING, NewType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.errors import Fault, InvalidModelName
+
+if TYPE_CHECKING:
+    from service.domain.summaries import Summaries
 
 ModelName = NewType("ModelName", str)
 """A served model under watch; safe as a store key, a metric label and a Kubernetes label value."""
@@ -52,6 +55,8 @@ class Batch:
     """Of the registration whose features the columns are; 0: not known, and taken to be the current one."""
     times: NDArray[np.int64] | None = None
     """Event time of each row in milliseconds since the epoch; None: `observed_at` for all of them."""
+    panes: bytes | None = None
+    """Instead of rows, of which there are none then: a document of `service.domain.summaries`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,7 @@ class Window:
     """Rows that one test looks at, cut from the log."""
 
     rows: NDArray[np.float64]
-    """All of the window, or a sample of them."""
+    """All of the window, or a sample of them; none where there are summaries."""
     seen: int
     """Rows of the window."""
     step: int
@@ -128,6 +133,13 @@ class Window:
     """Rows dropped because they claim to be of more than a day after they arrived."""
     traceparents: tuple[str, ...]
     """Of some of its batches; bounded."""
+    summaries: "Summaries | None" = None
+    """Of all rows of the window, which are not kept themselves."""
+
+    @property
+    def tested(self) -> int:
+        """Rows that detectors look at."""
+        return len(self.rows) if self.summaries is None else self.summaries.rows
 
 
 class Finding(StrEnum):

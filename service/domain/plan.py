@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite
+from typing import Literal
 
 from detectors.errors import InvalidParameter, UnknownDetector
 from detectors.registry import DETECTORS, OPTIONAL_DETECTORS, create
@@ -43,6 +44,9 @@ class WindowPlan:
     alone at `DEFAULT_SAMPLE_ROWS`, because what must be held has to be bounded."""
     minimum_rows: int = 20
     """A window of fewer rows is `UNDECIDED`."""
+    keep: Literal["rows", "summaries"] = "rows"
+    """What the log holds. With `summaries`, a batch's rows are gone when it is acknowledged; a window by count then
+    ends with the batch that fills it, and detectors must be `bounded`."""
 
     @property
     def most_tested_rows(self) -> int:
@@ -97,6 +101,14 @@ def _default_detectors() -> tuple[DetectorPlan, ...]:
     )
 
 
+def detectors_on_summaries() -> tuple[DetectorPlan, ...]:
+    """The default where rows are not kept: the same questions, answered from what can be merged."""
+    return (
+        DetectorPlan("kolmogorov_smirnov", minimum_effect=0.1),
+        DetectorPlan("fast_maximum_mean_discrepancy"),
+    )
+
+
 _WINDOW_DEFAULTS = asdict(WindowPlan())
 
 
@@ -133,7 +145,7 @@ def check(plan: Plan, *, optional_engines: bool = False) -> None:
 
 
 def _window_faults(window: WindowPlan) -> list[Fault]:
-    faults = [*_size_faults(window), *_step_faults(window), *_lateness_faults(window)]
+    faults = [*_size_faults(window), *_step_faults(window), *_lateness_faults(window), *_summary_faults(window)]
     largest = MAXIMUM_WINDOW_ROWS if window.rows is None else window.rows
     if window.sample_rows is not None and not MINIMUM_WINDOW_ROWS <= window.sample_rows <= MAXIMUM_WINDOW_ROWS:
         faults.append(Fault("window.sample_rows", f"must lie between {MINIMUM_WINDOW_ROWS} and {MAXIMUM_WINDOW_ROWS}"))
@@ -170,6 +182,19 @@ def _step_faults(window: WindowPlan) -> list[Fault]:
     return [Fault("window.step", f"must lie between a {MAXIMUM_OVERLAP}th of window.rows and window.rows")]
 
 
+def _summary_faults(window: WindowPlan) -> list[Fault]:
+    if window.keep == "rows":
+        return []
+    faults = []
+    if window.rows is not None and window.every_seconds is not None:
+        faults.append(Fault("window", "of summaries is by rows or by every_seconds, not by both"))
+    if window.step is not None:
+        faults.append(Fault("window.step", "needs the rows themselves: leave it out, or keep rows"))
+    if window.sample_rows is not None:
+        faults.append(Fault("window.sample_rows", "needs the rows themselves, and summaries stand for all of them"))
+    return faults
+
+
 def _lateness_faults(window: WindowPlan) -> list[Fault]:
     if window.lateness_seconds == 0:
         return []
@@ -188,7 +213,10 @@ def _detectors_faults(plan: Plan) -> list[Fault]:
     for index, detector in enumerate(plan.detectors):
         place = f"detectors[{index}]"
         try:
-            create(detector.name, dict(detector.parameters))
+            made = create(detector.name, dict(detector.parameters))
+            if plan.window.keep == "summaries" and not made.bounded:
+                message = "tests the rows themselves; with window.keep = summaries choose one that does not: "
+                faults.append(Fault(f"{place}.name", message + ", ".join(_bounded())))
         except UnknownDetector as error:
             faults.append(Fault(f"{place}.name", str(error)))
         except InvalidParameter as error:
@@ -198,6 +226,10 @@ def _detectors_faults(plan: Plan) -> list[Fault]:
         if not (isfinite(detector.minimum_effect) and detector.minimum_effect >= 0):
             faults.append(Fault(f"{place}.minimum_effect", "must be a number of at least 0"))
     return faults
+
+
+def _bounded() -> list[str]:
+    return sorted(detector.name for detector in DETECTORS if detector.bounded)
 
 
 def _repetition_faults(place: str, detector: DetectorPlan, earlier: Sequence[DetectorPlan]) -> list[Fault]:

@@ -8,16 +8,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
 from numpy.typing import NDArray
 
 from detectors import codec
 from detectors.arrays import Rows
-from detectors.codec import Blob
+from detectors.codec import Blob, Document
 from detectors.errors import InvalidDocument, ReferenceMismatch
 from detectors.results import DriftResult
+from service.domain.errors import Fault, InvalidBatch
 from service.domain.fitted_plan import FittedPlan
+from service.domain.models import LATEST_MS
 
 SUMMARIES_KIND = "summaries"
+MAXIMUM_PANES = 200
+"""Of one document, whose header names them all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,50 +48,115 @@ class Summaries:
         ]
 
 
-def encode(summaries: Summaries) -> bytes:
-    """The summaries as one document."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Pane:
+    """Summaries of rows that are counted together: no window has a part of them."""
+
+    begins_ms: int
+    """Event time of its first row, in milliseconds since the epoch ..."""
+    ends_ms: int
+    """... and of its last one."""
+    summaries: Summaries
+
+    def crosses(self, every_ms: int) -> bool:
+        """Whether windows of that length, aligned to its multiples, would have to divide it."""
+        return self.begins_ms // every_ms != self.ends_ms // every_ms
+
+
+def panes_of(fitted: FittedPlan, rows: Rows, times: NDArray[np.int64], every_ms: int | None) -> tuple[Pane, ...]:
+    """The rows in as few panes as windows of that length allow; None: in one.
+
+    `rows` has shape (rows, features), `times` the event time of each in milliseconds. Raises `InvalidRows`, and
+    `InvalidBatch` for rows of more windows than a document has panes.
+    """
+    intervals = times // every_ms if every_ms is not None else np.zeros_like(times)
+    found = np.unique(intervals)
+    if len(found) > MAXIMUM_PANES:
+        message = f"are of {len(found)} windows, and at most {MAXIMUM_PANES} are taken at once; send smaller batches"
+        raise InvalidBatch(Fault("observed_at", message))
+    panes = []
+    for interval in found:
+        chosen = intervals == interval
+        # As they are where they are all in one, which is the rule: rows are not copied.
+        seen, moments = (rows, times) if chosen.all() else (rows[chosen], times[chosen])
+        panes.append(Pane(int(moments.min()), int(moments.max()), Summaries.of(fitted, seen)))
+    return tuple(panes)
+
+
+def encode_panes(panes: Sequence[Pane]) -> bytes:
+    """The panes, of one plan and at least one, as one document."""
     arrays = {
-        f"{number}.{name}": array
-        for number, part in enumerate(summaries.parts)
+        f"{place}.{number}.{name}": array
+        for place, pane in enumerate(panes)
+        for number, part in enumerate(pane.summaries.parts)
         for name, array in part.arrays().items()
     }
-    references = [part.reference_digest for part in summaries.parts]
-    return codec.encode(SUMMARIES_KIND, arrays, {"rows": summaries.rows, "references": references})
+    references = [part.reference_digest for part in panes[0].summaries.parts]
+    said = [[pane.begins_ms, pane.ends_ms, pane.summaries.rows] for pane in panes]
+    return codec.encode(SUMMARIES_KIND, arrays, {"panes": said, "references": references})
 
 
-def decode(fitted: FittedPlan, blob: Blob) -> Summaries:
-    """The document's summaries, each checked against its detector's reference.
+def decode_panes(fitted: FittedPlan, blob: Blob) -> tuple[Pane, ...]:
+    """The document's panes, each summary checked against its detector's reference.
 
     Those that this plan does not ask for are passed over. Raises `InvalidDocument`, and `ReferenceMismatch` where one
     is missing that the plan asks for.
     """
     document = codec.decode(blob, kind=SUMMARIES_KIND)
-    rows, references = document.attributes.get("rows"), document.attributes.get("references")
-    if not (type(rows) is int and rows >= 0 and isinstance(references, list)):
-        raise InvalidDocument("summaries say of how many rows and of which references they are")
-    arrays = _by_number(document.arrays, len(references))
-    parts: list[Any] = []
-    for each in fitted.detectors:
+    said, references = _said(document)
+    places = _places(fitted, references)
+    arrays = _sorted(document.arrays, len(said), len(references))
+    panes = []
+    for (begins_ms, ends_ms, rows), found in zip(said, arrays, strict=True):
+        parts = tuple(
+            each.detector.restore(each.reference, found[place])
+            for each, place in zip(fitted.detectors, places, strict=True)
+        )
+        for part in parts:
+            if part.count != rows:
+                raise InvalidDocument(f"a summary of {part.count} rows in a pane of {rows}")
+        panes.append(Pane(begins_ms, ends_ms, Summaries(rows, parts)))
+    return tuple(panes)
+
+
+def _said(document: Document) -> tuple[list[tuple[int, int, int]], list[Any]]:
+    panes, references = document.attributes.get("panes"), document.attributes.get("references")
+    if not (isinstance(panes, list) and isinstance(references, list) and 1 <= len(panes) <= MAXIMUM_PANES):
+        raise InvalidDocument(f"summaries say of which references they are, and of 1 to {MAXIMUM_PANES} panes")
+    for pane in panes:
+        if not (isinstance(pane, list) and len(pane) == 3 and all(type(number) is int for number in pane)):
+            raise InvalidDocument("a pane says when it begins and ends, and of how many rows it is")
+        begins_ms, ends_ms, rows = pane
+        if not (0 <= begins_ms <= ends_ms <= LATEST_MS and rows >= 1):
+            raise InvalidDocument("a pane begins in 1970 or later, ends no earlier, and has at least one row")
+    return [tuple(pane) for pane in panes], references
+
+
+def _places(fitted: FittedPlan, references: Sequence[Any]) -> list[int]:
+    """Which of the document's summaries is each detector's."""
+    chosen: list[int] = []
+    for number, each in enumerate(fitted.detectors):
         # Detectors that look at features whose reference rows are equal have one digest between them: then the order
         # tells them apart, and nothing does if there are more or fewer than the plan has.
         digest = each.reference.digest
-        places = [place for place, found in enumerate(references) if found == digest]
-        if not places or len(places) != sum(other.reference.digest == digest for other in fitted.detectors):
+        found = [place for place, reference in enumerate(references) if reference == digest]
+        if not found or len(found) != sum(other.reference.digest == digest for other in fitted.detectors):
             raise ReferenceMismatch(f"there is no summary for reference {digest} of {each.detector.name}")
-        part = each.detector.restore(
-            each.reference, arrays[places[sum(part.reference_digest == digest for part in parts)]]
-        )
-        if part.count != rows:
-            raise InvalidDocument(f"a summary of {part.count} rows among summaries of {rows}")
-        parts.append(part)
-    return Summaries(rows, tuple(parts))
+        chosen.append(found[sum(other.reference.digest == digest for other in fitted.detectors[:number])])
+    return chosen
 
 
-def _by_number(arrays: Mapping[str, NDArray[Any]], count: int) -> list[dict[str, NDArray[Any]]]:
-    found: list[dict[str, NDArray[Any]]] = [{} for _ in range(count)]
+def _sorted(arrays: Mapping[str, NDArray[Any]], panes: int, parts: int) -> list[list[dict[str, NDArray[Any]]]]:
+    """By pane, then by summary, then by name."""
+    found: list[list[dict[str, NDArray[Any]]]] = [[{} for _ in range(parts)] for _ in range(panes)]
     for name, array in arrays.items():
-        number, _, own = name.partition(".")
-        if not (number.isascii() and number.isdigit() and len(number) < 6 and int(number) < count):
+        pane, _, rest = name.partition(".")
+        number, _, own = rest.partition(".")
+        if not (_is_place(pane, panes) and _is_place(number, parts)):
             raise InvalidDocument("an array belongs to no summary")
-        found[int(number)][own] = array
+        found[int(pane)][int(number)][own] = array
     return found
+
+
+def _is_place(text: str, among: int) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 6 and int(text) < among

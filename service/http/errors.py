@@ -20,6 +20,7 @@ from service.domain.errors import (
     InvalidModelName,
     InvalidPlan,
     InvalidReference,
+    OutdatedSummaries,
     Overloaded,
     Saturated,
     SlowBody,
@@ -46,6 +47,7 @@ _PROBLEMS: dict[type[DriftwardenError], tuple[HTTPStatus, str, str]] = {
     UnknownModel: (HTTPStatus.NOT_FOUND, "unknown-model", "No such model"),
     ConcurrentChange: (HTTPStatus.CONFLICT, "concurrent-change", "Changed by somebody else at the same time"),
     ConflictingBatch: (HTTPStatus.CONFLICT, "conflicting-batch", "Another batch has this name"),
+    OutdatedSummaries: (HTTPStatus.CONFLICT, "outdated-summaries", "Summaries for another reference or plan"),
     SlowBody: (HTTPStatus.REQUEST_TIMEOUT, "slow-body", "The body did not arrive in time"),
     Saturated: (HTTPStatus.SERVICE_UNAVAILABLE, "saturated", "Too much is under way"),
     Overloaded: (HTTPStatus.TOO_MANY_REQUESTS, "overloaded", "Too much of this model"),
@@ -103,6 +105,7 @@ def _told(text: str, longest: int) -> str:
 def install(app: FastAPI) -> None:
     """Make every error of the application a problem document."""
     app.add_exception_handler(DriftwardenError, _ours)
+    app.add_exception_handler(BodyTooLarge, _too_large)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _of_the_framework)
     app.add_exception_handler(Exception, _unexpected)
@@ -128,6 +131,10 @@ def answer_to(error: Exception) -> JSONResponse:
         headers["Retry-After"] = str(math.ceil(getattr(error, "retry_after", RETRY_AFTER_SECONDS)))
     faults = error.faults if isinstance(error, InvalidInput) else ()
     return problem(status, name, title, str(error), faults, headers)
+
+
+async def _too_large(_: Request, __: Exception) -> JSONResponse:
+    return too_large()
 
 
 async def _invalid_request(_: Request, error: Exception) -> JSONResponse:

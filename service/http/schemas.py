@@ -1,7 +1,7 @@
 """What the API takes and gives, as pydantic models: the OpenAPI document is made of these."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -52,6 +52,8 @@ class WindowPlan(_Document):
     """Test at most this many rows of a window, drawn evenly. By time alone 10000 if it is not given."""
     minimum_rows: int = _DEFAULT.window.minimum_rows
     """A window of fewer rows is `UNDECIDED`."""
+    keep: Literal["rows", "summaries"] = _DEFAULT.window.keep
+    """`summaries`: rows are gone when they are acknowledged; windows merge what the detectors keep of them."""
 
     def to_domain(self) -> domain.WindowPlan:
         """The same, frozen."""
@@ -119,10 +121,15 @@ class Plan(_Document):
         """The same, frozen."""
         return domain.Plan(
             window=self.window.to_domain(),
-            detectors=tuple(detector.to_domain() for detector in self.detectors),
+            detectors=self._detectors(),
             decision=domain.DecisionPlan(**self.decision.model_dump()),
             response=domain.ResponsePlan(**self.response.model_dump()),
         )
+
+    def _detectors(self) -> tuple[domain.DetectorPlan, ...]:
+        if "detectors" not in self.model_fields_set and self.window.keep == "summaries":
+            return domain.detectors_on_summaries()
+        return tuple(detector.to_domain() for detector in self.detectors)
 
 
 class ReadinessView(_Document):

@@ -5,18 +5,19 @@ store takes it from one of them. What an evaluator holds between calls is a cach
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from anyio import CapacityLimiter, to_thread
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
-from detectors.errors import DetectorError
+from detectors.errors import DetectorError, InvalidDocument, ReferenceMismatch
 from service.domain.decision import decide, undecided
-from service.domain.errors import StoreFull
+from service.domain.errors import InvalidBatch, StoreFull
 from service.domain.fitted_plan import FittedPlan
 from service.domain.models import (
+    Batch,
     Cursor,
     Decision,
     LoggedBatch,
@@ -30,7 +31,8 @@ from service.domain.models import (
 )
 from service.domain.registration import Registration, columns_of
 from service.domain.response import action_name, respond
-from service.domain.windows import NO_ROWS, Cutter, RecentIdentifiers, cutter
+from service.domain.summaries import Pane, decode_panes, panes_of
+from service.domain.windows import NO_ROWS, Cutter, RecentIdentifiers, cutter, event_times
 from service.ports import Clock, ObservationLog, Registrations, VerdictLog
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing, current_traceparent
@@ -61,7 +63,7 @@ class _Progress:
     cutter: Cutter
     silent_since: float
     """On the monotonic clock: when the log gave the last batch."""
-    ahead: deque[LoggedBatch] = field(default_factory=deque)
+    ahead: deque[tuple[LoggedBatch, Sequence[Pane] | None]] = field(default_factory=deque)
     """Read from the log, and not handed to the cutter yet: it gets no more than it needs for one window."""
     columns: dict[int, list[int] | None] = field(default_factory=dict)
     """Of batches that came under another revision: where this one's features are; None if one is not there."""
@@ -145,11 +147,13 @@ class EvaluateWindow:
         shown = self._show_oldest(model, progress.cutter)
         while (window := progress.cutter.cut()) is None:
             if not progress.ahead:
-                progress.ahead.extend(await self._log.read(model, progress.cutter.position, READ_BATCHES))
-                if not progress.ahead:
+                read = await self._log.read(model, progress.cutter.position, READ_BATCHES)
+                if not read:
                     return self._after_silence(progress)
                 progress.silent_since = self._monotonic()
-            progress.cutter.feed(await self._arranged(progress, progress.ahead.popleft()))
+                arranged = [await self._arranged(progress, logged) for logged in read]
+                progress.ahead.extend(zip(arranged, await self._panes(progress, arranged), strict=True))
+            progress.cutter.feed(*progress.ahead.popleft())
             shown = shown or self._show_oldest(model, progress.cutter)  # what comes later is not older
         return window
 
@@ -171,7 +175,7 @@ class EvaluateWindow:
         A replica goes on for a moment to take batches under the registration before, whose features may be others.
         """
         batch, current = logged.batch, progress.registration
-        if batch.revision in {0, current.revision}:
+        if batch.revision in {0, current.revision} or batch.panes is not None:
             return logged
         if batch.revision not in progress.columns:
             earlier = await self._registrations.revision(current.model, batch.revision)
@@ -183,14 +187,25 @@ class EvaluateWindow:
         rows = batch.rows[:, columns] if columns is not None else NO_ROWS
         return replace(logged, batch=replace(batch, rows=rows))
 
+    async def _panes(self, progress: _Progress, logged: Sequence[LoggedBatch]) -> Sequence[Sequence[Pane] | None]:
+        """Of each batch, where the plan keeps no rows; None: it has none that this plan can use."""
+        window = progress.registration.plan.window
+        if window.keep == "rows":
+            return [None] * len(logged)
+        fitted = await self._fitted.fitted(progress.registration)
+        batches = [each.batch for each in logged]
+        return await to_thread.run_sync(
+            lambda: [_panes_of(fitted, batch) for batch in batches], limiter=self._limiter, abandon_on_cancel=True
+        )
+
     async def _judge(self, progress: _Progress, window: Window) -> bool:
         registration = progress.registration
         model = registration.model
         label = self._metrics.model(model)
-        attributes: dict[str, AttributeValue] = {"driftwarden.model": model, "driftwarden.rows": len(window.rows)}
+        attributes: dict[str, AttributeValue] = {"driftwarden.model": model, "driftwarden.rows": window.tested}
         with self._tracing.span("evaluate_window", links=window.traceparents, attributes=attributes) as span:
-            few = len(window.rows) < registration.plan.window.minimum_rows
-            fitted = await self._fitted.fitted(registration, tested_rows=None if few else len(window.rows))
+            few = window.tested < registration.plan.window.minimum_rows
+            fitted = await self._fitted.fitted(registration, tested_rows=None if few else window.tested)
             with self._metrics.evaluation_seconds.labels(label).time():
                 # Abandoned when the process is to end: the window is judged by the next evaluator, and a test that
                 # takes minutes must not keep this one from ending within its grace.
@@ -241,7 +256,7 @@ class EvaluateWindow:
             action=_action(registration, number, window, decision) if acts else None,
             start=window.start,
             next_row=first_row + window.step,
-            tested_rows=len(window.rows),
+            tested_rows=window.tested,
             late=window.late,
             future=window.future,
         )
@@ -254,12 +269,26 @@ def _identity(verdict: Verdict | None) -> tuple[int, Cursor]:
 def _decision(fitted: FittedPlan, window: Window) -> Decision:
     """The arithmetic, on a thread of its own."""
     minimum = fitted.plan.window.minimum_rows
-    if len(window.rows) < minimum:
-        return undecided(fitted, f"{len(window.rows)} rows are too few: the plan asks for {minimum} or more")
+    if window.tested < minimum:
+        return undecided(fitted, f"{window.tested} rows are too few: the plan asks for {minimum} or more")
     try:
-        return decide(fitted, fitted.measure(window.rows))
+        summaries = window.summaries
+        return decide(fitted, fitted.measure(window.rows) if summaries is None else summaries.measured(fitted))
     except (DetectorError, ArithmeticError) as error:  # rows that defeat a detector must not stop the log
         return undecided(fitted, str(error))
+
+
+def _panes_of(fitted: FittedPlan, batch: Batch) -> Sequence[Pane] | None:
+    """Of rows, too, that came before the plan kept none."""
+    try:
+        if batch.panes is not None:
+            return decode_panes(fitted, batch.panes)
+        if batch.rows.shape[1] != len(fitted.features) or not len(batch.rows):
+            return None
+        every = fitted.plan.window.every_seconds
+        return panes_of(fitted, batch.rows, event_times(batch), None if every is None else every * 1000)
+    except (InvalidDocument, ReferenceMismatch, InvalidBatch, DetectorError):
+        return None
 
 
 def _action(registration: Registration, number: int, window: Window, decision: Decision) -> RetrainRequest:

@@ -1,17 +1,27 @@
-"""Take a batch of observations: check it against the registration, append it to the log, and say so."""
+"""Take a batch of observations: check it against the registration, append it to the log, and say so.
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+Where the plan keeps no rows, what is appended are summaries of them: made here, or by the sender.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
+from anyio import to_thread
 from numpy.typing import NDArray
 
-from service.domain.errors import DriftwardenError, Fault, InvalidBatch
+from detectors.errors import InvalidDocument, ReferenceMismatch
+from service.domain.errors import DriftwardenError, Fault, InvalidBatch, OutdatedSummaries
+from service.domain.fitted_plan import FittedPlan
 from service.domain.models import Batch, BatchPosition, ModelName
+from service.domain.registration import Registration
+from service.domain.summaries import Pane, decode_panes, encode_panes, panes_of
+from service.domain.windows import NO_ROWS, event_times, moment
 from service.ports import Clock, ObservationLog
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing, current_traceparent
+from service.usecases.fitted_models import FittedModels
 from service.usecases.registered_models import RegisteredModels
 
 Notify = Callable[[ModelName], None]
@@ -30,12 +40,26 @@ class Observations:
     """Event time of each row, if the sender gave them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A batch that is acknowledged."""
+
+    rows: int
+    position: BatchPosition | None
+    """Its place in the log; None where it was acknowledged before it had one."""
+
+
+Make = Callable[[Registration], Awaitable[tuple[Batch, int]]]
+"""Of what came, the batch to append under a registration, and its rows."""
+
+
 class ObserveBatch:
     """Returns when the batch is as safe as its acknowledgement promises; never waits for a test."""
 
     def __init__(
         self,
         models: RegisteredModels,
+        fitted: FittedModels,
         log: ObservationLog,
         notify: Notify,
         clock: Clock,
@@ -43,6 +67,7 @@ class ObserveBatch:
         tracing: Tracing,
     ) -> None:
         self._models = models
+        self._fitted = fitted
         self._log = log
         self._notify = notify
         self._clock = clock
@@ -61,23 +86,94 @@ class ObserveBatch:
 
         Raises `UnknownModel`, `InvalidBatch`, `ConflictingBatch`, `Overloaded`, `StoreUnavailable`.
         """
+
+        async def make(registration: Registration) -> tuple[Batch, int]:
+            rows = fitting_rows(observations, registration.features)
+            observed_at = observations.observed_at or self._clock()
+            trace, times = current_traceparent(traceparent), observations.times
+            batch = Batch(identifier, rows, observed_at, trace, registration.revision, times)
+            return await self._without_rows(batch, registration), len(rows)
+
+        return (await self._taken(model, make, traceparent, digest)).position
+
+    async def summarised(
+        self,
+        model: ModelName,
+        identifier: str,
+        document: bytes,
+        traceparent: str | None = None,
+        digest: bytes | None = None,
+    ) -> Taken:
+        """The same for panes of a sender's own making.
+
+        Raises `UnknownModel`, `InvalidBatch`, `OutdatedSummaries`, `ConflictingBatch`, `Overloaded`,
+        `StoreUnavailable`.
+        """
+
+        async def make(registration: Registration) -> tuple[Batch, int]:
+            if registration.plan.window.keep == "rows":
+                message = "this model's plan keeps rows: send observations, or set its window.keep to summaries"
+                raise InvalidBatch(Fault("", message))
+            fitted = await self._fitted.fitted(registration)
+            panes = await to_thread.run_sync(_panes, fitted, document)
+            trace = current_traceparent(traceparent)
+            begins = moment(min(pane.begins_ms for pane in panes))
+            batch = Batch(identifier, NO_ROWS, begins, trace, registration.revision, panes=document)
+            return batch, sum(pane.summaries.rows for pane in panes)
+
+        return await self._taken(model, make, traceparent, digest)
+
+    async def _taken(self, model: ModelName, make: Make, traceparent: str | None, digest: bytes | None) -> Taken:
         with self._tracing.span("observe_batch", parent=traceparent, attributes={"driftwarden.model": model}) as span:
             registration = await self._models.current(model)
             label = self._metrics.model(model)
             try:
-                rows = fitting_rows(observations, registration.features)
-                observed_at = observations.observed_at or self._clock()
-                trace, times = current_traceparent(traceparent), observations.times
-                batch = Batch(identifier, rows, observed_at, trace, registration.revision, times)
+                batch, rows = await make(registration)
                 position = await self._log.append(model, batch, digest)
             except DriftwardenError as error:
                 self._metrics.batches.labels(label, type(error).__name__).inc()
                 raise
-            span.set_attribute("driftwarden.rows", len(rows))
+            span.set_attribute("driftwarden.rows", rows)
             self._metrics.batches.labels(label, "accepted").inc()
-            self._metrics.rows.labels(label).inc(len(rows))
+            self._metrics.rows.labels(label).inc(rows)
             self._notify(model)
-            return position
+            return Taken(rows, position)
+
+    async def _without_rows(self, batch: Batch, registration: Registration) -> Batch:
+        """The batch itself, where the plan keeps rows."""
+        if registration.plan.window.keep == "rows" or not len(batch.rows):
+            return batch
+        fitted = await self._fitted.fitted(registration)
+        return await to_thread.run_sync(_summarised, fitted, batch)
+
+
+def _summarised(fitted: FittedPlan, batch: Batch) -> Batch:
+    panes = panes_of(fitted, batch.rows, event_times(batch), _every_ms(fitted))
+    return replace(batch, rows=NO_ROWS, times=None, panes=encode_panes(panes))
+
+
+def _panes(fitted: FittedPlan, document: bytes) -> Sequence[Pane]:
+    try:
+        panes = decode_panes(fitted, document)
+    except ReferenceMismatch as error:
+        message = "the summaries are of another reference or plan than the model's current one: fetch it, and summarise"
+        raise OutdatedSummaries(f"{message} the same rows anew") from error
+    except InvalidDocument as error:
+        raise InvalidBatch(Fault("", f"these are no summaries: {error}")) from error
+    every_ms = _every_ms(fitted)
+    faults = [
+        Fault(f"panes[{place}]", "crosses the boundary of a window: begin a new pane at every multiple of its length")
+        for place, pane in enumerate(panes)
+        if every_ms is not None and pane.crosses(every_ms)
+    ]
+    if faults:
+        raise InvalidBatch(*faults[:20])
+    return panes
+
+
+def _every_ms(fitted: FittedPlan) -> int | None:
+    every_seconds = fitted.plan.window.every_seconds
+    return None if every_seconds is None else every_seconds * 1000
 
 
 def fitting_rows(observations: Observations, features: tuple[str, ...]) -> NDArray[np.float64]:

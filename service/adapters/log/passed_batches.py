@@ -29,7 +29,8 @@ class Passed:
 
     @classmethod
     def of(cls, logged: LoggedBatch) -> "Passed":
-        return cls(logged.position, logged.batch.identifier, logged.batch.rows.nbytes + OVERHEAD_BYTES)
+        batch = logged.batch
+        return cls(logged.position, batch.identifier, batch.rows.nbytes + len(batch.panes or b"") + OVERHEAD_BYTES)
 
 
 class _Tail:

@@ -21,7 +21,9 @@ from service.domain.models import LATEST_MS, LOG_START, Batch, BatchPosition, Lo
 from service.domain.windows import NO_ROWS
 
 BATCH_KIND = "batch"
-_IDENTIFIER, _OBSERVED, _TRACE, _DOCUMENT, _REVISION = b"i", b"o", b"t", b"d", b"r"
+_IDENTIFIER, _OBSERVED, _TRACE, _DOCUMENT, _REVISION, _CONTENT = b"i", b"o", b"t", b"d", b"r", b"c"
+_PANES = b"panes"
+"""What the document is; nothing: rows."""
 _RETRY_AFTER_SECONDS = 5.0
 _MAXIMUM_IN_FLIGHT = 4_096
 _READ_BYTES = 8 * 2**20
@@ -191,9 +193,11 @@ def _encode(batch: Batch) -> dict[bytes, bytes]:
         FORMAT: FORMAT_1,
         _IDENTIFIER: batch.identifier.encode(),
         _OBSERVED: b"%d" % round(batch.observed_at.timestamp() * 1000),
-        _DOCUMENT: codec.encode(BATCH_KIND, _arrays(batch)),
+        _DOCUMENT: codec.encode(BATCH_KIND, _arrays(batch)) if batch.panes is None else batch.panes,
         _REVISION: b"%d" % batch.revision,
     }
+    if batch.panes is not None:
+        fields[_CONTENT] = _PANES
     if batch.traceparent is not None:
         fields[_TRACE] = batch.traceparent.encode()
     return fields
@@ -219,19 +223,28 @@ def _decode(entry: Entry) -> LoggedBatch:
         return LoggedBatch(place, _unreadable(place))
     refuse_newer(fields, f"batch {place}")
     try:
-        arrays = codec.decode(fields[_DOCUMENT], kind=BATCH_KIND).arrays
-        rows = arrays["rows"]
+        of_panes = fields.get(_CONTENT) == _PANES
+        rows, times = (NO_ROWS, None) if of_panes else _rows(fields[_DOCUMENT])
         batch = Batch(
             identifier=fields[_IDENTIFIER].decode(),
-            rows=rows if rows.ndim == 2 and rows.dtype == np.float64 else NO_ROWS,
+            rows=rows,
             observed_at=datetime.fromtimestamp(int(fields[_OBSERVED]) / 1000, UTC),
             traceparent=fields[_TRACE].decode() if _TRACE in fields else None,
             revision=int(fields.get(_REVISION, b"0")),
-            times=_times(arrays.get("times"), rows.shape[:1]),
+            times=times,
+            # Read by whoever knows the plan that they were made for.
+            panes=fields[_DOCUMENT] if of_panes else None,
         )
     except (InvalidDocument, KeyError, ValueError, OverflowError, OSError):
         batch = _unreadable(place)
     return LoggedBatch(place, batch)
+
+
+def _rows(document: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64] | None]:
+    arrays = codec.decode(document, kind=BATCH_KIND).arrays
+    rows = arrays["rows"]
+    times = _times(arrays.get("times"), rows.shape[:1])
+    return (rows if rows.ndim == 2 and rows.dtype == np.float64 else NO_ROWS), times
 
 
 def _unreadable(place: BatchPosition) -> Batch:

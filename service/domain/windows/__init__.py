@@ -2,10 +2,11 @@
 
 from service.domain.models import Cursor
 from service.domain.plan import WindowPlan
-from service.domain.windows.admission import NO_ROWS, Admission
-from service.domain.windows.cutter import MAXIMUM_TRACEPARENTS, Cutter
+from service.domain.windows.admission import NO_ROWS, Admission, event_times
+from service.domain.windows.cutter import MAXIMUM_TRACEPARENTS, Cutter, moment
 from service.domain.windows.identifiers import RecentIdentifiers
 from service.domain.windows.intervals import IntervalCutter
+from service.domain.windows.panes import PaneCutter
 from service.domain.windows.runs import WindowCutter
 from service.domain.windows.sample import RowSample, ranks
 
@@ -15,10 +16,13 @@ __all__ = [
     "Admission",
     "Cutter",
     "IntervalCutter",
+    "PaneCutter",
     "RecentIdentifiers",
     "RowSample",
     "WindowCutter",
     "cutter",
+    "event_times",
+    "moment",
     "ranks",
 ]
 
@@ -26,6 +30,9 @@ __all__ = [
 def cutter(plan: WindowPlan, features: int, start: Cursor, recent: RecentIdentifiers, key: bytes) -> Cutter:
     """What cuts windows as planned, from `start` on; the same `key` draws the same samples."""
     every_ms = None if plan.every_seconds is None else plan.every_seconds * 1000
+    of_panes = plan.keep == "summaries"
+    if plan.rows is not None and of_panes:
+        return PaneCutter(plan.rows, start, recent)
     if plan.rows is not None:
         return WindowCutter(
             plan.rows,
@@ -38,6 +45,5 @@ def cutter(plan: WindowPlan, features: int, start: Cursor, recent: RecentIdentif
             key=key,
         )
     assert every_ms is not None  # noqa: S101 - a plan with neither is refused
-    return IntervalCutter(
-        every_ms, plan.lateness_seconds * 1000, plan.most_tested_rows, features, start, recent, key=key
-    )
+    lateness_ms, of = plan.lateness_seconds * 1000, None if of_panes else features
+    return IntervalCutter(every_ms, lateness_ms, plan.most_tested_rows, of, start, recent, key=key)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from service.domain.models import BatchPosition, LoggedBatch, Window
+from service.domain.models import LOG_START, BatchPosition, Cursor, LoggedBatch, Window, is_after
+from service.domain.summaries import Pane
 
 MAXIMUM_TRACEPARENTS = 8
 
@@ -36,8 +37,8 @@ class Cutter(Protocol):
         """How long the log must have been silent before `close` is in order; None: rows wait for others for ever."""
         ...
 
-    def feed(self, logged: LoggedBatch) -> None:
-        """Hand in the next batch of the log."""
+    def feed(self, logged: LoggedBatch, panes: Sequence[Pane] | None = None) -> None:
+        """Hand in the next batch of the log: its rows, or where rows are not kept its panes; None if it has none."""
         ...
 
     def cut(self) -> Window | None:
@@ -47,6 +48,13 @@ class Cutter(Protocol):
     def close(self) -> Window | None:
         """The oldest window that has rows, as it stands: the log has fallen silent."""
         ...
+
+
+def judged_beyond(begun: Cursor, position: BatchPosition) -> tuple[int | None, BatchPosition]:
+    """`until` and `closed_at` of a cursor at `position`: what a window by time has judged of the entries after it."""
+    if begun.until is None or not is_after(begun.closed_at, position):
+        return None, LOG_START
+    return begun.until, begun.closed_at
 
 
 def moment(milliseconds: int) -> datetime:

@@ -1,27 +1,72 @@
-"""Windows by time: the rows whose event times lie in one interval, aligned to its length since the epoch.
+"""Windows by time: the rows (or panes) whose event times lie in one interval, aligned to its length since the epoch.
 
 An interval is judged when an entry of the log moves the watermark (the largest event time so far, less the allowed
 lateness) to its end or beyond. What comes for it after that entry is late. Intervals without rows are passed over.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.models import BatchPosition, Cursor, LoggedBatch, Window, earliest
-from service.domain.windows.admission import Admission, Admitted
+from service.domain.summaries import Pane, Summaries
+from service.domain.windows.admission import NO_ROWS, Admission, Admitted
 from service.domain.windows.cutter import MAXIMUM_TRACEPARENTS, moment, some_of
 from service.domain.windows.identifiers import RecentIdentifiers
-from service.domain.windows.sample import Ranks, RowSample, ranks
+from service.domain.windows.sample import RowSample, ranks
+
+
+class _Held(Protocol):
+    """What is kept of an interval until it is judged."""
+
+    def add(self, of: Admitted, chosen: NDArray[np.bool_]) -> None: ...
+
+    def rows(self) -> NDArray[np.float64]: ...
+
+    def summaries(self) -> Summaries | None: ...
+
+
+class _HeldRows:
+    def __init__(self, most_rows: int, key: bytes) -> None:
+        self._sample = RowSample(most_rows)
+        self._key = key
+
+    def add(self, of: Admitted, chosen: NDArray[np.bool_]) -> None:
+        rank = ranks(self._key, of.identifier, of.places[chosen])
+        self._sample.add(rank, of.times[chosen], of.rows[chosen])
+
+    def rows(self) -> NDArray[np.float64]:
+        return self._sample.rows()
+
+    def summaries(self) -> None:
+        return None
+
+
+class _HeldSummaries:
+    def __init__(self) -> None:
+        self._sum: Summaries | None = None
+
+    def add(self, of: Admitted, chosen: NDArray[np.bool_]) -> None:
+        for place in np.flatnonzero(chosen):
+            found = of.panes[place].summaries
+            self._sum = found if self._sum is None else self._sum + found
+
+    def rows(self) -> NDArray[np.float64]:
+        return NO_ROWS
+
+    def summaries(self) -> Summaries | None:
+        return self._sum
 
 
 @dataclass(slots=True)
 class _Interval:
     """One that is not judged yet."""
 
-    sample: RowSample
+    held: _Held
     before: BatchPosition
     """The entry just before the first that has rows of it ..."""
     position: BatchPosition
@@ -32,12 +77,14 @@ class _Interval:
     last: int | None = None
     traceparents: deque[str | None] = field(default_factory=lambda: deque(maxlen=MAXIMUM_TRACEPARENTS))
 
-    def add(self, of: Admitted, rank: Ranks, chosen: NDArray[np.bool_]) -> None:
+    def add(self, of: Admitted, chosen: NDArray[np.bool_]) -> None:
         times = of.times[chosen]
-        self.sample.add(rank[chosen], times, of.rows[chosen])
-        self.seen += len(times)
+        self.held.add(of, chosen)
+        self.seen += of.count(chosen)
         self.batches += 1
         first, last = int(times.min()), int(times.max())
+        if of.panes:
+            first = min(of.panes[place].begins_ms for place in np.flatnonzero(chosen))
         self.first = first if self.first is None else min(first, self.first)
         self.last = last if self.last is None else max(last, self.last)
         if of.traceparent is not None:
@@ -45,10 +92,10 @@ class _Interval:
 
 
 class IntervalCutter:
-    """A `Cutter`.
+    """A `Cutter`. `features` None: of panes.
 
-    Holds at most twice the sample and one batch for each open interval, of which there are as many as the lateness has
-    lengths, two more, and those that the latest batch alone has rows of.
+    Holds at most twice the sample and one batch (of panes: their sum) for each open interval, of which there are as
+    many as the lateness has lengths, two more, and those that the latest batch alone has rows of.
     """
 
     def __init__(
@@ -56,7 +103,7 @@ class IntervalCutter:
         every_ms: int,
         lateness_ms: int,
         most_rows: int,
-        features: int,
+        features: int | None,
         start: Cursor,
         recent: RecentIdentifiers,
         *,
@@ -66,6 +113,7 @@ class IntervalCutter:
         self._lateness_ms = lateness_ms
         self._most_rows = most_rows
         self._key = key
+        self._of_panes = features is None
         self._admission = Admission(features, start, recent, by_time=True)
         self._begun = self._start = start
         self._open: dict[int, _Interval] = {}
@@ -93,22 +141,20 @@ class IntervalCutter:
         """After so long a silence, rows for an open interval would be late in any case."""
         return self._every_ms + self._lateness_ms
 
-    def feed(self, logged: LoggedBatch) -> None:
+    def feed(self, logged: LoggedBatch, panes: Sequence[Pane] | None = None) -> None:
         """Hand in the next batch of the log."""
-        admitted = self._admission.take(logged)
+        admitted = self._admission.take(logged, panes)
         if admitted is None:
             return
         late = admitted.times < self._judged_until()
-        self._late += int(late.sum())
-        rank = ranks(self._key, admitted.identifier, admitted.places)
+        self._late += admitted.count(late)
         numbers = admitted.times // self._every_ms
         for number in np.unique(numbers[~late]).tolist():
             interval = self._open.get(number)
             if interval is None:
-                interval = self._open[number] = _Interval(
-                    RowSample(self._most_rows), admitted.before, admitted.position
-                )
-            interval.add(admitted, rank, (numbers == number) & ~late)
+                held = _HeldSummaries() if self._of_panes else _HeldRows(self._most_rows, self._key)
+                interval = self._open[number] = _Interval(held, admitted.before, admitted.position)
+            interval.add(admitted, (numbers == number) & ~late)
         newest = int(admitted.times.max())
         self._newest = newest if self._newest is None else max(newest, self._newest)
 
@@ -134,7 +180,7 @@ class IntervalCutter:
         assert interval.first is not None  # noqa: S101 - an interval is opened by a row
         assert interval.last is not None  # noqa: S101
         return Window(
-            rows=interval.sample.rows(),
+            rows=interval.held.rows(),
             seen=interval.seen,
             step=interval.seen,
             start=start,
@@ -147,6 +193,7 @@ class IntervalCutter:
             late=late,
             future=dropped.future,
             traceparents=some_of(interval.traceparents),
+            summaries=interval.held.summaries(),
         )
 
     def _after(self, number: int) -> Cursor:

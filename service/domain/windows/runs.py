@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.models import LOG_START, BatchPosition, Cursor, LoggedBatch, Window, is_after
+from service.domain.models import BatchPosition, Cursor, LoggedBatch, Window
+from service.domain.summaries import Pane
 from service.domain.windows.admission import Admission, Admitted
-from service.domain.windows.cutter import moment, some_of
+from service.domain.windows.cutter import judged_beyond, moment, some_of
 from service.domain.windows.identifiers import RecentIdentifiers
 from service.domain.windows.sample import lowest, ranks
 
@@ -93,9 +94,9 @@ class WindowCutter:
         """By time, the log's silence ends a window as well."""
         return self._every_ms
 
-    def feed(self, logged: LoggedBatch) -> None:
+    def feed(self, logged: LoggedBatch, panes: Sequence[Pane] | None = None) -> None:
         """Hand in the next batch of the log."""
-        admitted = self._admission.take(logged)
+        admitted = self._admission.take(logged, panes)
         if admitted is None:
             return
         first = 0
@@ -185,7 +186,5 @@ class WindowCutter:
         return self._cursor(at)
 
     def _cursor(self, at: Cursor) -> Cursor:
-        until, closed_at = self._begun.until, self._begun.closed_at
-        if until is None or not is_after(closed_at, at.position):
-            until, closed_at = None, LOG_START
+        until, closed_at = judged_beyond(self._begun, at.position)
         return Cursor(at.position, at.offset, self._admission.read, until, closed_at, self._runs[0].ends)

@@ -49,6 +49,14 @@ class BodyBounds:
     max_bytes: int
     seconds: float
 
+    def declared(self, headers: dict[bytes, str]) -> int:
+        """Bytes of the body; without a word of it, as many as it may be. Raises `BodyTooLarge`."""
+        declared = headers.get(b"content-length", "")
+        size = int(declared) if declared.isdecimal() and len(declared) < 20 else self.max_bytes
+        if size > self.max_bytes:
+            raise BodyTooLarge
+        return size
+
 
 class TakeObservations:
     """One request, from its headers to its acknowledgement."""
@@ -63,16 +71,16 @@ class TakeObservations:
         """An acknowledgement or a problem; raises `ClientDisconnect`."""
         try:
             with self._metrics.ingest_seconds.time():
-                return await self._acknowledged(model_name(model), _headers(scope), receive)
+                return await self._acknowledged(model_name(model), headers_of(scope), receive)
         except BodyTooLarge:
             return too_large()
         except DriftwardenError as error:
             return answer_to(error)
 
     async def _acknowledged(self, model: ModelName, headers: dict[bytes, str], receive: Receive) -> Response:
-        identifier, named = _identifier(headers)
+        identifier, named = identifier_of(headers)
         refuse_coded(headers.get(b"content-encoding"))
-        with self._admission.place(model, self._declared(headers)):
+        with self._admission.place(model, self._bounds.declared(headers)):
             body = await bounded_body(receive, self._bounds.max_bytes, self._bounds.seconds)
             table = await _table(headers.get(b"content-type"), body)
             digest = hashlib.sha256(body).digest() if named else None
@@ -82,14 +90,6 @@ class TakeObservations:
             position = await self._observe(model, identifier, observations, traceparent, digest)
         acknowledgement = {"batch": identifier, "rows": len(table.rows), "position": position}
         return Response(_to_json(acknowledgement), media_type="application/json")
-
-    def _declared(self, headers: dict[bytes, str]) -> int:
-        """Bytes of the body; without a word of it, as many as it may be."""
-        declared = headers.get(b"content-length", "")
-        size = int(declared) if declared.isdecimal() and len(declared) < 20 else self._bounds.max_bytes
-        if size > self._bounds.max_bytes:
-            raise BodyTooLarge
-        return size
 
 
 class ObservationsFirst:
@@ -135,12 +135,13 @@ def routes(take: TakeObservations) -> APIRouter:
     return router
 
 
-def _headers(scope: Scope) -> dict[bytes, str]:
+def headers_of(scope: Scope) -> dict[bytes, str]:
+    """Those that say what a batch is."""
     return {name: value.decode("latin-1") for name, value in scope["headers"] if name in _HEADERS}
 
 
-def _identifier(headers: dict[bytes, str]) -> tuple[str, bool]:
-    """The sender's name for the batch, or one made for it; which of the two."""
+def identifier_of(headers: dict[bytes, str]) -> tuple[str, bool]:
+    """The sender's name for the batch, or one made for it; which of the two. Raises `InvalidBatch`."""
     for header, called in ((b"idempotency-key", "Idempotency-Key"), (b"ce-id", "ce-id")):
         key = headers.get(header)
         if key is None:

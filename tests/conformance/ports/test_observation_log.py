@@ -10,7 +10,7 @@ import pytest
 from service.adapters.log.redis_observations import BATCH_KIND
 from service.domain.errors import Overloaded
 from service.domain.models import LATEST_MS, LOG_START, BatchPosition, Cursor, LoggedBatch, is_after
-from service.domain.windows import RecentIdentifiers, WindowCutter
+from service.domain.windows import NO_ROWS, RecentIdentifiers, WindowCutter
 from service.ports import ObservationLog
 from tests.conformance.ports.conftest import Store
 from tests.conformance.ports.documents import MODEL, OTHER_MODEL, batch
@@ -260,6 +260,29 @@ async def test_large_batches_are_read_a_few_at_a_time(store: Store) -> None:
     assert read == positions
     assert largest < 12 * 2**20
     assert len(await store.observations().recent_identifiers(MODEL, positions[-1], 100)) == 12
+
+
+async def test_panes_are_given_back_as_they_were(store: Store) -> None:
+    log = store.observations()
+    sent = [
+        batch(1),
+        batch(2, rows=NO_ROWS, panes=b"whatever they are: the log does not read them"),
+        batch(3, rows=NO_ROWS, panes=bytes(range(256)) * 100),
+    ]
+    for each in sent:
+        await log.append(MODEL, each)
+    found = [logged.batch for logged in await everything(store.observations())]
+    assert [(each.identifier, each.panes, each.rows.shape) for each in found] == [
+        (each.identifier, each.panes, each.rows.shape) for each in sent
+    ]
+
+
+async def test_panes_count_by_their_size_when_it_is_asked_what_may_be_kept(store: Store) -> None:
+    log = store.observations(kept_bytes=100_000)
+    positions = [await log.append(MODEL, batch(n, rows=NO_ROWS, panes=b"p" * 30_000)) for n in range(300)]
+    await everything(log, limit=500)
+    await log.forget_before(MODEL, positions[-1], 100)
+    assert len(await everything(log, limit=500)) <= 6
 
 
 async def test_forgetting_more_than_there_is_forgets_nothing(store: Store) -> None:

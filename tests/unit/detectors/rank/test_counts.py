@@ -105,8 +105,11 @@ def test_what_is_restored_is_a_copy():
 
 def test_of_many_rows_it_is_the_rows_in_every_cell_that_are_kept():
     found = reference()  # seven cells and three
-    one = counts.summarise(found, np.array([[4.0, 5.0], [0.0, np.nan], [3.0, 4.0], [2.0, 5.0]]))
-    assert one.arrays().keys() == {"cells"}
+    rows = np.array([[4.0, 5.0], [0.0, np.nan], [3.0, 4.0], [2.0, 5.0]])
+    first, last = counts.summarise(found, rows[:3]), counts.summarise(found, rows[3:])
+    assert first.arrays().keys() == {"cells"}
+    one = first + last
+    assert one.arrays().keys() == {"counts", "missing"}
     both = one + one
     assert {name: array.tolist() for name, array in both.arrays().items()} == {
         "counts": [2, 0, 0, 2, 2, 2, 0, 2, 4, 0],
@@ -122,6 +125,20 @@ def test_of_many_rows_it_is_the_rows_in_every_cell_that_are_kept():
     assert sum(array.nbytes for array in thousand.arrays().values()) == sum(
         array.nbytes for array in both.arrays().values()
     )
+
+
+def test_counts_are_written_in_as_few_bytes_as_they_fit_into():
+    found = reference()
+    one = counts.summarise(found, np.array([[4.0, 5.0], [0.0, np.nan], [3.0, 4.0], [2.0, 5.0]]))
+    for doublings, dtype in ((2, np.uint16), (18, np.uint32), (33, np.int64)):
+        many = one
+        for _ in range(doublings):
+            many += many
+        arrays = many.arrays()
+        assert arrays["counts"].dtype == dtype
+        assert counts.restored(found, arrays) == many
+        wide = {**arrays, "counts": arrays["counts"].astype(np.int64)}  # as they used to be written
+        assert counts.restored(found, wide) == many
 
 
 @pytest.mark.parametrize("alternative", ALTERNATIVES)
@@ -142,7 +159,7 @@ def test_a_tally_is_measured_as_its_rows_are(alternative, seed, reference_rows, 
 
 
 HOSTILE_TALLIES = {
-    "too few rows": ([1, 0, 0, 0, 0, 0, 0, 1, 0, 0], [0, 0]),
+    "too few rows": ([1, 2, 0, 0, 0, 0, 0, 1, 2, 0], [0, 0]),
     "not as many of every feature": ([8, 0, 0, 0, 0, 0, 0, 7, 0, 0], [0, 0]),
     "below zero": ([9, -1, 0, 0, 0, 0, 0, 8, 0, 0], [0, 0]),
     "missing below zero": ([8, 0, 0, 0, 0, 0, 0, 9, 0, 0], [0, -1]),

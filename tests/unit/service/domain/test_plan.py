@@ -16,6 +16,7 @@ from service.domain.plan import (
     ResponsePlan,
     WindowPlan,
     check,
+    detectors_on_summaries,
 )
 
 KS = DetectorPlan("kolmogorov_smirnov")
@@ -29,6 +30,8 @@ def places(plan: Plan) -> list[str]:
 
 def test_the_plan_that_nobody_wrote_works() -> None:
     check(Plan())
+    check(Plan(WindowPlan(keep="summaries"), detectors_on_summaries()))
+    check(Plan(WindowPlan(None, every_seconds=60, lateness_seconds=30, keep="summaries"), detectors_on_summaries()))
 
 
 @pytest.mark.parametrize(
@@ -53,6 +56,10 @@ def test_the_plan_that_nobody_wrote_works() -> None:
         (Plan(decision=DecisionPlan(0.0)), "decision.false_alarm_rate"),
         (Plan(decision=DecisionPlan(1.0)), "decision.false_alarm_rate"),
         (Plan(decision=DecisionPlan(math.nan)), "decision.false_alarm_rate"),
+        (Plan(WindowPlan(step=100, keep="summaries"), detectors_on_summaries()), "window.step"),
+        (Plan(WindowPlan(sample_rows=100, keep="summaries"), detectors_on_summaries()), "window.sample_rows"),
+        (Plan(WindowPlan(every_seconds=60, keep="summaries"), detectors_on_summaries()), "window"),
+        (Plan(WindowPlan(keep="summaries")), "detectors[1].name"),
         (Plan(response=ResponsePlan(confirm=0)), "response.confirm"),
         (Plan(response=ResponsePlan(confirm=4, out_of=3)), "response.confirm"),
         (Plan(response=ResponsePlan(confirm=1, out_of=101)), "response.out_of"),

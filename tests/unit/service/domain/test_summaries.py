@@ -8,10 +8,19 @@ import pytest
 
 from detectors import codec
 from detectors.errors import InvalidDocument, ReferenceMismatch
+from service.domain.errors import InvalidBatch
 from service.domain.fitted_plan import fit
 from service.domain.models import Reference
 from service.domain.plan import DetectorPlan, Plan, WindowPlan
-from service.domain.summaries import SUMMARIES_KIND, Summaries, decode, encode
+from service.domain.summaries import (
+    MAXIMUM_PANES,
+    SUMMARIES_KIND,
+    Pane,
+    Summaries,
+    decode_panes,
+    encode_panes,
+    panes_of,
+)
 
 FEATURES = ("a", "b", "c")
 PLAN = Plan(
@@ -27,6 +36,15 @@ PLAN = Plan(
 
 def rows(seed, count):
     return np.random.default_rng(seed).normal(size=(count, 3))
+
+
+def encode(summaries):
+    return encode_panes([Pane(0, 1, summaries)])
+
+
+def decode(fitted, blob):
+    (pane,) = decode_panes(fitted, blob)
+    return pane.summaries
 
 
 @pytest.fixture(scope="module")
@@ -84,17 +102,51 @@ def test_what_no_summaries_hold_is_refused(fitted):
     attributes, arrays = dict(good.attributes), dict(good.arrays)
     for changed, held in (
         ({}, arrays),
-        (attributes | {"rows": 51}, arrays),
-        (attributes | {"rows": -1}, arrays),
-        (attributes | {"rows": "50"}, arrays),
-        (attributes | {"rows": True}, arrays),
+        (attributes | {"panes": [[0, 1, 51]]}, arrays),
+        (attributes | {"panes": [[0, 1, -1]]}, arrays),
+        (attributes | {"panes": [[0, 1, "50"]]}, arrays),
+        (attributes | {"panes": [[0, 1, True]]}, arrays),
+        (attributes | {"panes": [[0, 1]]}, arrays),
+        (attributes | {"panes": [[2, 1, 50]]}, arrays),
+        (attributes | {"panes": [[-1, 1, 50]]}, arrays),
+        (attributes | {"panes": [[0, 2**60, 50]]}, arrays),
+        (attributes | {"panes": [[0, 1, 50]] * 2}, arrays),
+        (attributes | {"panes": [[0, 1, 50]] * (MAXIMUM_PANES + 1)}, arrays),
+        (attributes | {"panes": []}, {}),
         (attributes | {"references": "sha256:"}, arrays),
-        (attributes, arrays | {"4.cells": arrays["0.cells"]}),
-        (attributes, arrays | {"cells": arrays["0.cells"]}),
-        (attributes, arrays | {"0.more": arrays["0.cells"]}),
-        (attributes, {name: array for name, array in arrays.items() if not name.startswith("2.")}),
+        (attributes, arrays | {"0.4.cells": arrays["0.0.cells"]}),
+        (attributes, arrays | {"0.cells": arrays["0.0.cells"]}),
+        (attributes, arrays | {"0.0.more": arrays["0.0.cells"]}),
+        (attributes, {name: array for name, array in arrays.items() if not name.startswith("0.2.")}),
     ):
         with pytest.raises(InvalidDocument):
             decode(fitted, codec.encode(SUMMARIES_KIND, held, changed))
     with pytest.raises(InvalidDocument):
         decode(fitted, b"no document")
+
+
+def test_panes_end_where_windows_do_and_hold_every_row_once(fitted):
+    window = rows(5, 300)
+    times = np.random.default_rng(6).integers(0, 100_000, 300)
+    panes = decode_panes(fitted, encode_panes(panes_of(fitted, window, times, 10_000)))
+    assert [pane.begins_ms // 10_000 for pane in panes] == list(range(10))
+    assert not any(pane.crosses(10_000) for pane in panes)
+    for pane in panes:
+        inside = times // 10_000 == pane.begins_ms // 10_000
+        assert (pane.begins_ms, pane.ends_ms) == (times[inside].min(), times[inside].max())
+        expected = Summaries.of(fitted, window[inside])
+        assert pane.summaries.rows == expected.rows
+        for found, other in zip(pane.summaries.parts, expected.parts, strict=True):
+            assert {name: array.tolist() for name, array in found.arrays().items()} == {
+                name: array.tolist() for name, array in other.arrays().items()
+            }
+    (whole,) = panes_of(fitted, window, times, None)
+    assert (whole.begins_ms, whole.ends_ms, whole.summaries.rows) == (times.min(), times.max(), 300)
+
+
+def test_rows_of_more_windows_than_a_document_holds_are_refused(fitted):
+    count = MAXIMUM_PANES + 1
+    with pytest.raises(InvalidBatch, match=f"{count} windows"):
+        panes_of(fitted, rows(7, count), np.arange(count) * 1000, 1000)
+    most = panes_of(fitted, rows(7, MAXIMUM_PANES), np.arange(MAXIMUM_PANES) * 1000, 1000)
+    assert len(decode_panes(fitted, encode_panes(most))) == MAXIMUM_PANES

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from service.domain.models import Batch, BatchPosition, Cursor, LoggedBatch, Window
 from service.domain.plan import WindowPlan
+from service.domain.summaries import Pane
 from service.domain.windows import Cutter, RecentIdentifiers, cutter
 
 FEATURES = 2
@@ -76,8 +77,12 @@ def windows(
     horizon: int = 1000,
     resume_after: frozenset[int] = frozenset(),
     start: Cursor | None = None,
+    panes: Sequence[Sequence[Pane] | None] | None = None,
 ) -> list[Window]:
-    """All windows; after those in `resume_after` a fresh evaluator takes over from the cursor alone."""
+    """All windows; after those in `resume_after` a fresh evaluator takes over from the cursor alone.
+
+    `panes`: of each entry, where rows are not kept.
+    """
     cuts = cutter_at(plan, log, start or Cursor(), horizon)
     found: list[Window] = []
     while True:
@@ -90,7 +95,7 @@ def windows(
         after = place(cuts.position)
         if after == len(log):
             return found
-        cuts.feed(log[after])
+        cuts.feed(log[after], None if panes is None else panes[after])
 
 
 def numbers(window: Window) -> list[float]:

@@ -192,7 +192,7 @@ def test_what_a_flood_makes_it_hold_is_bounded() -> None:
         cuts.feed(entry)
     assert cuts.waiting_rows == 100_000
     (interval,) = cuts._open.values()  # type: ignore[attr-defined]
-    assert sum(len(ranks) for ranks, *_ in interval.sample.held) < 2 * DEFAULT_SAMPLE_ROWS + 1000
+    assert sum(len(ranks) for ranks, *_ in interval.held._sample.held) < 2 * DEFAULT_SAMPLE_ROWS + 1000
     window = cuts.close()
     assert window is not None
     assert (window.seen, len(window.rows)) == (100_000, DEFAULT_SAMPLE_ROWS)
