@@ -86,7 +86,7 @@ async def machine(shared_store: str) -> AsyncIterator[Machine]:
         await register.plan(MODEL, PLAN)
         stamps = SteadyClock(clocks.wall, clocks.monotonic)
         yield Machine(
-            ObserveBatch(models, log, lambda _: None, stamps, metrics, tracing),
+            ObserveBatch(models, fitted, log, lambda _: None, stamps, metrics, tracing),
             EvaluateWindow(
                 registrations,
                 fitted,

@@ -39,7 +39,8 @@ def test_what_is_retryable_is_the_storm_of_others_and_never_the_callers_fault(ki
         HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.SERVICE_UNAVAILABLE,
     }
-    assert kind.retryable == (status in retried and kind is not domain.ConflictingBatch)
+    changed_by_the_caller = {domain.ConflictingBatch, domain.OutdatedSummaries}
+    assert kind.retryable == (status in retried and kind not in changed_by_the_caller)
 
 
 def test_a_problem_has_the_members_of_the_rfc_and_its_faults() -> None:
