@@ -7,16 +7,19 @@ while the service starts finds its handler.
 import asyncio
 import logging
 import os
+import secrets
 import signal
 import sys
 import textwrap
 import threading
+from contextlib import ExitStack
 from pathlib import Path
-from socket import gethostname
+from socket import gethostname, socket
 
 import click
 from pydantic import ValidationError
 
+from service.domain.access import ALL_MODELS, KEY_BYTES, Verb, new_key
 from service.domain.errors import DriftwardenError
 from service.settings import Settings
 from service.telemetry.logging import configure
@@ -81,27 +84,90 @@ def _run(*, ingests: bool, evaluates: bool) -> None:
 
 async def _serve(settings: Settings, *, ingests: bool, evaluates: bool) -> None:
     from service.app import Role, running  # noqa: PLC0415 - see the module's docstring
-    from service.server import listening_socket, serve  # noqa: PLC0415
+    from service.server import Served, serve  # noqa: PLC0415
 
-    host, port = settings.http.host, settings.http.port if ingests else settings.worker.port
-    try:
-        listener = listening_socket(host, port)
-    except OSError as error:
-        variable = "DRIFT_HTTP__PORT" if ingests else "DRIFT_WORKER__PORT"
-        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}; set {variable}") from error
-    with listener:
-        taken = listener.getsockname()[1]
+    with ExitStack() as listeners:
+        port = ("DRIFT_HTTP__PORT", settings.http.port) if ingests else ("DRIFT_WORKER__PORT", settings.worker.port)
+        listener = listeners.enter_context(_listen(settings.http.host, *port))
+        apart = settings.http.metrics_port if ingests else None
+        side = (
+            None
+            if apart is None
+            else listeners.enter_context(_listen(settings.http.host, "DRIFT_HTTP__METRICS_PORT", apart))
+        )
         # A container that is started again in its Pod has the name that it had before.
-        role = Role(ingests, evaluates, f"{gethostname()}:{taken}")
+        role = Role(ingests, evaluates, f"{gethostname()}:{listener.getsockname()[1]}")
         async with running(settings, role) as app:
             store = settings.store.url is None
             where = f"embedded, in {settings.store.embedded_directory}" if store else "external"
-            url = f"http://{f'[{host}]' if ':' in host else host}:{taken}"
-            extra = {"url": url, "role": role.title, "store": where, "trigger": settings.trigger.kind}
+            extra = {"url": _url(listener, tls=app.state.tls is not None), "role": role.title, "store": where}
+            extra["trigger"] = settings.trigger.kind
+            if side is not None:
+                extra["metrics"] = _url(side, tls=False)
             _log.info("listening", extra=extra)
-            if ingests and host not in {"127.0.0.1", "::1", "localhost"}:
-                _log.warning("callers are not authenticated: let only trusted networks reach this address")
-            await serve(app, listener, settings.http.drain_seconds, app.state.stop_begins)
+            beside = None if side is None else Served(app.state.side, side)
+            main = Served(app, listener, app.state.tls)
+            await serve(main, settings.http.drain_seconds, app.state.stop_begins, beside)
+
+
+def _listen(host: str, variable: str, port: int) -> socket:
+    from service.server import listening_socket  # noqa: PLC0415 - see the module's docstring
+
+    try:
+        return listening_socket(host, port)
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}; set {variable}") from error
+
+
+def _url(listener: socket, *, tls: bool) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+@cli.group("key")
+def key_group() -> None:
+    """Make keys for callers."""
+
+
+@key_group.command("create")
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    type=click.Choice([verb.value for verb in Verb]),
+    help="What the key is for; may be given several times.",
+)
+@click.option(
+    "--model", "models", multiple=True, help="A model's name, or a beginning and *; several times. Default: *"
+)
+@click.option(
+    "--append",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write the line into this file, and print the key alone.",
+)
+def create_key_command(name: str, scopes: tuple[str, ...], models: tuple[str, ...], append: Path | None) -> None:
+    """Make a key for the caller NAME. It is shown once: what is stored of it cannot be turned back.
+
+    \b
+    Inference pods, for models called fraud...:
+      driftwarden key create fraud-pods --scope ingest --model 'fraud*'
+    The line belongs into DRIFT_AUTHENTICATION__CALLERS_FILE, which is read again when it changes.
+    """
+    from service.adapters.access.callers_file import line_of  # noqa: PLC0415 - see the module's docstring
+
+    key = new_key(secrets.token_bytes(KEY_BYTES))
+    line = line_of(name, key, [Verb(scope) for scope in scopes], models or (ALL_MODELS,))
+    if append is None:
+        click.echo(f"# For the caller, and for nobody else:\n{key}\n# For DRIFT_AUTHENTICATION__CALLERS_FILE:\n{line}")
+        return
+    try:
+        with append.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+    except OSError as error:
+        raise click.ClickException(f"{append} cannot be written to: {error.strerror}") from error
+    click.echo(key)
 
 
 @cli.command("demo")

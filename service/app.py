@@ -14,11 +14,12 @@ from typing import Literal
 
 import anyio
 from anyio import CapacityLimiter
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from detectors.alibi.engine import LICENCE_NOTICE, alibi_detect
 from detectors.arrays import Backend, open_backend
 from detectors.errors import BackendUnavailable, EngineUnavailable
+from service.access import Entrance, open_entrance
 from service.adapters.claims import RedisClaims, RedisSigns
 from service.adapters.embedded_store import running_store
 from service.adapters.embedded_watch import EmbeddedStoreWatch
@@ -40,8 +41,9 @@ from service.domain.models import ModelName
 from service.domain.sharing import Outlook
 from service.http import errors
 from service.http.admission import Admission
+from service.http.authentication import AuthenticationFirst
 from service.http.limits import BodyLimits
-from service.http.routes import models, observations, operations, summaries
+from service.http.routes import bearer, models, observations, operations, summaries
 from service.http.routes.observations import BodyBounds, ObservationsFirst, TakeObservations
 from service.ports import Trigger
 from service.settings import ComputeSettings, Settings, StoreSettings, TriggerSettings
@@ -105,7 +107,9 @@ class _Instruments:
 async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[FastAPI]:
     """The application with its store, connections and loops, while the context lasts.
 
-    `app.state.stop_begins` is to be called when no more requests are taken. Raises `InvalidConfiguration`, `StoreLost`.
+    `app.state.stop_begins` is to be called when no more requests are taken; `app.state.tls` is what the server speaks
+    TLS with, and `app.state.side` the application of the metrics port, each None if there is none. Raises
+    `InvalidConfiguration`, `StoreLost`.
     """
     if settings.store.url is None and not (role.ingests and role.evaluates):
         raise InvalidConfiguration(
@@ -115,6 +119,8 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
     backend = _backend(settings.compute)
     metrics = _metrics(settings)
     async with AsyncExitStack() as stack:
+        # A worker has nothing that anybody could ask for but its metrics.
+        entrance = await open_entrance(settings, metrics, stack) if role.ingests else Entrance(None, None, ())
         url, store_watch = settings.store.url, None
         if url is None:
             always = settings.store.acknowledge == "fsync"
@@ -131,6 +137,9 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
         stores = _stores(settings, redis, await _acknowledging(settings.store, redis))
         stack.push_async_callback(_finish, stores.observations, settings.http.drain_seconds)
         app, watch = _wire(settings, role, stores, trigger, _Instruments(metrics, tracing), backend)
+        if entrance.admit is not None:
+            app.add_middleware(AuthenticationFirst, admit=entrance.admit)  # added last: outermost
+        app.state.tls = entrance.tls
         app.state.stop_begins = store_watch.stop_begins if store_watch is not None else _nothing_to_do
         with _plain(StoreLost):
             async with anyio.create_task_group() as tasks:
@@ -139,6 +148,8 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
                 if watch is not None:
                     sys.setswitchinterval(_TURN_SECONDS)
                     tasks.start_soon(watch.run)
+                for look in entrance.watches:
+                    tasks.start_soon(look)
                 try:
                     yield app
                 finally:
@@ -264,16 +275,29 @@ def _wire(
         notify = watch.rows_came if watch is not None else _nobody_here
         clock = SteadyClock(_now, time.monotonic)
         observe = ObserveBatch(known, fitted, stores.observations, notify, clock, metrics, tracing)
-        app.include_router(models.routes(register, ReadVerdicts(known, stores.verdicts, stores.deliveries)))
         http = settings.http
         admission = Admission(http.max_requests, http.max_bytes_under_way)
         bounds = BodyBounds(http.max_body_bytes, http.body_seconds)
         take = TakeObservations(observe, metrics, admission, bounds)
-        app.add_middleware(ObservationsFirst, take=take)  # added last: outermost
-        app.include_router(observations.routes(take))
-        app.include_router(summaries.routes(observe, admission, bounds))
-    app.include_router(operations.routes(check_ready, metrics))
+        app.add_middleware(ObservationsFirst, take=take)  # added last: in front of what is there already
+        for routes in (
+            models.routes(register, ReadVerdicts(known, stores.verdicts, stores.deliveries)),
+            observations.routes(take),
+            summaries.routes(observe, admission, bounds),
+        ):
+            app.include_router(routes, dependencies=bearer.DESCRIBED, responses=bearer.REFUSALS)
+    apart = role.ingests and settings.http.metrics_port is not None
+    app.include_router(operations.routes(check_ready, None if apart else metrics))
+    app.state.side = _side(operations.routes(check_ready, metrics)) if apart else None
     return app, watch
+
+
+def _side(routes: APIRouter) -> FastAPI:
+    """What is served on a port of its own to whoever reaches that."""
+    side = FastAPI(title="Driftwarden", version=VERSION, openapi_url=None)
+    errors.install(side)
+    side.include_router(routes)
+    return side
 
 
 def _watch(
@@ -350,7 +374,7 @@ async def _trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Trigger:
     if settings.kind == "dry_run":
         return DryRunTrigger(read_template(path, settings.namespace or _own_namespace()))
     # The client takes more than a second to import, and a dry run does not need it.
-    from service.adapters.trigger.credentials import find_credentials  # noqa: PLC0415
+    from service.adapters.kubernetes_credentials import find_credentials  # noqa: PLC0415
     from service.adapters.trigger.kubernetes_object import KubernetesObjectTrigger  # noqa: PLC0415
 
     credentials = find_credentials(settings.kubeconfig, settings.context)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from service.domain.access import Access, Caller, Credentials
 from service.domain.models import (
     Batch,
     BatchPosition,
@@ -158,4 +159,20 @@ class Signs(Protocol):
 
     async def of(self, models: Sequence[ModelName], /) -> Sequence[Sign]:
         """One sign for each."""
+        ...
+
+
+class Authenticator(Protocol):
+    """Whose credentials are. Raises `AccessUndecided`."""
+
+    async def authenticate(self, credentials: Credentials, /) -> Caller | None:
+        """None: nobody's that this one knows."""
+        ...
+
+
+class Authorizer(Protocol):
+    """What callers may do. Raises `AccessUndecided`."""
+
+    async def allows(self, caller: Caller, wanted: Access, /) -> bool:
+        """Of a caller from the authenticator that it belongs to."""
         ...

@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 
 import anyio
@@ -12,8 +13,10 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.http.authentication import CERTIFICATE_NAMES
 from service.http.cut_off import AnswerWhenCutOff
 from service.http.errors import unreadable
+from service.http.tls import RenewedTls, certificate_names
 
 
 class DrainingServer(uvicorn.Server):
@@ -45,8 +48,22 @@ class DrainingServer(uvicorn.Server):
 class ProblemProtocol(HttpToolsProtocol):
     """Answers what is no HTTP request (a Content-Length that is no number, for one) with a problem document, too.
 
-    Uvicorn answers it in plain text, before any application sees it.
+    Uvicorn answers it in plain text, before any application sees it. And tells the application what the client's
+    certificate is called, which uvicorn does not.
     """
+
+    _certificate_names: tuple[str, ...] = ()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        connection = transport.get_extra_info("ssl_object")
+        if connection is not None:
+            self._certificate_names = certificate_names(connection.getpeercert())
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._certificate_names:
+            self.scope["extensions"] = {CERTIFICATE_NAMES: self._certificate_names}
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own words
         answer = unreadable()
@@ -69,10 +86,39 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def serve(app: FastAPI, listener: socket.socket, drain_seconds: int, stop_begins: Callable[[], None]) -> None:
-    """Until a signal says stop; `stop_begins` is called first of all then."""
+class SideServer(uvicorn.Server):
+    """Listens as long as the other one does; signals are that one's."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """An application and where it is reached."""
+
+    app: FastAPI
+    listener: socket.socket
+    tls: RenewedTls | None = None
+
+
+async def serve(main: Served, drain_seconds: int, stop_begins: Callable[[], None], side: Served | None = None) -> None:
+    """Until a signal says stop; `stop_begins` is called first of all then. `side` is served until `main` is drained."""
+    server = DrainingServer(_config(main, drain_seconds), stop_begins)
+    if side is None:
+        await _run(server, main.listener)
+        return
+    beside = SideServer(_config(side, 1))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_run, beside, side.listener)
+        await _run(server, main.listener)
+        beside.should_exit = True
+
+
+def _config(served: Served, drain_seconds: int) -> uvicorn.Config:
     config = uvicorn.Config(
-        AnswerWhenCutOff(app),
+        AnswerWhenCutOff(served.app),
         http=ProblemProtocol,
         lifespan="off",  # what the application needs is open already
         access_log=False,
@@ -80,7 +126,13 @@ async def serve(app: FastAPI, listener: socket.socket, drain_seconds: int, stop_
         server_header=False,
         timeout_graceful_shutdown=drain_seconds,
     )
-    server = DrainingServer(config, stop_begins)
+    if served.tls is not None:
+        config.load()
+        config.ssl = served.tls.context
+    return config
+
+
+async def _run(server: uvicorn.Server, listener: socket.socket) -> None:
     try:
         await server.serve(sockets=[listener])
     except asyncio.CancelledError:

@@ -21,9 +21,22 @@ class HttpSettings(_Group):
     """The HTTP edge."""
 
     host: str = "127.0.0.1"
-    """Address to listen on. Callers are not authenticated yet: open it to trusted networks only."""
+    """Address to listen on. Beyond this machine the service starts only if callers are authenticated, or
+    DRIFT_AUTHENTICATION__MODE says that they are not."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Port to listen on; 0 takes a free one."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """Port of /livez, /readyz and /metrics, where nobody is asked who they are, without TLS; 0 takes a free one.
+
+    None: /metrics is on the port of everything else, for callers with the verb `metrics`."""
+    tls_certificate_file: Path | None = None
+    """PEM file of this server's certificate, with what leads to its authority. None: no TLS.
+
+    Renewed files are noticed."""
+    tls_key_file: Path | None = None
+    """PEM file of its key. None: it is in the certificate's file."""
+    client_ca_file: Path | None = None
+    """PEM file of the authorities whose client certificates are believed. None: clients are not asked for one."""
     max_body_bytes: PositiveInt = 4 * 2**20
     """Largest body of a batch of observations: some 10,000 rows of 20 features as JSON."""
     max_reference_bytes: PositiveInt = 128 * 2**20
@@ -36,6 +49,29 @@ class HttpSettings(_Group):
     """How long a batch's body may take to arrive; beyond it callers get 408."""
     drain_seconds: PositiveInt = 20
     """How long requests under way may take after SIGTERM; below Kubernetes' default grace of 30."""
+
+
+class AuthenticationSettings(_Group):
+    """Who may call. Any of these ways may be used together; docs/security.md says how."""
+
+    mode: Literal["auto", "none"] = "auto"
+    """`auto`: callers are authenticated as soon as a way to is set; without one, only this machine is listened to.
+
+    `none`: callers are not authenticated, whatever else is set and wherever the service listens."""
+    callers_file: Path | None = None
+    """File of keys' digests and of certificates' names, with what each may do (`driftwarden key create`)."""
+    kubernetes_audience: str | None = None
+    """Audience of the tokens of Kubernetes that are accepted (TokenReview). None: none are."""
+    kubernetes_namespace: str | None = None
+    """Namespace whose Roles say what they may do. None: that of the service account, or of the kubeconfig's context."""
+    kubernetes_seconds: Annotated[float, Field(gt=0, le=60)] = 30.0
+    """How long an answer of the API server is believed."""
+    kubernetes_timeout_seconds: PositiveFloat = 5.0
+    """Longest wait for one; beyond it callers get 503."""
+    kubeconfig: Path | None = None
+    """None: the pod's service account, and outside a pod the usual kubeconfig."""
+    context: str | None = None
+    """Context of the kubeconfig. None: its current one."""
 
 
 class StoreSettings(_Group):
@@ -169,6 +205,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="DRIFT_", env_nested_delimiter="__", frozen=True, extra="forbid")
 
     http: HttpSettings = HttpSettings()
+    authentication: AuthenticationSettings = AuthenticationSettings()
     store: StoreSettings = StoreSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     worker: WorkerSettings = WorkerSettings()

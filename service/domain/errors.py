@@ -7,6 +7,9 @@ DriftwardenError
 │   ├── InvalidReference
 │   ├── InvalidPlan
 │   └── UnsupportedFormat
+├── NotAuthenticated             no credentials, or nobody's
+├── NotAllowed                   the caller is known, and may not do this
+├── AccessUndecided        retry who the caller is, or may do, could not be found out
 ├── UnknownModel                 nothing is registered under that name
 ├── ConcurrentChange       retry somebody else changed the registration at the same time
 ├── ConflictingBatch             another body came under the same identifier before
@@ -70,6 +73,25 @@ class InvalidPlan(InvalidInput):
 
 class UnsupportedFormat(InvalidInput):
     """A media type that no payload format reads."""
+
+
+class NotAuthenticated(DriftwardenError):
+    """The request brings no credentials, or some that are nobody's."""
+
+    def __init__(self, message: str, *, presented: bool) -> None:
+        super().__init__(message)
+        self.presented = presented
+        """Whether it brought any."""
+
+
+class NotAllowed(DriftwardenError):
+    """The caller is known and may not do this; whether the model exists is not said."""
+
+
+class AccessUndecided(DriftwardenError):
+    """Who the caller is, or what it may do, could not be found out now; nothing is let in meanwhile."""
+
+    retryable = True
 
 
 class UnknownModel(DriftwardenError):

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from service.domain.errors import (
+    AccessUndecided,
     ConcurrentChange,
     ConflictingBatch,
     CorruptedState,
@@ -20,6 +21,8 @@ from service.domain.errors import (
     InvalidModelName,
     InvalidPlan,
     InvalidReference,
+    NotAllowed,
+    NotAuthenticated,
     OutdatedSummaries,
     Overloaded,
     Saturated,
@@ -44,6 +47,9 @@ _PROBLEMS: dict[type[DriftwardenError], tuple[HTTPStatus, str, str]] = {
     InvalidPlan: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-plan", "The plan cannot be carried out"),
     UnsupportedFormat: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-format", "No payload format reads this"),
     InvalidInput: (HTTPStatus.BAD_REQUEST, "invalid-input", "The request cannot be read"),
+    NotAuthenticated: (HTTPStatus.UNAUTHORIZED, "not-authenticated", "Who calls is not known"),
+    NotAllowed: (HTTPStatus.FORBIDDEN, "not-allowed", "The caller may not do this"),
+    AccessUndecided: (HTTPStatus.SERVICE_UNAVAILABLE, "access-undecided", "Who may do this could not be asked"),
     UnknownModel: (HTTPStatus.NOT_FOUND, "unknown-model", "No such model"),
     ConcurrentChange: (HTTPStatus.CONFLICT, "concurrent-change", "Changed by somebody else at the same time"),
     ConflictingBatch: (HTTPStatus.CONFLICT, "conflicting-batch", "Another batch has this name"),

@@ -55,6 +55,10 @@ class Metrics:
         self.takeovers = counter("takeovers", taken_over, "work")
         unclaimed = "Times that claims could not be read or written, and work went on without."
         self.claim_failures = counter("claim_failures", unclaimed, "work")
+        refusals = "Requests not let in: anonymous, unknown, not_allowed, or undecided (nobody could be asked)."
+        self.refused_requests = counter("refused_requests", refusals, "reason")
+        reviews = "Questions to the Kubernetes API about a token or an access: allowed, refused, or failed."
+        self.access_reviews = counter("access_reviews", reviews, "asked", "outcome")
         self.pending_actions = gauge("pending_actions", "1 while an action waits in the outbox.", "model")
 
     def _declare_log(self) -> None:

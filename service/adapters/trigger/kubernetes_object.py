@@ -1,20 +1,14 @@
 """A trigger that creates the template's object through the Kubernetes API."""
 
-import json
-import math
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import quote
 
-import aiohttp
-from kubernetes_asyncio.client import ApiClient, Configuration
-from kubernetes_asyncio.config import ConfigException
-
-from service.adapters.trigger.credentials import Credentials
+from service.adapters.kubernetes_api import Answer, KubernetesApi, KubernetesUnreachable
+from service.adapters.kubernetes_credentials import Credentials
 from service.adapters.trigger.manifest import identity_labels, render
 from service.adapters.trigger.template import Template
-from service.domain.errors import InvalidConfiguration, TriggerRejected, TriggerUnavailable
+from service.domain.errors import TriggerRejected, TriggerUnavailable
 from service.domain.models import RetrainRequest, TriggerOutcome, TriggerReceipt
 
 # Refusals that somebody can lift without changing the request: credentials, permissions, a namespace or a resource
@@ -22,55 +16,21 @@ from service.domain.models import RetrainRequest, TriggerOutcome, TriggerReceipt
 _RETRYABLE = frozenset({401, 403, 404, 408, 409, 425, 429})
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What the API server said."""
-
-    status: int
-    body: dict[str, Any]
-    text: str
-    retry_after: float | None
-
-    @property
-    def ok(self) -> bool:
-        return 200 <= self.status < 300
-
-    @property
-    def reason(self) -> str:
-        return str(self.body.get("reason", ""))
-
-    @property
-    def message(self) -> str:
-        return str(self.body.get("message") or self.text[:500] or "no message")
-
-
 class KubernetesObjectTrigger:
-    """Creates one object for each request; the API server's unique names make repeating it harmless.
-
-    Credentials that are refused (401) are read again at once, so a token that was rotated is noticed.
-    """
+    """Creates one object for each request; the API server's unique names make repeating it harmless."""
 
     def __init__(self, template: Template, credentials: Credentials, *, request_timeout_s: float = 10.0) -> None:
         self._template = template
-        self._credentials = credentials
-        self._request_timeout_s = request_timeout_s
-        self._client: ApiClient | None = None
+        self._api = KubernetesApi(credentials, request_timeout_s=request_timeout_s)
         self._collection: str | None = None
 
     async def open(self) -> None:
         """Read the credentials; sends nothing. Raises `InvalidConfiguration`."""
-        configuration = Configuration()
-        try:
-            await self._credentials.load(configuration)
-            self._client = ApiClient(configuration)
-        except (ConfigException, OSError) as error:
-            raise InvalidConfiguration(str(error)) from error
+        await self._api.open()
 
     async def aclose(self) -> None:
         """Close the connections; a second time has no effect."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        await self._api.aclose()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -117,39 +77,14 @@ class KubernetesObjectTrigger:
             self._collection = f"{group}/namespaces/{template.namespace}/{_plural(template, answer)}"
         return self._collection
 
-    async def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> _Answer:
-        if self._client is None:
-            raise RuntimeError("the trigger is not open")
+    async def _send(self, method: str, path: str, body: dict[str, object] | None = None) -> Answer:
         try:
-            answer = await self._exchange(self._client, method, path, body)
-            if answer.status == 401:
-                await self._credentials.load(self._client.configuration)
-                answer = await self._exchange(self._client, method, path, body)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, ConfigException) as error:
-            message = f"the Kubernetes API could not be asked to {method} {path}: {str(error) or type(error).__name__}"
-            raise TriggerUnavailable(message) from error
-        return answer
-
-    async def _exchange(self, client: ApiClient, method: str, path: str, body: dict[str, Any] | None) -> _Answer:
-        response = await client.call_api(
-            path,
-            method,
-            header_params={
-                "Accept": "application/json",
-                "Content-Type": "application/json",
-                "User-Agent": "driftwarden",
-            },
-            body=body,
-            auth_settings=["BearerToken"],
-            _preload_content=False,  # the bare response: a refusal is an answer here, not an exception of the driver
-            _request_timeout=self._request_timeout_s,
-        )
-        async with response:
-            text = (await response.read()).decode(errors="replace")
-            return _Answer(response.status, _object(text), text, _seconds(response.headers.get("Retry-After")))
+            return await self._api.send(method, path, body)
+        except KubernetesUnreachable as error:
+            raise TriggerUnavailable(str(error)) from error
 
 
-def _plural(template: Template, answer: _Answer) -> str:
+def _plural(template: Template, answer: Answer) -> str:
     for resource in answer.body.get("resources", ()):
         if resource.get("kind") == template.kind and "/" not in resource.get("name", "/"):
             if not resource.get("namespaced"):
@@ -162,25 +97,8 @@ def _plural(template: Template, answer: _Answer) -> str:
     )
 
 
-def _refusal(attempt: str, answer: _Answer) -> TriggerUnavailable | TriggerRejected:
+def _refusal(attempt: str, answer: Answer) -> TriggerUnavailable | TriggerRejected:
     message = f"the Kubernetes API refused to {attempt} ({answer.status}): {answer.message}"
     if answer.status in _RETRYABLE or answer.status >= 500:
         return TriggerUnavailable(message, answer.retry_after)
     return TriggerRejected(message)
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        parsed = json.loads(text)
-    except ValueError:
-        return {}
-    return parsed if isinstance(parsed, dict) else {}
-
-
-def _seconds(header: str | None) -> float | None:
-    """Retry-After as seconds; its other form, a date, is left to the caller's own back-off."""
-    try:
-        seconds = float(header) if header is not None else math.nan
-    except ValueError:
-        return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None

@@ -15,8 +15,8 @@ class Health(BaseModel):
     status: str
 
 
-def routes(check_ready: Callable[[], Awaitable[None]], metrics: Metrics) -> APIRouter:
-    """`check_ready` raises what keeps the service from doing its work."""
+def routes(check_ready: Callable[[], Awaitable[None]], metrics: Metrics | None) -> APIRouter:
+    """`check_ready` raises what keeps the service from doing its work. Without `metrics`, /metrics is elsewhere."""
     router = APIRouter(tags=["operations"])
 
     @router.get("/livez")
@@ -29,6 +29,9 @@ def routes(check_ready: Callable[[], Awaitable[None]], metrics: Metrics) -> APIR
         """The store answers and takes writes."""
         await check_ready()
         return Health(status="ok")
+
+    if metrics is None:
+        return router
 
     @router.get("/metrics", response_class=Response)
     async def scrape() -> Response:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 import yaml
 
-from service.adapters.trigger.credentials import Kubeconfig
+from service.adapters.kubernetes_credentials import Kubeconfig
 from service.adapters.trigger.dry_run import DryRunTrigger
 from service.adapters.trigger.kubernetes_object import KubernetesObjectTrigger
 from service.adapters.trigger.template import SHIPPED_TEMPLATE, read_template

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from service.adapters.trigger.credentials import Kubeconfig
+from service.adapters.kubernetes_credentials import Kubeconfig
 from service.adapters.trigger.kubernetes_object import KubernetesObjectTrigger
 from service.adapters.trigger.template import SHIPPED_TEMPLATE, Template, read_template
 from tests.cluster.fixtures import Account

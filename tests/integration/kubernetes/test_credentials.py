@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from service.adapters.trigger.credentials import Kubeconfig, ServiceAccount, find_credentials
+from service.adapters.kubernetes_credentials import Kubeconfig, ServiceAccount, find_credentials
 from service.adapters.trigger.kubernetes_object import KubernetesObjectTrigger
 from service.adapters.trigger.template import SHIPPED_TEMPLATE, Template, read_template
 from service.domain.errors import InvalidConfiguration, TriggerUnavailable

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.adapters.trigger.credentials import Kubeconfig
+from service.adapters.kubernetes_credentials import Kubeconfig
 from service.adapters.trigger.kubernetes_object import KubernetesObjectTrigger
 from service.adapters.trigger.template import Template
 from service.domain.errors import TriggerUnavailable
@@ -49,14 +49,14 @@ async def test_an_api_server_that_hangs_is_given_up_and_the_repetition_still_mak
 ) -> None:
     async with KubernetesObjectTrigger(template, Kubeconfig(str(account.kubeconfig)), request_timeout_s=5.0) as trigger:
         await trigger.fire(retrain_request(name="retrain-churn-6-0123456789", verdict_number=6))  # connections are warm
-        trigger._request_timeout_s = 0.5
+        trigger._api.request_timeout_s = 0.5
         control_plane.api_server.pause()
         try:
             with pytest.raises(TriggerUnavailable, match="TimeoutError"):
                 await trigger.fire(REQUEST)
         finally:
             control_plane.api_server.resume()
-        trigger._request_timeout_s = 30.0
+        trigger._api.request_timeout_s = 30.0
         # Whether the request that was given up still took effect is unknowable here; once is once.
         receipt = await trigger.fire(REQUEST)
         assert receipt.outcome in {TriggerOutcome.CREATED, TriggerOutcome.ALREADY_EXISTS}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.adapters.trigger.credentials import Kubeconfig
+from service.adapters.kubernetes_credentials import Kubeconfig
 from service.adapters.trigger.kubernetes_object import KubernetesObjectTrigger
 from service.adapters.trigger.template import Template, parse_template
 from service.domain.errors import TriggerRejected, TriggerUnavailable

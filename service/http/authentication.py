@@ -1,0 +1,124 @@
+"""Who may come in at all: the layer in front of everything, which reads a request's head and nothing of its body."""
+
+from functools import lru_cache
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.domain.access import Access, Credentials, Verb
+from service.domain.errors import AccessUndecided, InvalidModelName, NotAllowed, NotAuthenticated
+from service.domain.models import ModelName, model_name
+from service.http.errors import answer_to
+from service.usecases.admit_caller import AdmitCaller
+
+CERTIFICATE_NAMES = "driftwarden.certificate_names"
+"""Extension of a connection's scope: what its verified client certificate is called. Only the server sets it."""
+OPEN_PATHS = frozenset({"/livez", "/readyz"})
+MAXIMUM_TOKEN_BYTES = 8 * 2**10
+DISCARDED_BYTES = 64 * 2**10
+"""A refused body up to this size is read past, so that its connection can be used again; beyond it that ends."""
+_LONGEST_REMEMBERED = 200
+_READING = frozenset({"GET", "HEAD"})
+_INGESTING = frozenset({"observations", "summaries"})
+
+
+class AuthenticationFirst:
+    """Lets callers through to the application behind it, and everybody to what Kubernetes probes."""
+
+    def __init__(self, app: ASGIApp, admit: AdmitCaller) -> None:
+        self._app = app
+        self._admit = admit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._other(scope, receive, send)
+            return
+        method, path = scope["method"], scope["path"]
+        if path not in OPEN_PATHS or method not in _READING:
+            try:
+                await self._admit(credentials_of(scope), wanted(method, path))
+            except (NotAuthenticated, NotAllowed, AccessUndecided) as error:
+                await _refuse(error, scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":  # there are none, and none shall be without this
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self._app(scope, receive, send)
+
+
+def wanted(method: str, path: str) -> Access | None:
+    """What a request asks for; None: nothing that is anybody's own, such as the description of the interface.
+
+    What is not known here takes the right to manage everything: a route that is forgotten here is closed.
+    """
+    return _remembered(method, path) if len(path) <= _LONGEST_REMEMBERED else _wanted(method, path)
+
+
+def _wanted(method: str, path: str) -> Access | None:
+    parts = path.split("/")
+    if parts[1:] == ["metrics"]:
+        return Access(Verb.METRICS)
+    if len(parts) < 3 or parts[1] != "v1":
+        return None
+    if parts[2] != "models":
+        return Access(Verb.MANAGE)
+    model = _name(parts[3]) if len(parts) > 3 else None
+    if method in _READING:
+        return Access(Verb.READ, model)
+    if method == "POST" and len(parts) == 5 and parts[4] in _INGESTING:
+        return Access(Verb.INGEST, model)
+    return Access(Verb.MANAGE, model)
+
+
+_remembered = lru_cache(1024)(_wanted)  # a path is asked for thousands of times a second
+
+
+def credentials_of(scope: Scope) -> Credentials:
+    """Raises `NotAuthenticated` for a header that is none."""
+    token = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            if token is not None:
+                raise NotAuthenticated("there is more than one Authorization", presented=True)
+            token = _bearer(value)
+    extensions = scope.get("extensions")
+    return Credentials(token, extensions.get(CERTIFICATE_NAMES, ()) if extensions else ())
+
+
+def _bearer(value: bytes) -> str:
+    token = value[7:].strip()
+    if value[:7].lower() != b"bearer " or not token or len(token) > MAXIMUM_TOKEN_BYTES or not token.isascii():
+        raise NotAuthenticated("Authorization is not a Bearer with a key or a token", presented=True)
+    return token.decode()
+
+
+def _name(text: str) -> ModelName | None:
+    """What is no model's name is nobody's model: asking about it takes the right to ask about all of them."""
+    try:
+        return model_name(text)
+    except InvalidModelName:
+        return None
+
+
+async def _refuse(
+    error: NotAuthenticated | NotAllowed | AccessUndecided, scope: Scope, receive: Receive, send: Send
+) -> None:
+    answer = answer_to(error)
+    if isinstance(error, NotAuthenticated):
+        # RFC 6750, 3: what was wrong is said only to those who tried.
+        wrong = ', error="invalid_token"' if error.presented else ""
+        answer.headers["WWW-Authenticate"] = f'Bearer realm="driftwarden"{wrong}'
+    if _would_be_read_past(scope):
+        answer.headers["Connection"] = "close"
+    await answer(scope, receive, send)
+
+
+def _would_be_read_past(scope: Scope) -> bool:
+    for name, value in scope["headers"]:
+        if name == b"transfer-encoding":
+            return True
+        if name == b"content-length":
+            return not (value.isdigit() and len(value) < 19 and int(value) <= DISCARDED_BYTES)
+    return False
