@@ -2,10 +2,11 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Any
 
 from service.adapters.access.callers_file import CallersFile
 from service.domain.errors import InvalidConfiguration
@@ -24,7 +25,7 @@ class Entrance:
     admit: AdmitCaller | None
     """None: callers are not authenticated."""
     tls: RenewedTls | None
-    watches: tuple[Callable[[], Awaitable[None]], ...]
+    watches: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
     """To be run as long as the application is: they notice files that change."""
 
 

@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.http.authentication import CERTIFICATE_NAMES
+from service.http.authentication import CERTIFICATE, NAMES
 from service.http.cut_off import AnswerWhenCutOff
 from service.http.errors import unreadable
 from service.http.tls import RenewedTls, certificate_names
@@ -63,7 +63,7 @@ class ProblemProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         if self._certificate_names:
-            self.scope["extensions"] = {CERTIFICATE_NAMES: self._certificate_names}
+            self.scope["extensions"] = {CERTIFICATE: {NAMES: self._certificate_names}}
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own words
         answer = unreadable()

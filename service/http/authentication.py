@@ -10,8 +10,8 @@ from service.domain.models import ModelName, model_name
 from service.http.errors import answer_to
 from service.usecases.admit_caller import AdmitCaller
 
-CERTIFICATE_NAMES = "driftwarden.certificate_names"
-"""Extension of a connection's scope: what its verified client certificate is called. Only the server sets it."""
+CERTIFICATE, NAMES = "driftwarden.certificate", "names"
+"""Extension of a request's scope: what the verified client certificate is called. Only the server sets it."""
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 MAXIMUM_TOKEN_BYTES = 8 * 2**10
 DISCARDED_BYTES = 64 * 2**10
@@ -83,8 +83,8 @@ def credentials_of(scope: Scope) -> Credentials:
             if token is not None:
                 raise NotAuthenticated("there is more than one Authorization", presented=True)
             token = _bearer(value)
-    extensions = scope.get("extensions")
-    return Credentials(token, extensions.get(CERTIFICATE_NAMES, ()) if extensions else ())
+    certificate = scope["extensions"].get(CERTIFICATE) if scope.get("extensions") else None
+    return Credentials(token, certificate[NAMES] if certificate else ())
 
 
 def _bearer(value: bytes) -> str:

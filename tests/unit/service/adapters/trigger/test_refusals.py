@@ -2,13 +2,14 @@
 
 import pytest
 
-from service.adapters.trigger.kubernetes_object import _Answer, _object, _refusal, _seconds
+from service.adapters.kubernetes_api import Answer, _object, _seconds
+from service.adapters.trigger.kubernetes_object import _refusal
 from service.domain.errors import TriggerRejected, TriggerUnavailable
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 408, 409, 429, 500, 502, 503, 504])
 def test_what_somebody_may_still_put_right_is_tried_again(status: int) -> None:
-    refusal = _refusal("create Job x", _Answer(status, {"message": "not now"}, "", 3.0))
+    refusal = _refusal("create Job x", Answer(status, {"message": "not now"}, "", 3.0))
     assert isinstance(refusal, TriggerUnavailable)
     assert refusal.retryable
     assert refusal.retry_after == 3.0
@@ -17,7 +18,7 @@ def test_what_somebody_may_still_put_right_is_tried_again(status: int) -> None:
 
 @pytest.mark.parametrize("status", [400, 405, 406, 413, 415, 422])
 def test_what_will_be_refused_again_is_rejected(status: int) -> None:
-    refusal = _refusal("create Job x", _Answer(status, {}, "plain words", None))
+    refusal = _refusal("create Job x", Answer(status, {}, "plain words", None))
     assert isinstance(refusal, TriggerRejected)
     assert not refusal.retryable
     assert "plain words" in str(refusal)
