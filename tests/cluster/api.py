@@ -90,10 +90,11 @@ class Cluster:
         """Ask for a namespace's end, without waiting for it."""
         self.request("DELETE", f"/api/v1/namespaces/{name}")
 
-    def service_account_token(self, namespace: str, name: str) -> str:
-        """Mint a token with TokenRequest, as a kubelet does for a Pod."""
+    def service_account_token(self, namespace: str, name: str, audience: str | None = None) -> str:
+        """Mint a token with TokenRequest, as a kubelet does for a Pod; without an audience it is for the API itself."""
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
-        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
+        body: dict[str, Any] = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
+        body["spec"] = {"expirationSeconds": 3600, **({"audiences": [audience]} if audience else {})}
         return str(self.request("POST", path, body)["status"]["token"])
 
     def service_account_kubeconfig(self, namespace: str, name: str, directory: Path) -> Path:

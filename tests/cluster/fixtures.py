@@ -18,7 +18,8 @@ from tests.cluster.binaries import BinariesUnavailable, find_or_build
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.control_plane import control_plane as run_control_plane
 
-RBAC = Path(__file__).resolve().parents[2] / "deploy" / "kustomize" / "base" / "rbac.yaml"
+BASE = Path(__file__).resolve().parents[2] / "deploy" / "kustomize" / "base"
+RBAC, AUTHENTICATION = BASE / "rbac.yaml", BASE / "authentication.yaml"
 EXTERNAL = "KUBECONFIG_FOR_TESTS"
 NO_API = "no Kubernetes API"
 _used = pytest.StashKey[str]()
@@ -35,7 +36,7 @@ class Kubernetes:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The shipped ServiceAccount with the shipped Role and nothing else, in namespaces of one test's own."""
+    """The shipped ServiceAccount with the shipped Roles and nothing else, in namespaces of one test's own."""
 
     cluster: Cluster
     service_namespace: str
@@ -129,7 +130,8 @@ def account(cluster: Cluster, tmp_path: Path) -> Iterator[Account]:
     service, retraining = renamed.values()
     for namespace in (service, retraining):
         cluster.create_namespace(namespace, {"pod-security.kubernetes.io/enforce": "restricted"})
-    cluster.apply(_in_namespaces(manifest, renamed) for manifest in load_manifests(RBAC))
+    manifests = [_in_namespaces(each, renamed) for file in (RBAC, AUTHENTICATION) for each in load_manifests(file)]
+    cluster.apply(manifests)
     # A Pod needs the `default` ServiceAccount, which a controller makes a moment after the namespace.
     accounts = f"/api/v1/namespaces/{retraining}/serviceaccounts"
     wait_until(lambda: bool(cluster.items(accounts)), "the namespace has its default ServiceAccount", timeout_s=30)
@@ -137,10 +139,17 @@ def account(cluster: Cluster, tmp_path: Path) -> Iterator[Account]:
     yield Account(cluster, service, retraining, kubeconfig)
     for namespace in (service, retraining):
         cluster.delete_namespace(namespace)
+    for manifest in manifests:
+        if "namespace" not in manifest["metadata"]:  # what no namespace takes along
+            cluster.request("DELETE", cluster.path_of(manifest))
 
 
 def _in_namespaces(manifest: dict[str, Any], renamed: dict[str, str]) -> dict[str, Any]:
-    metadata = {**manifest["metadata"], "namespace": renamed[manifest["metadata"]["namespace"]]}
+    metadata = dict(manifest["metadata"])
+    if "namespace" in metadata:
+        metadata["namespace"] = renamed[metadata["namespace"]]
+    else:
+        metadata["name"] = f"{metadata['name']}-{renamed['driftwarden']}"
     moved = {**manifest, "metadata": metadata}
     if "subjects" in manifest:
         moved["subjects"] = [
