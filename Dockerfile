@@ -77,8 +77,7 @@ WORKDIR /var/lib/driftwarden
 # The embedded store's data, unless DRIFT_STORE__URL names a store elsewhere. All else may be read-only.
 VOLUME /var/lib/driftwarden
 EXPOSE 8080
-# It listens to everybody, so it wants to be told who its callers are: see docs/security.md. On a machine of your own,
-# DRIFT_AUTHENTICATION__MODE=none and --publish 127.0.0.1:8080:8080.
+# It listens to whoever reaches that, so it does not start before it is told who its callers are (docs/security.md).
 STOPSIGNAL SIGTERM
 # Alive, not ready: an engine that restarts what is unhealthy would not mend the store by it. Kubernetes ignores this line.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \

@@ -7,6 +7,7 @@ which a test may break; `account` is the ServiceAccount of the shipped manifests
 import os
 import secrets
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,13 @@ def control_plane(kubernetes: Kubernetes) -> Iterator[ControlPlane]:
 @pytest.fixture
 def account(cluster: Cluster, tmp_path: Path) -> Iterator[Account]:
     """Apply the shipped manifests to two fresh namespaces and act as the ServiceAccount in them."""
+    with shipped_account(cluster, tmp_path / "account") as made:
+        yield made
+
+
+@contextmanager
+def shipped_account(cluster: Cluster, directory: Path) -> Iterator[Account]:
+    """The same for as long as a test or several like."""
     suffix = secrets.token_hex(4)
     renamed = {name: f"{name}-test-{suffix}" for name in ("driftwarden", "driftwarden-retraining")}
     service, retraining = renamed.values()
@@ -135,7 +143,7 @@ def account(cluster: Cluster, tmp_path: Path) -> Iterator[Account]:
     # A Pod needs the `default` ServiceAccount, which a controller makes a moment after the namespace.
     accounts = f"/api/v1/namespaces/{retraining}/serviceaccounts"
     wait_until(lambda: bool(cluster.items(accounts)), "the namespace has its default ServiceAccount", timeout_s=30)
-    kubeconfig = cluster.service_account_kubeconfig(service, "driftwarden", tmp_path / "account")
+    kubeconfig = cluster.service_account_kubeconfig(service, "driftwarden", directory)
     yield Account(cluster, service, retraining, kubeconfig)
     for namespace in (service, retraining):
         cluster.delete_namespace(namespace)

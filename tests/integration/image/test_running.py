@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -83,6 +84,18 @@ def test_without_its_store_it_lives_and_is_not_ready(start: StartContainer, volu
         assert client.get("/readyz").status_code == 503
     assert container.execute("ls", "-A", "/var/lib/driftwarden") == ""
     assert container.stop(GRACE_S) == 0
+
+
+def test_it_does_not_listen_to_everybody_without_a_word_about_who_they_are(
+    engine: Engine, image: str, scratch: Path, volume: str
+) -> None:
+    container = Container(engine, image, scratch, volume, DRIFT_AUTHENTICATION__MODE="auto")
+    try:
+        engine.run("podman", "start", container.name)
+        assert engine.run("podman", "wait", container.name) == "1"
+        assert "DRIFT_AUTHENTICATION__MODE=none" in container.said()
+    finally:
+        container.remove()
 
 
 def test_its_health_check_passes_while_it_lives(engine: Engine, start: StartContainer, volume: str) -> None:

@@ -4,15 +4,16 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.cluster.api import Cluster
 from tests.cluster.callers import AUDIENCE, CallersOf
 from tests.cluster.control_plane import ControlPlane
-from tests.cluster.fixtures import Account
+from tests.cluster.fixtures import Account, shipped_account
 from tests.processes.callers import bearer, write_callers
-from tests.processes.fixtures import MakeService
 from tests.processes.services import ServiceProcess
 from tests.processes.waiting import eventually
 
@@ -38,12 +39,20 @@ class Guarded:
         return {f"{asked} {outcome}": float(count) for asked, outcome, count in found}
 
 
-@pytest.fixture
-def guarded(account: Account, make_service: MakeService) -> Iterator[Guarded]:
+@pytest.fixture(scope="module")
+def guarded(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    directory = tmp_path_factory.mktemp("guarded")
+    with shipped_account(cluster, directory / "account") as account:
+        yield from _guarded(account, directory)
+
+
+def _guarded(account: Account, directory: Path) -> Iterator[Guarded]:
     callers = CallersOf(account)
-    callers.create("dashboard", "driftwarden-read")
-    keys = write_callers(account.kubeconfig.with_name("callers"))
-    service = make_service(
+    for name in ("dashboard", "leaver"):
+        callers.create(name, "driftwarden-read")
+    keys = write_callers(directory / "callers")
+    service = ServiceProcess(
+        directory,
         DRIFT_AUTHENTICATION__KUBERNETES_AUDIENCE=AUDIENCE,
         DRIFT_AUTHENTICATION__KUBERNETES_NAMESPACE=account.service_namespace,
         DRIFT_AUTHENTICATION__KUBERNETES_SECONDS="1",
@@ -56,6 +65,8 @@ def guarded(account: Account, make_service: MakeService) -> Iterator[Guarded]:
     service.start()
     with service.client() as client:
         yield Guarded(service, client, callers)
+    service.stop()
+    service.end_orphan()
     assert NOBODYS not in service.said()
     for key in keys.keys.values():
         assert key not in service.said()
@@ -65,7 +76,7 @@ def test_roles_of_the_cluster_say_what_a_token_may_do_and_for_whom_it_is(guarded
     callers = guarded.callers
     callers.role("manage-churn", "manage", "churn")
     callers.create("trainer", "manage-churn")
-    dashboard, trainer = callers.token("dashboard"), callers.token("trainer")
+    dashboard, trainer, leaver = (callers.token(name) for name in ("dashboard", "trainer", "leaver"))
     assert (guarded.get(dashboard), guarded.get(trainer)) == (404, 403)
     plan = {"window": {"rows": 100}}
     put = {
@@ -84,9 +95,10 @@ def test_roles_of_the_cluster_say_what_a_token_may_do_and_for_whom_it_is(guarded
     # A right that is given later counts as soon as the refusal is forgotten; an account that is deleted is nobody.
     callers.bind("trainer", "driftwarden-read")
     eventually(lambda: guarded.get(trainer) == 404, "the new right counts")
-    callers.delete("dashboard")
-    eventually(lambda: guarded.get(dashboard) == 401, "the deleted account is refused")
-    for token in (dashboard, trainer):
+    assert guarded.get(leaver) == 404
+    callers.delete("leaver")
+    eventually(lambda: guarded.get(leaver) == 401, "the deleted account is refused")
+    for token in (dashboard, trainer, leaver):
         assert token not in guarded.service.said()
 
 

@@ -23,9 +23,13 @@ def applied(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[list[M
         cluster.apply(manifests)
         # A Pod without an account of its own needs the `default` one, which a controller makes a moment later.
         accounts = f"/api/v1/namespaces/{renamed['driftwarden']}/serviceaccounts"
-        eventually(lambda: len(cluster.items(accounts)) == 2, "the namespace has its default ServiceAccount")
+        shipped = sum(manifest["kind"] == "ServiceAccount" for manifest in manifests)
+        eventually(lambda: len(cluster.items(accounts)) == shipped + 1, "the namespace has its default ServiceAccount")
         yield manifests
     finally:
+        for manifest in manifests:
+            if manifest["kind"] == "ClusterRoleBinding":
+                cluster.request("DELETE", cluster.path_of(manifest))
         for namespace in renamed.values():
             cluster.delete_namespace(namespace)
 
@@ -34,6 +38,8 @@ def _moved(manifest: Manifest, renamed: dict[str, str]) -> Manifest:
     moved = copy.deepcopy(manifest)
     if moved["kind"] == "Namespace":
         moved["metadata"]["name"] = renamed[moved["metadata"]["name"]]
+    elif moved["kind"] == "ClusterRoleBinding":
+        moved["metadata"]["name"] = f"{moved['metadata']['name']}-{renamed['driftwarden']}"
     else:
         moved["metadata"]["namespace"] = renamed[moved["metadata"]["namespace"]]
     for subject in moved.get("subjects", ()):
@@ -81,18 +87,29 @@ def test_a_pod_with_a_capability_is_refused_there(cluster: Cluster, applied: lis
     assert refused.value.status == 403
 
 
-def test_the_account_of_its_pods_may_create_jobs_and_not_delete_them(cluster: Cluster, applied: list[Manifest]) -> None:
-    deployment = next(manifest for manifest in applied if manifest["kind"] == "Deployment")
-    account = deployment["spec"]["template"]["spec"]["serviceAccountName"]
-    user = f"system:serviceaccount:{deployment['metadata']['namespace']}:{account}"
-    allowed = {}
-    for verb in ("create", "delete"):
-        asked = {"namespace": _namespace(applied, "Role"), "group": "batch", "resource": "jobs", "verb": verb}
-        review = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SubjectAccessReview",
-            "spec": {"user": user, "resourceAttributes": asked},
-        }
-        answer = cluster.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
-        allowed[verb] = answer["status"]["allowed"]
-    assert allowed == {"create": True, "delete": False}
+JOBS = {"group": "batch", "resource": "jobs"}
+TOKEN_REVIEWS = {"group": "authentication.k8s.io", "resource": "tokenreviews"}
+
+
+def test_the_accounts_of_its_pods_may_do_their_work_and_nothing_else(cluster: Cluster, applied: list[Manifest]) -> None:
+    deployments = {each["metadata"]["name"]: each for each in applied if each["kind"] == "Deployment"}
+    everything = len(deployments) == 1
+    for name, deployment in deployments.items():
+        account = deployment["spec"]["template"]["spec"]["serviceAccountName"]
+        user = f"system:serviceaccount:{deployment['metadata']['namespace']}:{account}"
+        judges, ingests = everything or name.endswith("worker"), everything or not name.endswith("worker")
+        retraining = {**JOBS, "namespace": _namespace(applied, "RoleBinding")}
+        assert _allowed(cluster, user, {**retraining, "verb": "create"}) is judges
+        assert _allowed(cluster, user, {**TOKEN_REVIEWS, "verb": "create"}) is ingests
+        assert not _allowed(cluster, user, {**retraining, "verb": "delete"})
+        assert not _allowed(cluster, user, {**TOKEN_REVIEWS, "verb": "list"})
+
+
+def _allowed(cluster: Cluster, user: str, asked: dict[str, str]) -> bool:
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": user, "resourceAttributes": asked},
+    }
+    answer = cluster.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+    return bool(answer["status"]["allowed"])

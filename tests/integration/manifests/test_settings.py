@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 
 from service.adapters.trigger.template import parse_template
 from service.app import VERSION
+from service.domain.access import Verb
 from service.http.routes import operations
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
@@ -81,11 +82,14 @@ def test_liveness_does_not_depend_on_the_store(container: Manifest) -> None:
         "livenessProbe": "/livez",
         "readinessProbe": "/readyz",
     }
-    assert {probe["port"] for probe in probes.values()} == {"http"}
+    assert {probe["port"] for probe in probes.values()} == {"metrics"}  # where TLS is not spoken, whatever is set
 
 
 def test_the_container_listens_where_it_says(settings: Settings, container: Manifest) -> None:
-    assert container["ports"] == [{"name": "http", "containerPort": settings.http.port}]
+    assert container["ports"] == [
+        {"name": "http", "containerPort": settings.http.port},
+        {"name": "metrics", "containerPort": settings.http.metrics_port},
+    ]
     exposed = re.search(r"^EXPOSE (\d+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     assert exposed is not None
     assert int(exposed[1]) == settings.http.port
@@ -129,11 +133,36 @@ def test_the_files_of_a_store_are_mounted_where_the_readme_says_and_need_not_be_
     pod: Manifest, container: Manifest
 ) -> None:
     secrets = {volume["name"]: volume["secret"] for volume in pod["spec"]["volumes"] if "secret" in volume}
-    (name,) = secrets
-    assert secrets[name] == {"secretName": "driftwarden-store", "optional": True}
-    mount = next(mount for mount in container["volumeMounts"] if mount["name"] == name)
-    assert mount["readOnly"] is True
+    assert secrets == {
+        "store-access": {"secretName": "driftwarden-store", "optional": True},
+        "callers-access": {"secretName": "driftwarden-access", "optional": True},
+    }
     readme = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
-    files = re.findall(r"(DRIFT_STORE__\w+_FILE)=(\S+)", readme)
-    assert {variable for variable, _ in files} <= KNOWN
-    assert {str(PurePosixPath(path).parent) for _, path in files} == {mount["mountPath"]}
+    for name, variables in (("store-access", r"DRIFT_STORE__\w+_FILE"), ("callers-access", r"DRIFT_(?!STORE)\w+_FILE")):
+        mount = next(mount for mount in container["volumeMounts"] if mount["name"] == name)
+        assert mount["readOnly"] is True
+        files = re.findall(rf"({variables})=(\S+)", readme)
+        assert {variable for variable, _ in files} <= KNOWN
+        assert {str(PurePosixPath(path).parent) for _, path in files} == {mount["mountPath"]}
+
+
+def test_callers_are_authenticated_by_roles_that_are_shipped(
+    settings: Settings, pod: Manifest, base: list[Manifest]
+) -> None:
+    assert settings.authentication.mode == "auto"
+    assert settings.authentication.kubernetes_audience == "driftwarden"
+    (subject,) = one(base, "ClusterRoleBinding", "driftwarden-authentication")["subjects"]
+    assert subject["name"] == pod["spec"]["serviceAccountName"]
+    verbs = {
+        role["metadata"]["name"]: {verb for rule in role["rules"] for verb in rule["verbs"]}
+        for role in base
+        if role["kind"] == "Role" and role["metadata"]["namespace"] == "driftwarden"
+    }
+    known = {verb.value for verb in Verb}
+    assert {name.removeprefix("driftwarden-") for name in verbs} == known - {"metrics"}
+    assert set.union(*verbs.values()) <= known
+
+
+def test_the_readmes_audience_is_the_one_that_is_asked_for(settings: Settings) -> None:
+    readme = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
+    assert f"audience: {settings.authentication.kubernetes_audience}\n" in readme

@@ -34,11 +34,15 @@ def test_each_half_runs_a_command_that_there_is(templates: dict[str, Manifest]) 
 
 def test_both_run_the_same_image_with_the_same_settings_and_files(templates: dict[str, Manifest]) -> None:
     worker, ingest = container(templates[WORKER]), container(templates[INGEST])
-    for field in ("image", "envFrom", "volumeMounts", "securityContext"):
+    for field in ("image", "envFrom", "securityContext"):
         assert worker[field] == ingest[field], field
+    assert [mount for mount in ingest["volumeMounts"] if mount["name"] != "callers-access"] == worker["volumeMounts"]
     worker, ingest = templates[WORKER]["spec"], templates[INGEST]["spec"]
-    for field in ("volumes", "securityContext", "serviceAccountName", "enableServiceLinks"):
+    for field in ("securityContext", "enableServiceLinks"):
         assert worker[field] == ingest[field], field
+    # Whom the service knows is nothing to a worker, which is called by nobody.
+    of_callers = {"name": "callers-access", "secret": {"secretName": "driftwarden-access", "optional": True}}
+    assert [*worker["volumes"], of_callers] == ingest["volumes"]
 
 
 def test_every_pod_is_restricted(templates: dict[str, Manifest]) -> None:
@@ -52,9 +56,19 @@ def test_every_pod_is_restricted(templates: dict[str, Manifest]) -> None:
         assert "memory" in container(template)["resources"]["limits"]
 
 
-def test_only_workers_get_a_token(templates: dict[str, Manifest]) -> None:
-    with_token = [name for name, template in templates.items() if template["spec"]["automountServiceAccountToken"]]
-    assert with_token == [WORKER]
+def test_each_half_has_a_token_for_its_own_work_and_no_other(
+    split: list[Manifest], templates: dict[str, Manifest]
+) -> None:
+    tokens = {name for name, template in templates.items() if template["spec"]["automountServiceAccountToken"]}
+    assert tokens == {WORKER, INGEST}
+    accounts = {name: templates[name]["spec"]["serviceAccountName"] for name in tokens}
+    bound = {
+        binding["roleRef"]["name"]: [subject["name"] for subject in binding["subjects"]]
+        for binding in split
+        if binding["kind"] in {"RoleBinding", "ClusterRoleBinding"}
+    }
+    assert bound == {"driftwarden-retraining": [accounts[WORKER]], "system:auth-delegator": [accounts[INGEST]]}
+    assert len(set(accounts.values())) == 2
 
 
 def test_a_worker_listens_where_it_is_asked(templates: dict[str, Manifest]) -> None:
