@@ -13,6 +13,7 @@ local file = io.open(os.getenv("LOAD_BODY"), "rb")
 wrk.method, wrk.body = "POST", file:read("*all")
 file:close()
 wrk.headers["Content-Type"] = os.getenv("LOAD_TYPE")
+if os.getenv("LOAD_KEY") ~= "" then wrk.headers["Authorization"] = "Bearer " .. os.getenv("LOAD_KEY") end
 local name, pause, count = os.getenv("LOAD_NAME"), tonumber(os.getenv("LOAD_PAUSE")), 0
 if name ~= "" then
   request = function()
@@ -75,6 +76,8 @@ class Load:
     directory: Path
     cores: frozenset[int]
     """Where the load generator runs."""
+    key: str = ""
+    """Sent with every request, if there is one."""
 
     def send(
         self, url: str, process: int, body: Body, seconds: int, *, connections: int, pause: int = 0, name: str = ""
@@ -87,6 +90,7 @@ class Load:
         script.write_text(_SCRIPT)
         content.write_bytes(body.content)
         told = {"LOAD_BODY": str(content), "LOAD_TYPE": body.media_type, "LOAD_NAME": name, "LOAD_PAUSE": str(pause)}
+        told["LOAD_KEY"] = self.key
         command = [
             load_generator(),
             "-t1",

@@ -60,11 +60,9 @@ class Grant:
     def allows(self, wanted: Access) -> bool:
         if wanted.verb not in self.verbs:
             return False
-        if wanted.verb is Verb.METRICS:
-            return True
-        if wanted.model is None:
-            return "" in self.prefixes
-        return wanted.model in self.models or wanted.model.startswith(self.prefixes)
+        if wanted.model is not None:
+            return wanted.model in self.models or wanted.model.startswith(self.prefixes)
+        return wanted.verb is Verb.METRICS or "" in self.prefixes
 
 
 @dataclass(frozen=True, slots=True)

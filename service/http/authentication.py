@@ -83,8 +83,10 @@ def credentials_of(scope: Scope) -> Credentials:
             if token is not None:
                 raise NotAuthenticated("there is more than one Authorization", presented=True)
             token = _bearer(value)
-    certificate = scope["extensions"].get(CERTIFICATE) if scope.get("extensions") else None
-    return Credentials(token, certificate[NAMES] if certificate else ())
+    if token is not None:  # it decides alone
+        return Credentials(token)
+    certificate = scope.get("extensions", {}).get(CERTIFICATE)
+    return Credentials(None, certificate[NAMES] if certificate else ())
 
 
 def _bearer(value: bytes) -> str:
