@@ -26,7 +26,12 @@ def demonstrate(*, serve: bool, plot: Path | None) -> bool:
     console = Console(width=None if os.isatty(1) else _PLAIN_WIDTH)
     console.print("A model predicts whether the next flight from LaGuardia will be late. Driftwarden watches.")
     reference, later = load()
-    with tempfile.TemporaryDirectory(prefix="driftwarden-demo-") as directory, running_service(Path(directory)) as url:
+    # Nobody but the demonstration calls it, wherever the environment would have it listen.
+    alone = {"DRIFT_HTTP__HOST": "127.0.0.1", "DRIFT_AUTHENTICATION__MODE": "none"}
+    with (
+        tempfile.TemporaryDirectory(prefix="driftwarden-demo-") as directory,
+        running_service(Path(directory), **alone) as url,
+    ):
         console.print(f"The service runs at {url}.")
         # A store of the user's own may hold an earlier demonstration.
         model = f"{MODEL}-{uuid4().hex[:6]}" if "DRIFT_STORE__URL" in os.environ else MODEL
