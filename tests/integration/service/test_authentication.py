@@ -59,6 +59,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         ("pods", "POST", OBSERVATIONS, 200),
         ("pods", "POST", "/v1/models/fraud-next/observations", 404),
         ("pods", "POST", "/v1/models/churn/observations", 403),
+        ("pods", "POST", "/v1/models/fraud/summaries", 415),
+        ("dashboard", "POST", "/v1/models/fraud/summaries", 403),
         ("pods", "GET", "/v1/models/fraud/verdicts", 403),
         ("pods", "PUT", "/v1/models/fraud/plan", 403),
         ("dashboard", "GET", "/v1/models/fraud/verdicts", 200),

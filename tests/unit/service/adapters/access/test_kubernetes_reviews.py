@@ -1,4 +1,4 @@
-"""Answers that no API server of today gives to order: old ones, broken ones, and none. All of them keep the door shut."""
+"""Answers that no API server of today gives to order: old, broken, or none. All of them keep the door shut."""
 
 from typing import Any
 
