@@ -41,13 +41,14 @@ from service.domain.sharing import Outlook
 from service.http import errors
 from service.http.admission import Admission
 from service.http.limits import BodyLimits
-from service.http.routes import models, observations, operations, summaries
+from service.http.routes import management, models, observations, operations, summaries
 from service.http.routes.observations import BodyBounds, ObservationsFirst, TakeObservations
 from service.ports import Trigger
 from service.settings import ComputeSettings, Settings, StoreSettings, TriggerSettings
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
 from service.usecases.deliver_actions import BackOff, DeliverActions
+from service.usecases.evaluate_rows import EvaluateRows
 from service.usecases.evaluate_window import EvaluateWindow, Tuning
 from service.usecases.fitted_models import FittedModels
 from service.usecases.keep_watch import KeepWatch, Pace, Task
@@ -264,6 +265,7 @@ def _wire(
         notify = watch.rows_came if watch is not None else _nobody_here
         clock = SteadyClock(_now, time.monotonic)
         observe = ObserveBatch(known, fitted, stores.observations, notify, clock, metrics, tracing)
+        app.include_router(management.routes(register, EvaluateRows(known, fitted, CapacityLimiter(1))))
         app.include_router(models.routes(register, ReadVerdicts(known, stores.verdicts, stores.deliveries)))
         http = settings.http
         admission = Admission(http.max_requests, http.max_bytes_under_way)

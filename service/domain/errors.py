@@ -8,6 +8,8 @@ DriftwardenError
 │   ├── InvalidPlan
 │   └── UnsupportedFormat
 ├── UnknownModel                 nothing is registered under that name
+├── UnknownRevision              no registration is kept under that number
+├── UnknownDetectorName          no detector has that name
 ├── ConcurrentChange       retry somebody else changed the registration at the same time
 ├── ConflictingBatch             another body came under the same identifier before
 ├── OutdatedSummaries            made for another reference or plan than the model has now
@@ -74,6 +76,14 @@ class UnsupportedFormat(InvalidInput):
 
 class UnknownModel(DriftwardenError):
     """No reference was registered under this name."""
+
+
+class UnknownRevision(DriftwardenError):
+    """No registration of the model has this number, or it is not kept any more."""
+
+
+class UnknownDetectorName(DriftwardenError):
+    """No detector has this name."""
 
 
 class ConcurrentChange(DriftwardenError):

@@ -26,7 +26,9 @@ from service.domain.errors import (
     SlowBody,
     StoreFull,
     StoreUnavailable,
+    UnknownDetectorName,
     UnknownModel,
+    UnknownRevision,
     UnsupportedFormat,
 )
 
@@ -45,6 +47,8 @@ _PROBLEMS: dict[type[DriftwardenError], tuple[HTTPStatus, str, str]] = {
     UnsupportedFormat: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-format", "No payload format reads this"),
     InvalidInput: (HTTPStatus.BAD_REQUEST, "invalid-input", "The request cannot be read"),
     UnknownModel: (HTTPStatus.NOT_FOUND, "unknown-model", "No such model"),
+    UnknownRevision: (HTTPStatus.NOT_FOUND, "unknown-revision", "No such registration"),
+    UnknownDetectorName: (HTTPStatus.NOT_FOUND, "unknown-detector", "No such detector"),
     ConcurrentChange: (HTTPStatus.CONFLICT, "concurrent-change", "Changed by somebody else at the same time"),
     ConflictingBatch: (HTTPStatus.CONFLICT, "conflicting-batch", "Another batch has this name"),
     OutdatedSummaries: (HTTPStatus.CONFLICT, "outdated-summaries", "Summaries for another reference or plan"),
