@@ -43,13 +43,14 @@ from service.http import errors
 from service.http.admission import Admission
 from service.http.authentication import AuthenticationFirst
 from service.http.limits import BodyLimits
-from service.http.routes import bearer, models, observations, operations, summaries
+from service.http.routes import bearer, management, models, observations, operations, summaries
 from service.http.routes.observations import BodyBounds, ObservationsFirst, TakeObservations
 from service.ports import Trigger
 from service.settings import ComputeSettings, Settings, StoreSettings, TriggerSettings
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
 from service.usecases.deliver_actions import BackOff, DeliverActions
+from service.usecases.evaluate_rows import EvaluateRows
 from service.usecases.evaluate_window import EvaluateWindow, Tuning
 from service.usecases.fitted_models import FittedModels
 from service.usecases.keep_watch import KeepWatch, Pace, Task
@@ -284,6 +285,7 @@ def _wire(
             models.routes(register, ReadVerdicts(known, stores.verdicts, stores.deliveries)),
             observations.routes(take),
             summaries.routes(observe, admission, bounds),
+            management.routes(register, EvaluateRows(known, fitted, CapacityLimiter(1))),
         ):
             app.include_router(routes, dependencies=bearer.DESCRIBED, responses=bearer.REFUSALS)
     apart = role.ingests and settings.http.metrics_port is not None

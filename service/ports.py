@@ -115,6 +115,10 @@ class Registrations(Protocol):
         """An earlier registration, while it is kept."""
         ...
 
+    async def revisions(self, model: ModelName, /) -> Sequence[Registration]:
+        """Those that are kept, newest first; each one's reference is kept as well."""
+        ...
+
     async def register(self, registration: Registration, reference: Reference | None, /) -> bool:
         """Store the reference (unless None: it is there already), then the registration under its revision.
 

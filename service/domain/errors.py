@@ -11,6 +11,8 @@ DriftwardenError
 ├── NotAllowed                   the caller is known, and may not do this
 ├── AccessUndecided        retry who the caller is, or may do, could not be found out
 ├── UnknownModel                 nothing is registered under that name
+├── UnknownRevision              no registration is kept under that number
+├── UnknownDetectorName          no detector has that name
 ├── ConcurrentChange       retry somebody else changed the registration at the same time
 ├── ConflictingBatch             another body came under the same identifier before
 ├── OutdatedSummaries            made for another reference or plan than the model has now
@@ -96,6 +98,14 @@ class AccessUndecided(DriftwardenError):
 
 class UnknownModel(DriftwardenError):
     """No reference was registered under this name."""
+
+
+class UnknownRevision(DriftwardenError):
+    """No registration of the model has this number, or it is not kept any more."""
+
+
+class UnknownDetectorName(DriftwardenError):
+    """No detector has this name."""
 
 
 class ConcurrentChange(DriftwardenError):

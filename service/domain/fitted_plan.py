@@ -123,13 +123,16 @@ def calibrated_at(fitted: FittedPlan, block_rows: int, reference: Reference, bac
     return replace(fitted, calibration=calibration, block_rows=block_rows)
 
 
-def block_size(window: WindowPlan, tested_rows: int, reference_rows: int, blocks: int) -> int:
+def block_size(
+    window: WindowPlan, tested_rows: int, reference_rows: int, blocks: int, *, of_any_size: bool = False
+) -> int:
     """Rows of the blocks that a window of so many tested rows is judged by.
 
     Where windows vary, the largest of a few sizes that is no larger than the window, and of which the reference has
     enough blocks: what a detector measures in fewer rows varies more, so that such blocks raise fewer alarms.
+    `of_any_size`: the rows are no window of the plan, and may be more or fewer than it has.
     """
-    if not window.varies:
+    if not (window.varies or of_any_size):
         return window.most_tested_rows
     most = window.most_tested_rows
     doublings = int(2 * log2(most / window.minimum_rows))

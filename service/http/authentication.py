@@ -19,6 +19,8 @@ DISCARDED_BYTES = 64 * 2**10
 _LONGEST_REMEMBERED = 200
 _READING = frozenset({"GET", "HEAD"})
 _INGESTING = frozenset({"observations", "summaries"})
+_ASKING = frozenset({"evaluations"})
+"""Sent with rows, and read for all that: nothing of them is stored."""
 
 
 class AuthenticationFirst:
@@ -62,6 +64,8 @@ def _wanted(method: str, path: str) -> Access | None:
         return Access(Verb.METRICS)
     if len(parts) < 3 or parts[1] != "v1":
         return None
+    if parts[2] == "detectors" and method in _READING:
+        return None
     if parts[2] != "models":
         return Access(Verb.MANAGE)
     model = _name(parts[3]) if len(parts) > 3 else None
@@ -69,6 +73,8 @@ def _wanted(method: str, path: str) -> Access | None:
         return Access(Verb.READ, model)
     if method == "POST" and len(parts) == 5 and parts[4] in _INGESTING:
         return Access(Verb.INGEST, model)
+    if method == "POST" and len(parts) == 5 and parts[4] in _ASKING:
+        return Access(Verb.READ, model)
     return Access(Verb.MANAGE, model)
 
 

@@ -29,7 +29,9 @@ from service.domain.errors import (
     SlowBody,
     StoreFull,
     StoreUnavailable,
+    UnknownDetectorName,
     UnknownModel,
+    UnknownRevision,
     UnsupportedFormat,
 )
 
@@ -51,6 +53,8 @@ _PROBLEMS: dict[type[DriftwardenError], tuple[HTTPStatus, str, str]] = {
     NotAllowed: (HTTPStatus.FORBIDDEN, "not-allowed", "The caller may not do this"),
     AccessUndecided: (HTTPStatus.SERVICE_UNAVAILABLE, "access-undecided", "Who may do this could not be asked"),
     UnknownModel: (HTTPStatus.NOT_FOUND, "unknown-model", "No such model"),
+    UnknownRevision: (HTTPStatus.NOT_FOUND, "unknown-revision", "No such registration"),
+    UnknownDetectorName: (HTTPStatus.NOT_FOUND, "unknown-detector", "No such detector"),
     ConcurrentChange: (HTTPStatus.CONFLICT, "concurrent-change", "Changed by somebody else at the same time"),
     ConflictingBatch: (HTTPStatus.CONFLICT, "conflicting-batch", "Another batch has this name"),
     OutdatedSummaries: (HTTPStatus.CONFLICT, "outdated-summaries", "Summaries for another reference or plan"),

@@ -13,8 +13,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from detectors import definitions
 from service.domain import plan as domain
 from service.domain.models import DetectorMeasurement, Finding, TriggerOutcome
+from service.domain.registration import Registration
+from service.usecases.evaluate_rows import Evaluated
 from service.usecases.fitted_models import Readiness
 from service.usecases.read_verdicts import JudgedWindow
 from service.usecases.register_model import Registered
@@ -332,6 +335,107 @@ class VerdictPage(_Document):
     model: str
     verdicts: list[VerdictView]
     before: Annotated[int | None, Field(description="Ask for the next page with `?before=` this; None on the last.")]
+
+
+class RegistrationSummary(_Document):
+    """One registration of a model."""
+
+    revision: int
+    features: list[str]
+    reference_digest: str
+    reference_rows: int
+    plan_digest: str
+    registered_at: datetime
+
+    @classmethod
+    def of(cls, registration: Registration) -> Self:
+        return cls(
+            revision=registration.revision,
+            features=list(registration.features),
+            reference_digest=registration.reference_digest,
+            reference_rows=registration.reference_rows,
+            plan_digest=registration.plan.digest,
+            registered_at=registration.registered_at,
+        )
+
+
+class RegistrationHistory(_Document):
+    """Newest first; the first one is in force."""
+
+    model: str
+    registrations: list[RegistrationSummary]
+
+
+class EvaluationView(_Document):
+    """What rows say that were tested at once."""
+
+    model: str
+    rows: int
+    finding: Finding
+    reason: str
+    calibrated: bool
+    p_value: float | None
+    """Of all detectors and features together."""
+    false_alarm_rate: float
+    drifted_features: list[str]
+    """Largest effect first."""
+    detectors: list[DetectorView]
+    registration_revision: int
+    reference_digest: str
+    plan_digest: str
+
+    @classmethod
+    def of(cls, evaluated: Evaluated) -> Self:
+        registration, decision = evaluated.registration, evaluated.decision
+        return cls(
+            model=registration.model,
+            rows=evaluated.rows,
+            finding=decision.finding,
+            reason=decision.reason,
+            calibrated=decision.calibrated,
+            p_value=decision.p_value,
+            false_alarm_rate=decision.false_alarm_rate,
+            drifted_features=list(decision.drifted_features),
+            detectors=[DetectorView.of(measurement) for measurement in decision.detectors],
+            registration_revision=registration.revision,
+            reference_digest=registration.reference_digest,
+            plan_digest=registration.plan.digest,
+        )
+
+
+class Definition(_Document):
+    """A detector in plain words."""
+
+    name: str
+    asks: str
+    """The question that it answers."""
+    effect: str
+    """What its effect means, and from where to where it goes."""
+    sees_best: str
+    overlooks: str
+    scope: Literal["feature", "joint"]
+    """One number for each feature, or one for all of them together."""
+    bounded: bool
+    """Works on summaries, for plans with `window.keep: summaries`."""
+    optional: bool
+    """Needs an extra, under a licence of its own."""
+    parameters: dict[str, Scalar]
+    """With their defaults."""
+
+    @classmethod
+    def of(cls, definition: definitions.Definition) -> Self:
+        words = definition.words
+        return cls(
+            name=definition.name,
+            asks=words.asks,
+            effect=words.effect,
+            sees_best=words.sees_best,
+            overlooks=words.overlooks,
+            scope=definition.scope.value,
+            bounded=definition.bounded,
+            optional=definition.optional,
+            parameters=dict(definition.parameters),
+        )
 
 
 class Problem(_Document):

@@ -55,9 +55,16 @@ class FittedModels:
         self._fitting: dict[tuple[str, str], anyio.Lock] = {}
 
     async def fitted(
-        self, registration: Registration, reference: Reference | None = None, *, tested_rows: int | None = None
+        self,
+        registration: Registration,
+        reference: Reference | None = None,
+        *,
+        tested_rows: int | None = None,
+        of_any_size: bool = False,
     ) -> FittedPlan:
         """The plan fitted on `reference`, or on the stored one, and calibrated for a window of so many tested rows.
+
+        `of_any_size`: also where the plan's windows are all of another size.
 
         Raises `CorruptedState` if the stored reference is not what it was, `StoreUnavailable`, `InvalidReference` if a
         detector cannot be fitted on it, and `InvalidPlan` if the plan looks at features that it does not have.
@@ -75,16 +82,18 @@ class FittedModels:
                     self._kept[key] = _Sizes(made, {made.block_rows: made})
                     if len(self._kept) > KEPT:
                         self._kept.popitem(last=False)
-                return await self._sized(self._kept[key], registration, tested_rows)
+                return await self._sized(self._kept[key], registration, tested_rows, of_any_size=of_any_size)
         finally:
             if not lock.statistics().tasks_waiting:
                 self._fitting.pop(key, None)
 
-    async def _sized(self, kept: _Sizes, registration: Registration, tested_rows: int | None) -> FittedPlan:
-        first = kept.first
-        if tested_rows is None or not registration.plan.window.varies:
+    async def _sized(
+        self, kept: _Sizes, registration: Registration, tested_rows: int | None, *, of_any_size: bool
+    ) -> FittedPlan:
+        first, window = kept.first, registration.plan.window
+        if tested_rows is None or not (window.varies or of_any_size):
             return first
-        rows = block_size(registration.plan.window, tested_rows, first.reference_rows, first.blocks_needed)
+        rows = block_size(window, tested_rows, first.reference_rows, first.blocks_needed, of_any_size=of_any_size)
         if rows not in kept.by_block_rows:
             reference = await self._registrations.reference(registration)
             kept.by_block_rows[rows] = await self._on_a_thread(calibrated_at, first, rows, reference, self._backend)

@@ -1,10 +1,10 @@
 """Put a model under watch: register its reference, change its plan."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from detectors import codec
-from service.domain.errors import ConcurrentChange, UnknownModel
+from service.domain.errors import ConcurrentChange, UnknownModel, UnknownRevision
 from service.domain.models import LOG_START, ModelName, Reference
 from service.domain.plan import Plan, check
 from service.domain.registration import Registration, check_reference, encode_reference
@@ -90,6 +90,34 @@ class RegisterModel:
 
         return await self._change(model, next_one, None)
 
+    async def history(self, model: ModelName) -> Sequence[Registration]:
+        """Those that are kept, newest first. Raises `UnknownModel`, `StoreUnavailable`, `CorruptedState`."""
+        found = await self._registrations.revisions(model)
+        if not found:
+            raise UnknownModel(f"no model is registered as {model!r}")
+        return found
+
+    async def activate(self, model: ModelName, revision: int) -> Registered:
+        """Go back to an earlier registration, as a new one: its reference, its plan.
+
+        Windows begin anew where the reference is another. Raises `UnknownModel`, `UnknownRevision`, `CorruptedState`,
+        `StoreUnavailable`, and `InvalidPlan` where the plan needs an engine that is switched off since.
+        """
+        earlier = await self._registrations.revision(model, revision)
+        if earlier is None:
+            await self._models.current(model)
+            raise UnknownRevision(f"model {model!r} has no registration {revision}, or it is not kept any more")
+        check(earlier.plan, optional_engines=self._optional_engines)
+        reference = await self._registrations.reference(earlier)
+
+        def next_one(newest: Registration | None) -> Registration | None:
+            newest = newest or earlier
+            if (newest.reference_digest, newest.plan) == (earlier.reference_digest, earlier.plan):
+                return None
+            return replace(earlier, revision=newest.revision + 1, since=newest.since, registered_at=self._clock())
+
+        return await self._change(model, next_one, reference)
+
     async def _change(
         self,
         model: ModelName,
@@ -107,7 +135,8 @@ class RegisterModel:
                 return Registered(newest, readiness(await self._fitted.fitted(newest, reference)), changed=False)
             # Fitted before anything is stored: what cannot be fitted must not be registered.
             fitted = await self._fitted.fitted(registration, reference)
-            if reference is not None:  # only now: fitting takes a while, and batches come in meanwhile
+            replaces = newest is None or newest.reference_digest != registration.reference_digest
+            if replaces:  # only now: fitting takes a while, and batches come in meanwhile
                 registration = replace(registration, since=await self._log.newest_position(model))
             if await self._registrations.register(registration, reference):
                 self._models.remember(registration)

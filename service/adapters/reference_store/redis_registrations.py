@@ -50,6 +50,10 @@ class RedisRegistrations:
         entries = await stream_entries(self._redis.xrange(self._keys.registrations(model), min=place, max=place))
         return _registration(model, entries[0]) if entries else None
 
+    async def revisions(self, model: ModelName, /) -> Sequence[Registration]:
+        entries = await stream_entries(self._redis.xrevrange(self._keys.registrations(model), count=KEPT_REVISIONS))
+        return [_registration(model, entry) for entry in entries]
+
     async def register(self, registration: Registration, reference: Reference | None, /) -> bool:
         model = registration.model
         if reference is not None:

@@ -4,16 +4,16 @@ from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import TypeAdapter
+from pydantic import AwareDatetime, TypeAdapter
 
 from service.domain.errors import InvalidInput, InvalidPlan, InvalidReference, UnsupportedFormat
-from service.domain.models import Reference, model_name
+from service.domain.models import Finding, Reference, model_name
 from service.http.formats import read_table, refuse_coded
 from service.http.formats.json_document import read_document, require_json
 from service.http.formats.json_rows import JsonRows
 from service.http.routes import in_one_piece, problems
 from service.http.schemas import Plan, RegistrationView, VerdictPage, VerdictView
-from service.usecases.read_verdicts import ReadVerdicts
+from service.usecases.read_verdicts import ReadVerdicts, Wanted
 from service.usecases.register_model import RegisterModel
 
 ModelPath = Annotated[str, Path(description="The model's name: letters, digits, '.', '_', '-'; at most 63.")]
@@ -59,13 +59,16 @@ def routes(register: RegisterModel, read_verdicts: ReadVerdicts) -> APIRouter:
         model: ModelPath,
         limit: Annotated[int, Query(ge=1, le=1_000, description="Verdicts a page.")] = 100,
         before: Annotated[int | None, Query(ge=1, le=2**53, description="Only verdicts with lower numbers.")] = None,
+        finding: Annotated[Finding | None, Query(description="Only those with this finding.")] = None,
+        acted: Annotated[bool | None, Query(description="Only those that did, or did not, set an action off.")] = None,
+        since: Annotated[AwareDatetime | None, Query(description="Only windows that ended then or later.")] = None,
+        until: Annotated[AwareDatetime | None, Query(description="Only windows that began before then.")] = None,
     ) -> VerdictPage:
-        """The findings, newest first."""
+        """The findings, newest first. A page may be short of its limit though `before` says that there are more."""
         name = model_name(model)
-        judged = await read_verdicts(name, limit, before)
-        verdicts = [VerdictView.of(window) for window in judged]
-        more = len(verdicts) == limit and verdicts[-1].number > 1
-        return VerdictPage(model=name, verdicts=verdicts, before=verdicts[-1].number if more else None)
+        page = await read_verdicts(name, limit, before, Wanted(finding, acted, since, until))
+        verdicts = [VerdictView.of(window) for window in page.windows]
+        return VerdictPage(model=name, verdicts=verdicts, before=page.before)
 
     return router
 

@@ -43,6 +43,18 @@ async def test_earlier_revisions_can_be_read(store: Store) -> None:
     assert await registrations.revision(MODEL, 1) == registration(1, features=("c", "b", "a"))
     assert await registrations.revision(MODEL, 3) is None
     assert await registrations.revision(OTHER_MODEL, 1) is None
+    assert await registrations.revisions(MODEL) == [registration(2), registration(1, features=("c", "b", "a"))]
+    assert await registrations.revisions(OTHER_MODEL) == []
+
+
+async def test_revisions_are_as_many_as_are_kept_and_each_has_its_reference(store: Store) -> None:
+    registrations = store.registrations()
+    for revision in range(1, KEPT_REVISIONS + 4):
+        assert await registrations.register(registration(revision, seed=revision), reference(revision))
+    found = await registrations.revisions(MODEL)
+    assert [each.revision for each in found] == list(range(KEPT_REVISIONS + 3, 3, -1))
+    for each in found:
+        assert np.array_equal((await registrations.reference(each)).rows, reference(each.revision).rows)
 
 
 async def test_plans_of_the_release_before_are_read_and_mean_the_same(store: Store) -> None:

@@ -1,0 +1,59 @@
+"""Test rows at once, as the plan would a window of them: for a batch job, a pull request, a look. Nothing is stored."""
+
+from dataclasses import dataclass
+
+from anyio import CapacityLimiter, to_thread
+
+from detectors.arrays import Rows
+from detectors.errors import DetectorError
+from service.domain.decision import decide, undecided
+from service.domain.errors import Fault, InvalidBatch
+from service.domain.fitted_plan import FittedPlan
+from service.domain.models import Decision, ModelName
+from service.domain.plan import DEFAULT_SAMPLE_ROWS
+from service.domain.registration import Registration
+from service.usecases.fitted_models import FittedModels
+from service.usecases.observe_batch import Observations, fitting_rows
+from service.usecases.registered_models import RegisteredModels
+
+MAXIMUM_ROWS = DEFAULT_SAMPLE_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What was found, and by what."""
+
+    registration: Registration
+    rows: int
+    decision: Decision
+
+
+class EvaluateRows:
+    """Reads only."""
+
+    def __init__(self, models: RegisteredModels, fitted: FittedModels, limiter: CapacityLimiter) -> None:
+        self._models = models
+        self._fitted = fitted
+        self._limiter = limiter
+
+    async def __call__(self, model: ModelName, observations: Observations) -> Evaluated:
+        """Raises `UnknownModel`, `InvalidBatch`, `StoreUnavailable`, `CorruptedState`."""
+        registration = await self._models.current(model)
+        rows = fitting_rows(observations, registration.features)
+        if len(rows) > MAXIMUM_ROWS:
+            raise InvalidBatch(Fault("rows", f"are {len(rows)}, and at most {MAXIMUM_ROWS} are tested at once"))
+        few = len(rows) < registration.plan.window.minimum_rows
+        tested = None if few else len(rows)
+        fitted = await self._fitted.fitted(registration, tested_rows=tested, of_any_size=True)
+        decision = await to_thread.run_sync(_decision, fitted, rows, limiter=self._limiter, abandon_on_cancel=True)
+        return Evaluated(registration, len(rows), decision)
+
+
+def _decision(fitted: FittedPlan, rows: Rows) -> Decision:
+    minimum = fitted.plan.window.minimum_rows
+    if len(rows) < minimum:
+        return undecided(fitted, f"{len(rows)} rows are too few: the plan asks for {minimum} or more")
+    try:
+        return decide(fitted, fitted.measure(rows))
+    except (DetectorError, ArithmeticError) as error:
+        return undecided(fitted, str(error))
