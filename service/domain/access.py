@@ -21,7 +21,7 @@ class Verb(StrEnum):
     INGEST = "ingest"
     """Hand in rows, or summaries of them."""
     READ = "read"
-    """See verdicts, registrations, plans and references."""
+    """See verdicts, registrations, plans, references and the rows of windows; have rows tested at once."""
     MANAGE = "manage"
     """Set a reference or a plan; whatever else changes something."""
     METRICS = "metrics"
