@@ -37,14 +37,18 @@ from service.adapters.trigger.dry_run import DryRunTrigger
 from service.adapters.trigger.template import SHIPPED_TEMPLATE, read_template
 from service.domain.errors import DriftwardenError, InvalidConfiguration, StoreLost
 from service.domain.models import ModelName
+from service.domain.pairing import Pairs
 from service.domain.sharing import Outlook
 from service.http import errors
 from service.http.admission import Admission
+from service.http.bodies import Bodies, BodyBounds
 from service.http.limits import BodyLimits
-from service.http.routes import models, observations, operations, summaries
-from service.http.routes.observations import BodyBounds, ObservationsFirst, TakeObservations
+from service.http.logged_events import LoggedEvents
+from service.http.routes import events, models, observations, operations, summaries
+from service.http.routes.events import EventsFirst, TakeEvents
+from service.http.routes.observations import ObservationsFirst, TakeObservations
 from service.ports import Trigger
-from service.settings import ComputeSettings, Settings, StoreSettings, TriggerSettings
+from service.settings import ComputeSettings, HttpSettings, Settings, StoreSettings, TriggerSettings
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
 from service.usecases.deliver_actions import BackOff, DeliverActions
@@ -52,6 +56,7 @@ from service.usecases.evaluate_window import EvaluateWindow, Tuning
 from service.usecases.fitted_models import FittedModels
 from service.usecases.keep_watch import KeepWatch, Pace, Task
 from service.usecases.observe_batch import ObserveBatch
+from service.usecases.observe_event import ObserveEvent
 from service.usecases.read_verdicts import ReadVerdicts
 from service.usecases.register_model import RegisterModel
 from service.usecases.registered_models import RegisteredModels
@@ -131,6 +136,8 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
         stores = _stores(settings, redis, await _acknowledging(settings.store, redis))
         stack.push_async_callback(_finish, stores.observations, settings.http.drain_seconds)
         app, watch = _wire(settings, role, stores, trigger, _Instruments(metrics, tracing), backend)
+        if role.ingests:
+            stack.push_async_callback(app.state.finish_events, settings.http.drain_seconds)  # before the log's
         app.state.stop_begins = store_watch.stop_begins if store_watch is not None else _nothing_to_do
         with _plain(StoreLost):
             async with anyio.create_task_group() as tasks:
@@ -264,14 +271,9 @@ def _wire(
         notify = watch.rows_came if watch is not None else _nobody_here
         clock = SteadyClock(_now, time.monotonic)
         observe = ObserveBatch(known, fitted, stores.observations, notify, clock, metrics, tracing)
-        app.include_router(models.routes(register, ReadVerdicts(known, stores.verdicts, stores.deliveries)))
-        http = settings.http
-        admission = Admission(http.max_requests, http.max_bytes_under_way)
-        bounds = BodyBounds(http.max_body_bytes, http.body_seconds)
-        take = TakeObservations(observe, metrics, admission, bounds)
-        app.add_middleware(ObservationsFirst, take=take)  # added last: outermost
-        app.include_router(observations.routes(take))
-        app.include_router(summaries.routes(observe, admission, bounds))
+        read_verdicts = ReadVerdicts(known, stores.verdicts, stores.deliveries)
+        app.include_router(models.routes(register, read_verdicts, settings.http.max_reference_bytes))
+        _take_inferences(app, settings.http, known, observe, metrics)
     app.include_router(operations.routes(check_ready, metrics))
     return app, watch
 
@@ -343,6 +345,25 @@ def _shared(
 
 def _nobody_here(model: ModelName) -> None:
     """Rows are judged by another process, which looks by itself."""
+
+
+def _take_inferences(
+    app: FastAPI, settings: HttpSettings, known: RegisteredModels, observe: ObserveBatch, metrics: Metrics
+) -> None:
+    """The two ways in that are hot, before the framework: one room for both."""
+    admission = Admission(settings.max_requests, settings.max_bytes_under_way)
+    bodies = Bodies(admission, BodyBounds(settings.max_body_bytes, settings.body_seconds))
+    pairs = Pairs(settings.pair_seconds, settings.pair_bytes)
+    observe_event = ObserveEvent(known, observe, pairs, time.monotonic, metrics)
+    logged = LoggedEvents(observe_event, bodies, metrics, time.monotonic)
+    take_events = TakeEvents(logged, admission, bodies)
+    app.state.finish_events = logged.finish
+    app.add_middleware(EventsFirst, take=take_events)
+    app.include_router(events.routes(take_events))
+    take = TakeObservations(observe, metrics, admission, bodies)
+    app.add_middleware(ObservationsFirst, take=take)  # added last: outermost
+    app.include_router(observations.routes(take))
+    app.include_router(summaries.routes(observe, admission, bodies))
 
 
 async def _trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Trigger:

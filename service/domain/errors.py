@@ -6,6 +6,7 @@ DriftwardenError
 │   ├── InvalidBatch
 │   ├── InvalidReference
 │   ├── InvalidPlan
+│   ├── UnreadableBody           bytes that are not what their media type or coding says
 │   └── UnsupportedFormat
 ├── UnknownModel                 nothing is registered under that name
 ├── ConcurrentChange       retry somebody else changed the registration at the same time
@@ -66,6 +67,10 @@ class InvalidReference(InvalidInput):
 
 class InvalidPlan(InvalidInput):
     """A plan that names something unknown or asks for something impossible."""
+
+
+class UnreadableBody(InvalidInput):
+    """A body that is damaged, cut off, or not of the format or coding that its headers name."""
 
 
 class UnsupportedFormat(InvalidInput):

@@ -27,6 +27,7 @@ from service.domain.errors import (
     StoreFull,
     StoreUnavailable,
     UnknownModel,
+    UnreadableBody,
     UnsupportedFormat,
 )
 
@@ -43,6 +44,7 @@ _PROBLEMS: dict[type[DriftwardenError], tuple[HTTPStatus, str, str]] = {
     InvalidReference: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-reference", "The reference cannot be tested against"),
     InvalidPlan: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-plan", "The plan cannot be carried out"),
     UnsupportedFormat: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-format", "No payload format reads this"),
+    UnreadableBody: (HTTPStatus.BAD_REQUEST, "unreadable-body", "The body is not what its headers say"),
     InvalidInput: (HTTPStatus.BAD_REQUEST, "invalid-input", "The request cannot be read"),
     UnknownModel: (HTTPStatus.NOT_FOUND, "unknown-model", "No such model"),
     ConcurrentChange: (HTTPStatus.CONFLICT, "concurrent-change", "Changed by somebody else at the same time"),
@@ -109,6 +111,10 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _of_the_framework)
     app.add_exception_handler(Exception, _unexpected)
+
+
+async def _too_large(_: Request, __: Exception) -> JSONResponse:
+    return too_large()
 
 
 async def _ours(_: Request, error: Exception) -> JSONResponse:

@@ -1,16 +1,20 @@
 """JSON bodies of any kind: bytes in, a checked document out, and every fault with its place."""
 
+import json
+import re
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from service.domain.errors import Fault, InvalidInput, UnsupportedFormat
-from service.http.errors import faults_of
+from service.domain.errors import Fault, InvalidInput, UnreadableBody, UnsupportedFormat
+from service.http.errors import MAXIMUM_FAULTS, faults_of
 
 MEDIA_TYPE = "application/json"
 T = TypeVar("T")
 Location = tuple[int | str, ...]
+_MEMBER = re.compile(rb'"\s*:')
+"""Ends the name of a member; within a string, too, where it costs a second look and nothing else."""
 
 
 def media_type_of(content_type: str | None) -> str:
@@ -28,21 +32,45 @@ def _as_it_is(location: Location) -> Location:
     return location
 
 
-def read_document(
-    adapter: TypeAdapter[T], body: bytes, example: str, locate: Callable[[Location], Location] = _as_it_is
-) -> T:
-    """Raises `InvalidInput`; text that is no JSON is at fault as a whole, anything else by its place.
-
-    `locate` turns pydantic's places into those of the document.
-    """
+def refuse_what_is_no_text(body: bytes, example: str) -> None:
+    """Raise `UnreadableBody` for an empty body, or one that is not UTF-8."""
     if not body.strip():
-        raise InvalidInput(Fault("body", f"is empty; send {example}"))
+        raise UnreadableBody(Fault("body", f"is empty; send {example}"))
     try:
         body.decode()
     except UnicodeDecodeError as error:
-        raise InvalidInput(Fault(f"byte {error.start}", "is not UTF-8")) from None
+        raise UnreadableBody(Fault(f"byte {error.start}", "is not UTF-8")) from None
+
+
+def read_document(
+    adapter: TypeAdapter[T], body: bytes, example: str, locate: Callable[[Location], Location] = _as_it_is
+) -> T:
+    """Raises `UnreadableBody` for what is no JSON, and `InvalidInput` for anything else by its place.
+
+    `locate` turns pydantic's places into those of the document.
+    """
+    refuse_what_is_no_text(body, example)
     try:
         return adapter.validate_json(body)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False, include_input=False)
-        raise InvalidInput(*faults_of([{**each, "loc": locate(each["loc"])} for each in errors])) from None
+        faults = faults_of([{**each, "loc": locate(each["loc"])} for each in errors[:MAXIMUM_FAULTS]])
+        unreadable = any(each["type"] == "json_invalid" for each in errors)
+        raise (UnreadableBody if unreadable else InvalidInput)(*faults) from None
+
+
+def refuse_repeated_members(body: bytes, members: int) -> None:
+    """Raise `InvalidInput` if a name stands twice in one object: which of the two counts would be chance.
+
+    `members` were read, in all objects together. The document is known to be JSON.
+    """
+    if len(_MEMBER.findall(body)) > members:
+        try:
+            json.loads(body, object_pairs_hook=_distinct)
+        except (RecursionError, ValueError):  # deeper, or with longer numbers, than this second reader goes
+            raise UnreadableBody(Fault("body", "is nested too deeply, or has too long a number")) from None
+
+
+def _distinct(members: list[tuple[str, Any]]) -> None:
+    if len({name for name, _ in members}) < len(members):
+        raise InvalidInput(Fault("body", "names a member twice in one object"))
