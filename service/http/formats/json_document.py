@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import msgspec
 from pydantic import TypeAdapter, ValidationError
 
 from service.domain.errors import Fault, InvalidInput, UnreadableBody, UnsupportedFormat
@@ -69,6 +70,14 @@ def refuse_repeated_members(body: bytes, members: int) -> None:
             json.loads(body, object_pairs_hook=_distinct)
         except (RecursionError, ValueError):  # deeper, or with longer numbers, than this second reader goes
             raise UnreadableBody(Fault("body", "is nested too deeply, or has too long a number")) from None
+
+
+def not_a_list(error: msgspec.ValidationError, place: str) -> Fault:
+    """Why something could not be read as a list of anything at all."""
+    said = str(error)
+    if "out of range" not in said:
+        return Fault(place, "must be a list")
+    return Fault(place + said.rpartition("`$")[2].rstrip("`"), "is not a finite number")
 
 
 def _distinct(members: list[tuple[str, Any]]) -> None:

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from service.domain.errors import Fault, InvalidInput, UnreadableBody
-from service.http.formats.json_document import refuse_repeated_members, refuse_what_is_no_text
+from service.http.formats.json_document import not_a_list, refuse_repeated_members, refuse_what_is_no_text
 from service.http.formats.nested_lists import rectangular
 from service.http.formats.table import MAXIMUM_COLUMNS, TEXT, Payload, Rows, Table, real
 
@@ -97,8 +97,8 @@ def _table(raw: msgspec.Raw, place: str) -> Table:
 def _table_of_anything(raw: msgspec.Raw, place: str) -> Table:
     try:
         values = _read_anything(raw)
-    except msgspec.ValidationError:
-        raise InvalidInput(Fault(place, "must be a list")) from None
+    except msgspec.ValidationError as error:
+        raise InvalidInput(not_a_list(error, place)) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise UnreadableBody(Fault(place, f"is no JSON: {error}")) from None
     if not values:

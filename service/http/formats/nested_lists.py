@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from service.domain.errors import Fault, InvalidInput
-from service.http.formats.table import MAXIMUM_FAULTS, Rows, real
+from service.http.formats.table import MAXIMUM_FAULTS, ROUNDED, Rows, real
 
 MAXIMUM_DIMENSIONS = 16
 
@@ -26,10 +26,11 @@ class _Where:
         return f"{self.place}[{path[0]}]{self.within}" + "".join(f"[{each}]" for each in path[1:])
 
 
-def rectangular(values: Sequence[Any], place: str, within: str = "") -> Rows:
+def rectangular(values: Sequence[Any], place: str, within: str = "", *, truth: bool = False) -> Rows:
     """One row for each value, which is a number or a (nested) list of them; `null` is a missing number.
 
-    `place` is that of all of them, `within` that of each inside its row.
+    `place` is that of all of them, `within` that of each inside its row. `truth`: whether true and false are numbers.
+    Raises `InvalidInput` with places.
     """
     where = _Where(place, within)
     shape, level = [len(values)], list(values)
@@ -39,10 +40,7 @@ def rectangular(values: Sequence[Any], place: str, within: str = "") -> Rows:
         level = _one_deeper(level, shape, where)
     if not level:
         raise InvalidInput(Fault(place, "holds no numbers"))
-    wrong = [index for index, number in enumerate(level) if not _is_number(number)]
-    if wrong:
-        faults = (Fault(where.of(index, shape), "is not a number") for index in wrong[:MAXIMUM_FAULTS])
-        raise InvalidInput(*faults)
+    _refuse_others(level, shape, where, truth=truth)
 
     def of(row: int, column: int) -> str:
         return where.of(row * (len(level) // shape[0]) + column, shape)
@@ -60,8 +58,14 @@ def _one_deeper(level: list[Any], shape: list[int], where: _Where) -> list[Any]:
     return [number for each in level for number in each]
 
 
-def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+def _refuse_others(level: Sequence[Any], shape: Sequence[int], where: _Where, *, truth: bool) -> None:
+    kinds = {float, int, type(None), *([bool] if truth else [])}
+    wrong = [index for index, each in enumerate(level) if type(each) not in kinds]
+    if wrong:
+        raise InvalidInput(*(Fault(where.of(index, shape), "is not a number") for index in wrong[:MAXIMUM_FAULTS]))
+    rounded = [index for index, each in enumerate(level) if type(each) is int and _as_float(each) != each]
+    if rounded:
+        raise InvalidInput(*(Fault(where.of(index, shape), ROUNDED) for index in rounded[:MAXIMUM_FAULTS]))
 
 
 def _as_float(number: float | None) -> float:

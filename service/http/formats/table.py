@@ -14,6 +14,7 @@ from service.domain.errors import Fault, InvalidInput
 MAXIMUM_FAULTS = 20
 MAXIMUM_COLUMNS = 2_000
 """Of several tensors together, as of a reference: each column gets a name."""
+ROUNDED = "is a whole number that 64-bit floats would round"
 TEXT = "holds text, and features are numbers: categories are not built yet"
 Rows = NDArray[np.float64]
 
@@ -80,8 +81,7 @@ def real(stored: NDArray[Any], place: Callable[[int, int], str] = cell) -> Rows:
     What float64 cannot hold is refused instead of rounded; NaN is a missing value.
     """
     if stored.dtype.kind in "iu" and (inexact := inexact_integer(stored)) is not None:
-        message = "is a whole number that 64-bit floats would round"
-        raise InvalidInput(Fault(place(*inexact), message))
+        raise InvalidInput(Fault(place(*inexact), ROUNDED))
     rows: Rows = stored.astype(np.float64, order="C", copy=False)
     if stored.dtype.kind == "f" and not np.isfinite(rows).all():
         refuse(np.isinf(rows), "is not a finite number", place)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.errors import Fault, InvalidInput, UnreadableBody
+from service.http.formats.json_document import not_a_list
 from service.http.formats.nested_lists import rectangular
 from service.http.formats.table import Rows, real, refuse
 
@@ -116,18 +117,19 @@ def _unusual(tensor: Layout, data: msgspec.Raw) -> Rows:
     place = f"{tensor.place}.data"
     try:
         values = _anything(data)
-    except msgspec.ValidationError:
-        raise InvalidInput(Fault(place, "must be a list")) from None
+    except msgspec.ValidationError as error:
+        raise InvalidInput(not_a_list(error, place)) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise UnreadableBody(Fault(place, f"is no JSON: {error}")) from None
     if tensor.datatype == TEXT_DATATYPE and all(isinstance(each, str) for each in values):
         _refuse_other_count(tensor, len(values))
         return np.full((tensor.rows, 1), np.nan)
-    if tensor.datatype == "BOOL" and all(isinstance(each, bool) for each in values):
-        values = [int(each) for each in values]
-    found = rectangular(values, place)
+    found = rectangular(values, place, truth=tensor.datatype == "BOOL")
     _refuse_other_count(tensor, found.size)
-    return found.reshape(tensor.rows, tensor.columns)
+    rows = found.reshape(tensor.rows, tensor.columns)
+    if "INT" in tensor.datatype:
+        refuse(np.floor(rows) < rows, "is no whole number", tensor.cell)
+    return rows
 
 
 def _refuse_other_count(tensor: Layout, count: int) -> None:
