@@ -257,6 +257,7 @@ def _wire(
         version=VERSION,
         summary="Drift detection and model integrity for models on Kubernetes.",
         redoc_url=None,
+        redirect_slashes=False,  # to wherever a Host header says
     )
     app.add_middleware(
         BodyLimits, max_body_bytes=settings.http.max_body_bytes, max_reference_bytes=settings.http.max_reference_bytes
