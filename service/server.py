@@ -15,7 +15,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from service.http.cut_off import AnswerWhenCutOff
 from service.http.errors import unreadable
 
-
 MAXIMUM_HEAD_BYTES = 64 * 2**10
 """Of a request's headers together."""
 _HEADER_BYTES = 32

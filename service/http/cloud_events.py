@@ -16,7 +16,7 @@ import msgspec
 from pydantic import TypeAdapter, ValidationError
 
 from service.domain.errors import Fault, InvalidInput, UnreadableBody, UnsupportedFormat
-from service.http.formats.json_document import media_type_of
+from service.http.formats.json_document import UNDECODABLE, media_type_of
 from service.http.formats.json_rows import Moment
 from service.http.formats.open_inference import head_bytes
 
@@ -88,7 +88,7 @@ def from_body(body: bytes) -> tuple[Event, bytes]:
         said = _read_structured(body)
     except msgspec.ValidationError as error:
         raise InvalidInput(Fault("body", f"is no CloudEvent: {str(error)[:200]}")) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except UNDECODABLE:
         raise UnreadableBody(Fault("body", "is no JSON")) from None
     named: dict[str, Any] = {name: getattr(said, name) for name in ("specversion", "id", "type")}
     optional = {name: getattr(said, name) for name in ("time", "inferenceservicename", "metadata")}

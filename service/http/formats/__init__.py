@@ -7,7 +7,7 @@ import msgspec
 
 from service.domain.errors import Fault, UnreadableBody, UnsupportedFormat
 from service.http.formats import arrow_stream, csv_table, json_rows, kserve_v1, npy, open_inference, parquet
-from service.http.formats.json_document import MEDIA_TYPE, media_type_of
+from service.http.formats.json_document import MEDIA_TYPE, UNDECODABLE, media_type_of
 from service.http.formats.json_end import end_of_object
 from service.http.formats.table import Format, Payload, Table
 
@@ -90,7 +90,7 @@ def _json_reader(payload: Payload) -> Read:
         return json_rows.read
     try:
         names = _top(payload.body)
-    except (msgspec.DecodeError, RecursionError):
+    except UNDECODABLE:
         return json_rows.read
     return next((_BY_MEMBER[name] for name in names if name in _BY_MEMBER), json_rows.read)
 
@@ -99,7 +99,7 @@ def _top(body: bytes) -> dict[str, msgspec.Raw]:
     """The members of a document that binary tensors may follow."""
     try:
         return _members(body)
-    except (msgspec.DecodeError, RecursionError):
+    except UNDECODABLE:
         try:
             return _members(body[: end_of_object(body)])
         except UnreadableBody as error:

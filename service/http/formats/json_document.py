@@ -12,6 +12,8 @@ from service.domain.errors import Fault, InvalidInput, UnreadableBody, Unsupport
 from service.http.errors import MAXIMUM_FAULTS, faults_of
 
 MEDIA_TYPE = "application/json"
+UNDECODABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+"""What msgspec raises for bytes that are no JSON."""
 T = TypeVar("T")
 Location = tuple[int | str, ...]
 _MEMBER = re.compile(rb'"\s*:')
@@ -58,6 +60,12 @@ def read_document(
         faults = faults_of([{**each, "loc": locate(each["loc"])} for each in errors[:MAXIMUM_FAULTS]])
         unreadable = any(each["type"] == "json_invalid" for each in errors)
         raise (UnreadableBody if unreadable else InvalidInput)(*faults) from None
+
+
+def refuse_many_members(body: bytes, most: int) -> None:
+    """Raise `InvalidInput` if it may have more members than that, which takes one quick pass."""
+    if len(_MEMBER.findall(body)) > most:
+        raise InvalidInput(Fault("body", f"has more than {most} members"))
 
 
 def refuse_repeated_members(body: bytes, members: int) -> None:

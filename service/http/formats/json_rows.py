@@ -14,8 +14,14 @@ import numpy as np
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
 
 from service.domain.errors import Fault, InvalidInput
-from service.http.formats.json_document import MEDIA_TYPE, read_document, refuse_repeated_members
-from service.http.formats.table import Payload, Rows, Table
+from service.http.formats.json_document import (
+    MEDIA_TYPE,
+    UNDECODABLE,
+    read_document,
+    refuse_many_members,
+    refuse_repeated_members,
+)
+from service.http.formats.table import MAXIMUM_COLUMNS, Payload, Rows, Table
 
 MEDIA_TYPES = (MEDIA_TYPE,)
 
@@ -66,7 +72,29 @@ class JsonRows(BaseModel):
 
 
 MEMBERS = frozenset(JsonRows.model_fields)
-_ADAPTER = TypeAdapter(JsonRows)
+_NumbersAtOnce = Annotated[list[Number], Field(min_length=1, fail_fast=True)]
+
+
+class _AtOnce(JsonRows):
+    """The same, given up at the first thing that is wrong."""
+
+    rows: Annotated[list[_NumbersAtOnce], Field(min_length=1, fail_fast=True)] | None = None
+    columns: Annotated[dict[str, _NumbersAtOnce] | None, Field(min_length=1)] = None
+    features: Annotated[list[str], Field(fail_fast=True)] | None = None
+    observed_at: (
+        Annotated[
+            Annotated[Moment, Tag(_ONE)] | Annotated[list[Moment], Field(fail_fast=True), Tag(_EACH)],
+            Discriminator(_one_or_each),
+        ]
+        | None
+    ) = None
+
+
+_ADAPTER: TypeAdapter[JsonRows] = TypeAdapter(JsonRows)
+_AT_ONCE: TypeAdapter[JsonRows] = TypeAdapter(_AtOnce)
+_MAXIMUM_MEMBERS = 2 * MAXIMUM_COLUMNS
+_EVERY_FAULT_BYTES = 64 * 2**10
+"""Of a longer body the first fault is told: a million of them would take longer to collect than the body to send."""
 
 
 class _Names(msgspec.Struct):
@@ -78,7 +106,11 @@ _names = msgspec.json.Decoder(_Names)
 
 def read(payload: Payload) -> Table:
     """Raises `UnreadableBody`, and `InvalidInput` naming row and column."""
-    document = read_document(_ADAPTER, payload.body, '{"rows": [[...], ...]}', partial(_location, payload.body))
+    adapter = _ADAPTER
+    if len(payload.body) > _EVERY_FAULT_BYTES:
+        adapter = _AT_ONCE
+        refuse_many_members(payload.body, _MAXIMUM_MEMBERS)
+    document = read_document(adapter, payload.body, '{"rows": [[...], ...]}', partial(_location, payload.body))
     refuse_repeated_members(payload.body, len(document.model_fields_set) + len(document.columns or ()))
     rows, features = _rows(document)
     if not isinstance(document.observed_at, list):
@@ -131,6 +163,6 @@ def _location(body: bytes, location: tuple[int | str, ...]) -> tuple[int | str, 
 def _number_of_column(body: bytes, name: str) -> int | str:
     try:
         names = list(_names.decode(body).columns)
-    except (msgspec.DecodeError, RecursionError):
+    except UNDECODABLE:
         return "*"
     return names.index(name) if name in names else "*"

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from service.domain.errors import Fault, InvalidInput, UnreadableBody
-from service.http.formats.json_document import not_a_list, refuse_repeated_members, refuse_what_is_no_text
+from service.http.formats.json_document import UNDECODABLE, not_a_list, refuse_repeated_members, refuse_what_is_no_text
 from service.http.formats.nested_lists import rectangular
 from service.http.formats.table import MAXIMUM_COLUMNS, TEXT, Payload, Rows, Table, real
 
@@ -72,7 +72,7 @@ def _parts(payload: Payload) -> dict[str, Table]:
         document = _read_document(payload.body)
     except msgspec.ValidationError:
         raise InvalidInput(Fault("body", "must be an object")) from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise UnreadableBody(Fault("body", f"is no JSON: {error}")) from None
     found: dict[str, Table] = {}
     for name in ("instances", "predictions"):
@@ -99,7 +99,7 @@ def _table_of_anything(raw: msgspec.Raw, place: str) -> Table:
         values = _read_anything(raw)
     except msgspec.ValidationError as error:
         raise InvalidInput(not_a_list(error, place)) from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise UnreadableBody(Fault(place, f"is no JSON: {error}")) from None
     if not values:
         raise InvalidInput(Fault(place, "is empty"))

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from service.domain.errors import Fault, InvalidInput, UnreadableBody
+from service.http.formats.json_document import UNDECODABLE
 from service.http.formats.json_end import end_of_object
 from service.http.formats.kserve_v1 import column_names
 from service.http.formats.table import MAXIMUM_COLUMNS, TEXT, Payload, Rows, Table
@@ -54,6 +55,17 @@ class _Source:
     binary: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """All that the JSON says but for the numbers in it."""
+
+    sources: Sequence[_Source]
+    binary: int
+    names: Sequence[str] | None
+    texts: dict[int, Fault]
+    """See `Table.not_numbers`."""
+
+
 _read_document = msgspec.json.Decoder(_Document).decode
 _read_tensors = msgspec.json.Decoder(list[_Tensor]).decode
 
@@ -80,19 +92,12 @@ def head_bytes(told: str | None) -> int | None:
 def _read(payload: Payload, member: str) -> Table:
     head, binary = _split(payload)
     remembered = len(binary) > 0 and len(head) <= _REMEMBERED_HEAD_BYTES
-    sources = (_known if remembered else _sources)(head, member)
-    tensors = [source.tensor for source in sources]
-    for tensor in tensors[1:]:
-        if tensor.rows != tensors[0].rows:
-            message = "must begin with the same number of rows for every tensor"
-            raise InvalidInput(Fault(f"{tensor.place}.shape", message))
-    if sum(tensor.columns for tensor in tensors) > MAXIMUM_COLUMNS:
-        raise InvalidInput(Fault(member, f"have more than {MAXIMUM_COLUMNS} columns"))
-    parts = _numbers(sources, binary)
-    if len(parts) == 1 and member == "inputs":
-        return Table(parts[0], None, not_numbers=_texts(tensors))
-    names = [name for tensor, part in zip(tensors, parts, strict=True) for name in _names(tensor, part)]
-    return Table(np.hstack(parts) if len(parts) > 1 else parts[0], names, not_numbers=_texts(tensors))
+    told = (_known if remembered else _told)(head, member)
+    if told.binary != len(binary):
+        message = f"has {len(binary)} bytes behind its JSON, which announces {told.binary}"
+        raise UnreadableBody(Fault("body", message))
+    parts = _numbers(told.sources, binary)
+    return Table(np.hstack(parts) if len(parts) > 1 else parts[0], told.names, not_numbers=told.texts)
 
 
 def _split(payload: Payload) -> tuple[bytes, memoryview]:
@@ -111,7 +116,7 @@ def _is_whole(body: bytes) -> bool:
         _read_document(body)
     except msgspec.ValidationError:
         return True
-    except (msgspec.DecodeError, RecursionError):
+    except UNDECODABLE:
         return False
     return True
 
@@ -124,7 +129,7 @@ def _sources(head: bytes, member: str) -> Sequence[_Source]:
             tensors = None if document.outputs is msgspec.UNSET else _read_tensors(document.outputs)
     except msgspec.ValidationError as error:
         raise InvalidInput(Fault(member, f"are no tensors: {_without_values(error)}")) from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise UnreadableBody(Fault("body", f"is no JSON: {_without_values(error)}")) from None
     if not tensors:
         raise InvalidInput(Fault(member, "is missing or empty"))
@@ -137,7 +142,19 @@ def _sources(head: bytes, member: str) -> Sequence[_Source]:
     return [_source(tensor, f"{member}[{index}]") for index, tensor in enumerate(tensors)]
 
 
-_known = lru_cache(maxsize=256)(_sources)
+def _told(head: bytes, member: str) -> _Told:
+    sources = _sources(head, member)
+    tensors = [source.tensor for source in sources]
+    for tensor in tensors[1:]:
+        if tensor.rows != tensors[0].rows:
+            message = "must begin with the same number of rows for every tensor"
+            raise InvalidInput(Fault(f"{tensor.place}.shape", message))
+    # One tensor alone has no names, and so no bound of theirs.
+    names = None if len(tensors) == 1 and member == "inputs" else _names(tensors, member)
+    return _Told(sources, sum(source.binary or 0 for source in sources), names, _texts(tensors))
+
+
+_known = lru_cache(maxsize=256)(_told)
 
 
 def _source(tensor: _Tensor, place: str) -> _Source:
@@ -151,10 +168,6 @@ def _source(tensor: _Tensor, place: str) -> _Source:
 
 
 def _numbers(sources: Sequence[_Source], binary: memoryview) -> list[Rows]:
-    announced = sum(source.binary or 0 for source in sources)
-    if announced != len(binary):
-        message = f"has {len(binary)} bytes behind its JSON, which announces {announced}"
-        raise UnreadableBody(Fault("body", message))
     parts, start = [], 0
     for source in sources:
         if source.data is not None:
@@ -166,8 +179,11 @@ def _numbers(sources: Sequence[_Source], binary: memoryview) -> list[Rows]:
     return parts
 
 
-def _names(tensor: Layout, part: Rows) -> list[str]:
-    return column_names(tensor.name, part.shape[1])
+def _names(tensors: Sequence[Layout], member: str) -> list[str]:
+    widths = [1 if tensor.datatype == TEXT_DATATYPE else tensor.columns for tensor in tensors]
+    if sum(widths) > MAXIMUM_COLUMNS:
+        raise InvalidInput(Fault(member, f"have more than {MAXIMUM_COLUMNS} columns"))
+    return [name for tensor, width in zip(tensors, widths, strict=True) for name in column_names(tensor.name, width)]
 
 
 def _texts(tensors: Sequence[Layout]) -> dict[int, Fault]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.errors import Fault, InvalidInput, UnreadableBody
-from service.http.formats.json_document import not_a_list
+from service.http.formats.json_document import UNDECODABLE, not_a_list
 from service.http.formats.nested_lists import rectangular
 from service.http.formats.table import Rows, real, refuse
 
@@ -91,7 +91,7 @@ def from_json(tensor: Layout, data: msgspec.Raw) -> Rows:
         flat = _flat(tensor, data)
     except msgspec.ValidationError:
         return _unusual(tensor, data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise UnreadableBody(Fault(f"{tensor.place}.data", f"is no JSON: {error}")) from None
     _refuse_other_count(tensor, flat.size)
     return real(flat.reshape(tensor.rows, tensor.columns), tensor.cell)
@@ -119,7 +119,7 @@ def _unusual(tensor: Layout, data: msgspec.Raw) -> Rows:
         values = _anything(data)
     except msgspec.ValidationError as error:
         raise InvalidInput(not_a_list(error, place)) from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise UnreadableBody(Fault(place, f"is no JSON: {error}")) from None
     if tensor.datatype == TEXT_DATATYPE and all(isinstance(each, str) for each in values):
         _refuse_other_count(tensor, len(values))
