@@ -31,6 +31,13 @@ def require_json(content_type: str | None) -> None:
         raise UnsupportedFormat(Fault("Content-Type", f"must be {MEDIA_TYPE}"))
 
 
+def no_json(error: Exception, place: str) -> UnreadableBody:
+    """What one of `UNDECODABLE` says, without a byte of the body."""
+    if isinstance(error, UnicodeDecodeError):
+        return UnreadableBody(Fault(place, "is not UTF-8"))
+    return UnreadableBody(Fault(place, f"is no JSON: {str(error)[:200]}"))
+
+
 def _as_it_is(location: Location) -> Location:
     return location
 

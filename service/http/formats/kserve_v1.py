@@ -11,7 +11,13 @@ import msgspec
 import numpy as np
 
 from service.domain.errors import Fault, InvalidInput, UnreadableBody
-from service.http.formats.json_document import UNDECODABLE, not_a_list, refuse_repeated_members, refuse_what_is_no_text
+from service.http.formats.json_document import (
+    UNDECODABLE,
+    no_json,
+    not_a_list,
+    refuse_repeated_members,
+    refuse_what_is_no_text,
+)
 from service.http.formats.nested_lists import rectangular
 from service.http.formats.table import MAXIMUM_COLUMNS, TEXT, Payload, Rows, Table, real
 
@@ -73,7 +79,7 @@ def _parts(payload: Payload) -> dict[str, Table]:
     except msgspec.ValidationError:
         raise InvalidInput(Fault("body", "must be an object")) from None
     except UNDECODABLE as error:
-        raise UnreadableBody(Fault("body", f"is no JSON: {error}")) from None
+        raise no_json(error, "body") from None
     found: dict[str, Table] = {}
     for name in ("instances", "predictions"):
         raw = getattr(document, name)
@@ -100,7 +106,7 @@ def _table_of_anything(raw: msgspec.Raw, place: str) -> Table:
     except msgspec.ValidationError as error:
         raise InvalidInput(not_a_list(error, place)) from None
     except UNDECODABLE as error:
-        raise UnreadableBody(Fault(place, f"is no JSON: {error}")) from None
+        raise no_json(error, place) from None
     if not values:
         raise InvalidInput(Fault(place, "is empty"))
     if isinstance(values[0], dict):

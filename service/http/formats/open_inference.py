@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from service.domain.errors import Fault, InvalidInput, UnreadableBody
-from service.http.formats.json_document import UNDECODABLE
+from service.http.formats.json_document import UNDECODABLE, no_json
 from service.http.formats.json_end import end_of_object
 from service.http.formats.kserve_v1 import column_names
 from service.http.formats.table import MAXIMUM_COLUMNS, TEXT, Payload, Rows, Table
@@ -130,7 +130,7 @@ def _sources(head: bytes, member: str) -> Sequence[_Source]:
     except msgspec.ValidationError as error:
         raise InvalidInput(Fault(member, f"are no tensors: {_without_values(error)}")) from None
     except UNDECODABLE as error:
-        raise UnreadableBody(Fault("body", f"is no JSON: {_without_values(error)}")) from None
+        raise no_json(error, "body") from None
     if not tensors:
         raise InvalidInput(Fault(member, "is missing or empty"))
     if len(tensors) > MAXIMUM_TENSORS:

@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.errors import Fault, InvalidInput, UnreadableBody
-from service.http.formats.json_document import UNDECODABLE, not_a_list
+from service.domain.errors import Fault, InvalidInput
+from service.http.formats.json_document import UNDECODABLE, no_json, not_a_list
 from service.http.formats.nested_lists import rectangular
 from service.http.formats.table import Rows, real, refuse
 
@@ -92,7 +92,7 @@ def from_json(tensor: Layout, data: msgspec.Raw) -> Rows:
     except msgspec.ValidationError:
         return _unusual(tensor, data)
     except UNDECODABLE as error:
-        raise UnreadableBody(Fault(f"{tensor.place}.data", f"is no JSON: {error}")) from None
+        raise no_json(error, f"{tensor.place}.data") from None
     _refuse_other_count(tensor, flat.size)
     return real(flat.reshape(tensor.rows, tensor.columns), tensor.cell)
 
@@ -120,7 +120,7 @@ def _unusual(tensor: Layout, data: msgspec.Raw) -> Rows:
     except msgspec.ValidationError as error:
         raise InvalidInput(not_a_list(error, place)) from None
     except UNDECODABLE as error:
-        raise UnreadableBody(Fault(place, f"is no JSON: {error}")) from None
+        raise no_json(error, place) from None
     if tensor.datatype == TEXT_DATATYPE and all(isinstance(each, str) for each in values):
         _refuse_other_count(tensor, len(values))
         return np.full((tensor.rows, 1), np.nan)
