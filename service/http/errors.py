@@ -113,10 +113,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-async def _too_large(_: Request, __: Exception) -> JSONResponse:
-    return too_large()
-
-
 async def _ours(_: Request, error: Exception) -> JSONResponse:
     try:
         return answer_to(error)

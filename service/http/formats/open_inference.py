@@ -90,25 +90,23 @@ def head_bytes(told: str | None) -> int | None:
 
 
 def _read(payload: Payload, member: str) -> Table:
-    head, binary = _split(payload)
-    remembered = len(binary) > 0 and len(head) <= _REMEMBERED_HEAD_BYTES
-    told = (_known if remembered else _told)(head, member)
-    if told.binary != len(binary):
-        message = f"has {len(binary)} bytes behind its JSON, which announces {told.binary}"
+    body = payload.body
+    length = _length_of_head(body) if payload.head_bytes is None else payload.head_bytes
+    behind = len(body) - length
+    if behind < 0:
+        raise UnreadableBody(Fault("Inference-Header-Content-Length", "is longer than the body"))
+    told = (_known if behind and length <= _REMEMBERED_HEAD_BYTES else _told)(body[:length], member)
+    if told.binary != behind:
+        message = f"has {behind} bytes behind its JSON, which announces {told.binary}"
         raise UnreadableBody(Fault("body", message))
-    parts = _numbers(told.sources, binary)
+    parts = _numbers(told.sources, memoryview(body)[length:])
     return Table(np.hstack(parts) if len(parts) > 1 else parts[0], told.names, not_numbers=told.texts)
 
 
-def _split(payload: Payload) -> tuple[bytes, memoryview]:
-    body, length = payload.body, payload.head_bytes
-    if length is None:
-        # Without a word of it there may be no binary part: then the object ends where the body does.
-        whole = body.rstrip()[-1:] == b"}" and _is_whole(body)
-        length = len(body) if whole else end_of_object(body)
-    if length > len(body):
-        raise UnreadableBody(Fault("Inference-Header-Content-Length", "is longer than the body"))
-    return body[:length], memoryview(body)[length:]
+def _length_of_head(body: bytes) -> int:
+    """Without a word of it there may be no binary part: then the object ends where the body does."""
+    whole = body.rstrip()[-1:] == b"}" and _is_whole(body)
+    return len(body) if whole else end_of_object(body)
 
 
 def _is_whole(body: bytes) -> bool:

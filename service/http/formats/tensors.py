@@ -60,14 +60,14 @@ def layout(name: str, place: str, datatype: str, shape: list[int]) -> Layout:
 
 def from_bytes(tensor: Layout, binary: memoryview) -> Rows:
     """Numbers as they lie, without a copy where they are float64; text becomes NaN once it is known to be whole."""
-    if tensor.datatype == TEXT_DATATYPE:
+    dtype = DATATYPES.get(tensor.datatype)
+    if dtype is None:
         _check_text(tensor, binary)
         return np.full((tensor.rows, 1), np.nan)
-    dtype = DATATYPES[tensor.datatype]
     if len(binary) != tensor.count * dtype.itemsize:
         message = f"has {len(binary)} bytes of binary data, and its shape and datatype need another number"
         raise InvalidInput(Fault(tensor.place, message))
-    stored: NDArray[Any] = np.frombuffer(binary, dtype).reshape(tensor.rows, tensor.columns)
+    stored: NDArray[Any] = np.ndarray((tensor.rows, tensor.columns), dtype, binary)
     if tensor.datatype == "BF16":  # the upper half of a float32
         stored = (stored.astype("<u4") << 16).view("<f4")
     if tensor.datatype == "BOOL":
