@@ -33,6 +33,11 @@ class Bodies:
         self._admission = admission
         self._bounds = bounds
 
+    @property
+    def max_bytes(self) -> int:
+        """Of one, as it arrives and unpacked."""
+        return self._bounds.max_bytes
+
     def size(self, content_length: str | None, content_encoding: str | None) -> int:
         """Bytes to be reckoned with before it is read: without a word of it, as many as it may be.
 

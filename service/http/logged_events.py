@@ -85,7 +85,7 @@ class LoggedEvents:
     async def _outcome(self, accepted: Accepted) -> Outcome:
         if accepted.event.kind == FEEDBACK:  # labels have no role yet
             return Outcome.IGNORED
-        read = partial(_half, accepted)
+        read = partial(_half, accepted, self._bodies.max_bytes)
         half = await self._bodies.read(accepted.model, accepted.content_encoding, accepted.body, read)
         return await self._observe(accepted.model, accepted.event.identifier, half)
 
@@ -97,9 +97,9 @@ class LoggedEvents:
             _log.warning("a logged %s of model %s is not observed: %s", accepted.event.kind, accepted.model, what)
 
 
-def _half(accepted: Accepted, body: bytes) -> Half:
+def _half(accepted: Accepted, most_bytes: int, body: bytes) -> Half:
     event, side = accepted.event, Side(accepted.event.kind)
-    table = read_logged(event.content_type, Payload(body, event.head_bytes), outputs=side is Side.RESPONSE)
+    table = read_logged(event.content_type, Payload(body, event.head_bytes, most_bytes), outputs=side is Side.RESPONSE)
     digest = hashlib.sha256(accepted.body).digest()
     observed_at = event.observed_at or table.observed_at
     return Half(side, table.rows, table.features, observed_at, accepted.traceparent, digest, table.not_numbers)

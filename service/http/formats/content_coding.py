@@ -20,6 +20,7 @@ MAXIMUM_RATIO = 200
 ALWAYS_ALLOWED = 2**20
 """... which is why a small body may unpack to this whatever its ratio."""
 _PIECE = 64 * 2**10
+_NOTHING = memoryview(b"")
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _WINDOW_LOG = 23
 """8 MiB, as RFC 9659 has it for HTTP: what a frame may ask the reader to remember."""
@@ -37,8 +38,12 @@ class _Gzip:
     def unused_data(self) -> bytes:
         return self._undo.unused_data
 
-    def more(self, packed: bytes) -> bytes:
-        """At most `_PIECE` bytes of what is inside; `packed` is given once."""
+    @property
+    def needs_input(self) -> bool:
+        return not self._undo.unconsumed_tail
+
+    def more(self, packed: memoryview) -> bytes:
+        """At most `_PIECE` bytes of what is inside; nothing is given while there is input left."""
         return self._undo.decompress(packed or self._undo.unconsumed_tail, _PIECE)
 
 
@@ -54,7 +59,11 @@ class _Zstd:
     def unused_data(self) -> bytes:
         return self._undo.unused_data
 
-    def more(self, packed: bytes) -> bytes:
+    @property
+    def needs_input(self) -> bool:
+        return self._undo.needs_input
+
+    def more(self, packed: memoryview) -> bytes:
         return self._undo.decompress(packed, _PIECE)
 
 
@@ -90,20 +99,22 @@ def most_unpacked(packed: int, max_bytes: int) -> int:
 def unpacked(coding: str, body: bytes, max_bytes: int) -> bytes:
     """Raises `BodyTooLarge`, and `UnreadableBody` for what is damaged, cut off, or goes on after its end."""
     most, undo = most_unpacked(len(body), max_bytes), _UNPACKERS[coding]()
-    pieces, size, packed = list[bytes](), 0, body
+    pieces, size = list[bytes](), 0
+    # In pieces on both sides: what is left of the input is copied with every one.
+    given, rest = _NOTHING, memoryview(body)
     while not undo.eof:
+        given, rest = (rest[:_PIECE], rest[_PIECE:]) if undo.needs_input else (_NOTHING, rest)
         try:
-            piece = undo.more(packed)
+            piece = undo.more(given)
         except (zlib.error, zstd.ZstdError, EOFError):
             raise UnreadableBody(Fault("body", f"is not {coding}, or is damaged")) from None
-        if not piece and not packed and not undo.eof:
+        if not (piece or given or rest or undo.eof) and undo.needs_input:
             raise UnreadableBody(Fault("body", f"is cut off before its {coding} ends"))
-        packed = b""
         size += len(piece)
         if size > most:
             raise BodyTooLarge
         pieces.append(piece)
-    if undo.unused_data:
+    if undo.unused_data or rest:
         raise UnreadableBody(Fault("body", f"goes on after its {coding} has ended"))
     whole = b"".join(pieces)
     if _began(whole) is not None:

@@ -66,7 +66,8 @@ class TakeObservations:
         coding = headers.get(b"content-encoding")
         with self._admission.place(model, self._bodies.size(headers.get(b"content-length"), coding)):
             body = await self._bodies.receive(receive)
-            read = partial(_table, headers.get(b"content-type"), head_bytes(headers.get(_LENGTH)))
+            head = head_bytes(headers.get(_LENGTH))
+            read = partial(_table, headers.get(b"content-type"), head, self._bodies.max_bytes)
             table = await self._bodies.read(model, coding, body, read)
             digest = hashlib.sha256(body).digest() if named else None
             del body  # the store may take its time
@@ -138,9 +139,9 @@ def identifier_of(headers: dict[bytes, str]) -> tuple[str, bool]:
     return uuid4().hex, False
 
 
-def _table(content_type: str | None, head: int | None, body: bytes) -> Table:
+def _table(content_type: str | None, head: int | None, most_bytes: int, body: bytes) -> Table:
     try:
-        return read_table(content_type, body, head)
+        return read_table(content_type, body, head, most_bytes=most_bytes)
     except (UnreadableBody, UnsupportedFormat):
         raise
     except InvalidInput as error:
