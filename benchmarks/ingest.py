@@ -26,6 +26,7 @@ import numpy as np
 from redis import Redis
 
 from benchmarks.load import Answered, Body, Load, load_generator, pinned
+from tests.processes.payloads import v2_binary
 from tests.processes.services import ROOT, ServiceProcess
 from tests.processes.stores import StoreServer, free_port, valkey_binary
 from tests.processes.waiting import eventually
@@ -94,6 +95,13 @@ def bodies() -> dict[str, Body]:
         "float32": Body(npy(rows.astype(np.float32)), "application/x-npy"),
         "json": Body(json.dumps({"rows": rows.tolist()}).encode(), "application/json"),
     }
+
+
+def tensors() -> Body:
+    """The same rows as `float64`, as a client of the Open Inference Protocol sends them."""
+    rows = np.random.default_rng(1).normal(size=(BATCH_ROWS, FEATURES))
+    content, head_bytes = v2_binary({"input-0": ("FP64", rows)}, id="1")
+    return Body(content, "application/octet-stream", head_bytes)
 
 
 def npy(rows: np.ndarray[Any, Any]) -> bytes:
@@ -191,6 +199,7 @@ def questions(machine: Machine, store: StoreServer, synced: StoreServer) -> list
         for what in sent
         for who, target in (("parse", parse), ("log", log))
     ]
+    asked.append(Question("log v2 binary", log, tensors()))
     asked.append(Question("log named float64", log, sent["float64"], named=True))
     asked.append(Question("memory float64", memory, sent["float64"], refusable=True))
     asked.append(Question("fsync float64", fsync, sent["float64"]))
@@ -250,6 +259,8 @@ def figures(found: Mapping[str, Sequence[Answered]]) -> Iterator[Figure]:
     endpoint = "rate of an endpoint that parses the same body and stores nothing"
     for figure, name, against in RATES:
         yield Figure(figure, ratio("processor", against, name), endpoint)
+    npy_rate = "rate of the same rows as .npy"
+    yield Figure("ingest_v2_binary_over_npy", ratio("processor", "log float64", "log v2 binary"), npy_rate)
     yield Figure(
         "ingest_fsync_over_log", ratio("rate", "fsync float64", "log float64"), "rate by the clock at the level log"
     )

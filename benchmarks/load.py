@@ -14,6 +14,9 @@ wrk.method, wrk.body = "POST", file:read("*all")
 file:close()
 wrk.headers["Content-Type"] = os.getenv("LOAD_TYPE")
 if os.getenv("LOAD_KEY") ~= "" then wrk.headers["Authorization"] = "Bearer " .. os.getenv("LOAD_KEY") end
+if os.getenv("LOAD_HEAD") ~= "" then
+  wrk.headers["Inference-Header-Content-Length"] = os.getenv("LOAD_HEAD")
+end
 local name, pause, count = os.getenv("LOAD_NAME"), tonumber(os.getenv("LOAD_PAUSE")), 0
 if name ~= "" then
   request = function()
@@ -40,6 +43,8 @@ class Body:
 
     content: bytes
     media_type: str
+    head_bytes: int | None = None
+    """`Inference-Header-Content-Length`, if it is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,7 @@ class Load:
         content.write_bytes(body.content)
         told = {"LOAD_BODY": str(content), "LOAD_TYPE": body.media_type, "LOAD_NAME": name, "LOAD_PAUSE": str(pause)}
         told["LOAD_KEY"] = self.key
+        told["LOAD_HEAD"] = "" if body.head_bytes is None else str(body.head_bytes)
         command = [
             load_generator(),
             "-t1",

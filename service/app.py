@@ -38,13 +38,17 @@ from service.adapters.trigger.dry_run import DryRunTrigger
 from service.adapters.trigger.template import SHIPPED_TEMPLATE, read_template
 from service.domain.errors import DriftwardenError, InvalidConfiguration, StoreLost
 from service.domain.models import ModelName
+from service.domain.pairing import Pairs
 from service.domain.sharing import Outlook
 from service.http import errors
 from service.http.admission import Admission
 from service.http.authentication import AuthenticationFirst
+from service.http.bodies import Bodies, BodyBounds
 from service.http.limits import BodyLimits
-from service.http.routes import bearer, management, models, observations, operations, summaries
-from service.http.routes.observations import BodyBounds, ObservationsFirst, TakeObservations
+from service.http.logged_events import LoggedEvents
+from service.http.routes import bearer, events, management, models, observations, operations, summaries
+from service.http.routes.events import EventsFirst, TakeEvents
+from service.http.routes.observations import ObservationsFirst, TakeObservations
 from service.ports import Trigger
 from service.settings import ComputeSettings, Settings, StoreSettings, TriggerSettings
 from service.telemetry.metrics import Metrics
@@ -55,6 +59,7 @@ from service.usecases.evaluate_window import EvaluateWindow, Tuning
 from service.usecases.fitted_models import FittedModels
 from service.usecases.keep_watch import KeepWatch, Pace, Task
 from service.usecases.observe_batch import ObserveBatch
+from service.usecases.observe_event import ObserveEvent
 from service.usecases.read_verdicts import ReadVerdicts
 from service.usecases.register_model import RegisterModel
 from service.usecases.registered_models import RegisteredModels
@@ -141,6 +146,8 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
         if entrance.admit is not None:
             app.add_middleware(AuthenticationFirst, admit=entrance.admit)  # added last: outermost
         app.state.tls = entrance.tls
+        if role.ingests:
+            stack.push_async_callback(app.state.finish_events, settings.http.drain_seconds)  # before the log's
         app.state.stop_begins = store_watch.stop_begins if store_watch is not None else _nothing_to_do
         with _plain(StoreLost):
             async with anyio.create_task_group() as tasks:
@@ -262,6 +269,7 @@ def _wire(
         version=VERSION,
         summary="Drift detection and model integrity for models on Kubernetes.",
         redoc_url=None,
+        redirect_slashes=False,  # to wherever a Host header says
     )
     app.add_middleware(
         BodyLimits, max_body_bytes=settings.http.max_body_bytes, max_reference_bytes=settings.http.max_reference_bytes
@@ -276,16 +284,28 @@ def _wire(
         notify = watch.rows_came if watch is not None else _nobody_here
         clock = SteadyClock(_now, time.monotonic)
         observe = ObserveBatch(known, fitted, stores.observations, notify, clock, metrics, tracing)
-        http = settings.http
+        http, read_verdicts = settings.http, ReadVerdicts(known, stores.verdicts, stores.deliveries)
         admission = Admission(http.max_requests, http.max_bytes_under_way)
-        bounds = BodyBounds(http.max_body_bytes, http.body_seconds)
-        take = TakeObservations(observe, metrics, admission, bounds)
-        app.add_middleware(ObservationsFirst, take=take)  # added last: in front of what is there already
+        bodies = Bodies(admission, BodyBounds(http.max_body_bytes, http.body_seconds))
+        evaluate = EvaluateRows(known, fitted, CapacityLimiter(1))
+        events_taken = LoggedEvents(
+            ObserveEvent(known, observe, Pairs(http.pair_seconds, http.pair_bytes), time.monotonic, metrics),
+            bodies,
+            metrics,
+            time.monotonic,
+        )
+        app.state.finish_events = events_taken.finish
+        take_events = TakeEvents(events_taken, admission, bodies)
+        take = TakeObservations(observe, metrics, admission, bodies)
+        # The ways in that are hot are taken before the framework, in front of what is there already.
+        app.add_middleware(EventsFirst, take=take_events)
+        app.add_middleware(ObservationsFirst, take=take)
         for routes in (
-            models.routes(register, ReadVerdicts(known, stores.verdicts, stores.deliveries)),
+            models.routes(register, read_verdicts, http.max_reference_bytes),
+            management.routes(register, evaluate, admission, bodies),
             observations.routes(take),
-            summaries.routes(observe, admission, bounds),
-            management.routes(register, EvaluateRows(known, fitted, CapacityLimiter(1))),
+            summaries.routes(observe, admission, bodies),
+            events.routes(take_events),
         ):
             app.include_router(routes, dependencies=bearer.DESCRIBED, responses=bearer.REFUSALS)
     apart = role.ingests and settings.http.metrics_port is not None

@@ -18,6 +18,11 @@ from service.http.cut_off import AnswerWhenCutOff
 from service.http.errors import unreadable
 from service.http.tls import RenewedTls, certificate_names
 
+MAXIMUM_HEAD_BYTES = 64 * 2**10
+"""Of a request's headers together."""
+_HEADER_BYTES = 32
+"""What a header costs beside its letters."""
+
 
 class DrainingServer(uvicorn.Server):
     """Stops on SIGTERM and SIGINT after the requests under way, and then *returns*.
@@ -48,11 +53,14 @@ class DrainingServer(uvicorn.Server):
 class ProblemProtocol(HttpToolsProtocol):
     """Answers what is no HTTP request (a Content-Length that is no number, for one) with a problem document, too.
 
-    Uvicorn answers it in plain text, before any application sees it. And tells the application what the client's
-    certificate is called, which uvicorn does not.
+    Uvicorn answers it in plain text, before any application sees it, and takes headers of any length. And tells the
+    application what the client's certificate is called, which uvicorn does not.
     """
 
     _certificate_names: tuple[str, ...] = ()
+    _in_head = False
+    _head_bytes = 0
+    _unfinished_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -60,10 +68,28 @@ class ProblemProtocol(HttpToolsProtocol):
         if connection is not None:
             self._certificate_names = certificate_names(connection.getpeercert())
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:  # a header that goes on and on is not told before it ends
+            self._unfinished_bytes += len(data)
+            if self._unfinished_bytes > MAXIMUM_HEAD_BYTES and not self.transport.is_closing():
+                self.send_400_response("")
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._in_head, self._head_bytes, self._unfinished_bytes = True, 0, 0
         if self._certificate_names:
             self.scope["extensions"] = {CERTIFICATE: {NAMES: self._certificate_names}}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_bytes += len(name) + len(value) + _HEADER_BYTES
+        if self._head_bytes > MAXIMUM_HEAD_BYTES:
+            raise ValueError("headers are too large")  # to the parser, for which the request is malformed then
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own words
         answer = unreadable()

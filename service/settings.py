@@ -47,6 +47,10 @@ class HttpSettings(_Group):
     """Bytes of their bodies, likewise."""
     body_seconds: PositiveFloat = 10.0
     """How long a batch's body may take to arrive; beyond it callers get 408."""
+    pair_seconds: PositiveFloat = 60.0
+    """How long a logged request waits for its response, or the other way round, where features are outputs."""
+    pair_bytes: PositiveInt = 16 * 2**20
+    """Bytes of them that may wait in this process, about."""
     drain_seconds: PositiveInt = 20
     """How long requests under way may take after SIGTERM; below Kubernetes' default grace of 30."""
 

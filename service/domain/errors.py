@@ -6,6 +6,7 @@ DriftwardenError
 │   ├── InvalidBatch
 │   ├── InvalidReference
 │   ├── InvalidPlan
+│   ├── UnreadableBody           bytes that are not what their media type or coding says
 │   └── UnsupportedFormat
 ├── NotAuthenticated             no credentials, or nobody's
 ├── NotAllowed                   the caller is known, and may not do this
@@ -71,6 +72,10 @@ class InvalidReference(InvalidInput):
 
 class InvalidPlan(InvalidInput):
     """A plan that names something unknown or asks for something impossible."""
+
+
+class UnreadableBody(InvalidInput):
+    """A body that is damaged, cut off, or not of the format or coding that its headers name."""
 
 
 class UnsupportedFormat(InvalidInput):

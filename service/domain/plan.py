@@ -120,6 +120,8 @@ class Plan:
     detectors: tuple[DetectorPlan, ...] = field(default_factory=_default_detectors)
     decision: DecisionPlan = DecisionPlan()
     response: ResponsePlan = ResponsePlan()
+    missing_values: Literal["refuse", "keep"] = "refuse"
+    """Of observations: `refuse` answers 422 to a batch with a hole; `keep` takes it, and detectors count holes."""
 
     @property
     def digest(self) -> str:
@@ -128,6 +130,8 @@ class Plan:
         # What windows could not say before is left out where it is not said: older plans keep their digests.
         changed = {name: value for name, value in document["window"].items() if value != _WINDOW_DEFAULTS[name]}
         document["window"] = {"rows": self.window.rows, **changed}
+        if self.missing_values == "refuse":
+            del document["missing_values"]
         canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 

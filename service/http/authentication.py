@@ -1,5 +1,6 @@
 """Who may come in at all: the layer in front of everything, which reads a request's head and nothing of its body."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,7 +19,7 @@ DISCARDED_BYTES = 64 * 2**10
 """A refused body up to this size is read past, so that its connection can be used again; beyond it that ends."""
 _LONGEST_REMEMBERED = 200
 _READING = frozenset({"GET", "HEAD"})
-_INGESTING = frozenset({"observations", "summaries"})
+_INGESTING = frozenset({"observations", "summaries", "cloudevents"})
 _ASKING = frozenset({"evaluations"})
 """Sent with rows, and read for all that: nothing of them is stored."""
 
@@ -62,20 +63,21 @@ def _wanted(method: str, path: str) -> Access | None:
     parts = path.split("/")
     if parts[1:] == ["metrics"]:
         return Access(Verb.METRICS)
-    if len(parts) < 3 or parts[1] != "v1":
-        return None
-    if parts[2] == "detectors" and method in _READING:
+    if len(parts) < 3 or parts[1] != "v1" or (parts[2] == "detectors" and method in _READING):
         return None
     if parts[2] != "models":
-        return Access(Verb.MANAGE)
-    model = _name(parts[3]) if len(parts) > 3 else None
+        loggers = parts[2:] == ["cloudevents"] and method == "POST"  # which model, the body says
+        return Access(Verb.INGEST if loggers else Verb.MANAGE)
+    return Access(_verb(method, parts[4:]), _name(parts[3]) if len(parts) > 3 else None)
+
+
+def _verb(method: str, of_model: Sequence[str]) -> Verb:
     if method in _READING:
-        return Access(Verb.READ, model)
-    if method == "POST" and len(parts) == 5 and parts[4] in _INGESTING:
-        return Access(Verb.INGEST, model)
-    if method == "POST" and len(parts) == 5 and parts[4] in _ASKING:
-        return Access(Verb.READ, model)
-    return Access(Verb.MANAGE, model)
+        return Verb.READ
+    asked = of_model[0] if method == "POST" and len(of_model) == 1 else None
+    if asked in _INGESTING:
+        return Verb.INGEST
+    return Verb.READ if asked in _ASKING else Verb.MANAGE
 
 
 _remembered = lru_cache(1024)(_wanted)  # a path is asked for thousands of times a second

@@ -32,6 +32,7 @@ from service.domain.errors import (
     UnknownDetectorName,
     UnknownModel,
     UnknownRevision,
+    UnreadableBody,
     UnsupportedFormat,
 )
 
@@ -48,6 +49,7 @@ _PROBLEMS: dict[type[DriftwardenError], tuple[HTTPStatus, str, str]] = {
     InvalidReference: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-reference", "The reference cannot be tested against"),
     InvalidPlan: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-plan", "The plan cannot be carried out"),
     UnsupportedFormat: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-format", "No payload format reads this"),
+    UnreadableBody: (HTTPStatus.BAD_REQUEST, "unreadable-body", "The body is not what its headers say"),
     InvalidInput: (HTTPStatus.BAD_REQUEST, "invalid-input", "The request cannot be read"),
     NotAuthenticated: (HTTPStatus.UNAUTHORIZED, "not-authenticated", "Who calls is not known"),
     NotAllowed: (HTTPStatus.FORBIDDEN, "not-allowed", "The caller may not do this"),

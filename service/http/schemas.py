@@ -119,6 +119,8 @@ class Plan(_Document):
     detectors: list[DetectorPlan] = [DetectorPlan.model_validate(planned) for planned in _DEFAULT.detectors]
     decision: DecisionPlan = DecisionPlan()
     response: ResponsePlan = ResponsePlan()
+    missing_values: Literal["refuse", "keep"] = _DEFAULT.missing_values
+    """`refuse`: a batch with a missing value gets 422. `keep`: it is taken; detectors leave it out and count it."""
 
     def to_domain(self) -> domain.Plan:
         """The same, frozen."""
@@ -127,6 +129,7 @@ class Plan(_Document):
             detectors=self._detectors(),
             decision=domain.DecisionPlan(**self.decision.model_dump()),
             response=domain.ResponsePlan(**self.response.model_dump()),
+            missing_values=self.missing_values,
         )
 
     def _detectors(self) -> tuple[domain.DetectorPlan, ...]:
@@ -197,6 +200,13 @@ class Acknowledgement(_Document):
     rows: int
     position: str | None
     """Its place in the model's log; null where it was acknowledged before it had one."""
+
+
+class AcceptedEvent(_Document):
+    """The event is in this process, and will be read; what is wrong with its data is counted and logged."""
+
+    event: str
+    """Its `id`."""
 
 
 class FeatureView(_Document):

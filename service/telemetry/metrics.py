@@ -30,6 +30,10 @@ class Metrics:
         self.rows = counter("observed_rows", "Rows acknowledged.", "model")
         outcomes = "Batches by outcome: accepted, or the kind of problem."
         self.batches = counter("observed_batches", outcomes, "model", "outcome")
+        events = "Logged inferences by kind (request, response, feedback) and what became of them."
+        self.events = counter("events", events, "kind", "outcome")
+        unpaired = "Logged requests and responses that were let go of because their other half did not come."
+        self.unpaired_events = counter("unpaired_events", unpaired)
         self.ingest_seconds = seconds("ingest_seconds", "From a batch's request to its acknowledgement.")
         self.windows = counter("windows", "Windows that this process judged and committed.", "model", "finding")
         self.lost_races = counter("windows_lost_races", "Windows that another replica committed first.", "model")

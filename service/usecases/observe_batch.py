@@ -32,7 +32,7 @@ class Observations:
     """A batch as it came in, before it is known to fit."""
 
     rows: NDArray[np.float64]
-    """Shape (rows, columns), finite."""
+    """Shape (rows, columns), NaN where a value is missing, otherwise finite."""
     features: Sequence[str] | None
     """Names of the columns, if the sender gave them; they may be in any order."""
     observed_at: datetime | None
@@ -89,6 +89,8 @@ class ObserveBatch:
 
         async def make(registration: Registration) -> tuple[Batch, int]:
             rows = fitting_rows(observations, registration.features)
+            if registration.plan.missing_values == "refuse":
+                refuse_missing(observations.rows)
             observed_at = observations.observed_at or self._clock()
             trace, times = current_traceparent(traceparent), observations.times
             batch = Batch(identifier, rows, observed_at, trace, registration.revision, times)
@@ -188,6 +190,15 @@ def fitting_rows(observations: Observations, features: tuple[str, ...]) -> NDArr
     if named == features and rows.shape[1] == len(named):
         return rows
     return _reordered(rows, named, features)
+
+
+def refuse_missing(rows: NDArray[np.float64]) -> None:
+    """Raise `InvalidBatch` with the places of missing values as they were sent."""
+    if not np.isnan(rows).any():
+        return
+    places = np.argwhere(np.isnan(rows))[:20].tolist()
+    message = "is missing, which the plan of this model refuses (missing_values)"
+    raise InvalidBatch(*(Fault(f"rows[{row}][{column}]", message) for row, column in places))
 
 
 def _reordered(rows: NDArray[np.float64], named: tuple[str, ...], features: tuple[str, ...]) -> NDArray[np.float64]:

@@ -1,22 +1,32 @@
-"""JSON: `{"features": ["a", "b"], "rows": [[1, 2], [3, 4]], "observed_at": "2026-01-31T12:00:00Z"}`; rows suffice.
+"""JSON of ours: rows, or columns by name; `null` is a missing value.
 
-`observed_at` may be a list, one moment for each row.
+`{"features": ["a", "b"], "rows": [[1, 2], [3, null]], "observed_at": "2026-01-31T12:00:00Z"}`, of which rows suffice,
+or `{"columns": {"a": [1, 3], "b": [2, null]}}`. `observed_at` may be a list, one moment for each row.
 """
 
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
+import msgspec
 import numpy as np
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
 
 from service.domain.errors import Fault, InvalidInput
-from service.http.formats.json_document import MEDIA_TYPE, read_document
-from service.http.formats.table import Table
+from service.http.formats.json_document import (
+    MEDIA_TYPE,
+    UNDECODABLE,
+    read_document,
+    refuse_many_members,
+    refuse_repeated_members,
+)
+from service.http.formats.table import MAXIMUM_COLUMNS, Payload, Rows, Table
 
 MEDIA_TYPES = (MEDIA_TYPE,)
 
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Row = Annotated[list[Number], Field(min_length=1)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)] | None
+Numbers = Annotated[list[Number], Field(min_length=1)]
 
 
 # What the log can give back, whatever the zone.
@@ -29,14 +39,27 @@ def _one_or_each(value: object) -> str:
 
 
 class JsonRows(BaseModel):
-    """Rows of numbers: one row an inference, one number a feature."""
+    """Rows of numbers: one row an inference, one number a feature. Or the same as columns."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"rows": [[1.5, 20.0], [0.5, 18.0]]}]})
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"rows": [[1.5, 20.0], [0.5, 18.0]]},
+                {"columns": {"temperature": [1.5, 0.5], "humidity": [20.0, None]}},
+            ]
+        },
+    )
 
-    rows: Annotated[list[Row], Field(min_length=1, description="One row an inference, one number a feature.")]
+    rows: Annotated[
+        list[Numbers] | None, Field(min_length=1, description="One row an inference, one number (or null) a feature.")
+    ] = None
+    columns: Annotated[
+        dict[str, Numbers] | None, Field(min_length=1, description="In place of `rows`: each feature's numbers.")
+    ] = None
     features: Annotated[
         list[str] | None,
-        Field(description="Names of the columns. With them, columns may come in any order."),
+        Field(description="Names of the columns of `rows`. With them, columns may come in any order."),
     ] = None
     observed_at: Annotated[
         Annotated[Annotated[Moment, Tag(_ONE)] | Annotated[list[Moment], Tag(_EACH)], Discriminator(_one_or_each)]
@@ -48,28 +71,98 @@ class JsonRows(BaseModel):
     ] = None
 
 
-_ADAPTER = TypeAdapter(JsonRows)
+MEMBERS = frozenset(JsonRows.model_fields)
+_NumbersAtOnce = Annotated[list[Number], Field(min_length=1, fail_fast=True)]
 
 
-def read(body: bytes) -> Table:
-    """Raises `InvalidInput`, naming row and column."""
-    document = read_document(_ADAPTER, body, '{"rows": [[...], ...]}', _location)
-    widths = {len(row) for row in document.rows}
-    if len(widths) > 1:
-        first = len(document.rows[0])
-        index = next(index for index, row in enumerate(document.rows) if len(row) != first)
-        message = f"has {len(document.rows[index])} values, and the first row has {first}"
-        raise InvalidInput(Fault(f"rows[{index}]", message))
-    rows = np.array(document.rows, dtype=np.float64)
+class _AtOnce(JsonRows):
+    """The same, given up at the first thing that is wrong."""
+
+    rows: Annotated[list[_NumbersAtOnce], Field(min_length=1, fail_fast=True)] | None = None
+    columns: Annotated[dict[str, _NumbersAtOnce] | None, Field(min_length=1)] = None
+    features: Annotated[list[str], Field(fail_fast=True)] | None = None
+    observed_at: (
+        Annotated[
+            Annotated[Moment, Tag(_ONE)] | Annotated[list[Moment], Field(fail_fast=True), Tag(_EACH)],
+            Discriminator(_one_or_each),
+        ]
+        | None
+    ) = None
+
+
+_ADAPTER: TypeAdapter[JsonRows] = TypeAdapter(JsonRows)
+_AT_ONCE: TypeAdapter[JsonRows] = TypeAdapter(_AtOnce)
+_MAXIMUM_MEMBERS = 2 * MAXIMUM_COLUMNS
+_EVERY_FAULT_BYTES = 64 * 2**10
+"""Of a longer body the first fault is told: a million of them would take longer to collect than the body to send."""
+
+
+class _Names(msgspec.Struct):
+    columns: dict[str, msgspec.Raw]
+
+
+_names = msgspec.json.Decoder(_Names)
+
+
+def read(payload: Payload) -> Table:
+    """Raises `UnreadableBody`, and `InvalidInput` naming row and column."""
+    adapter = _ADAPTER
+    if len(payload.body) > _EVERY_FAULT_BYTES:
+        adapter = _AT_ONCE
+        refuse_many_members(payload.body, _MAXIMUM_MEMBERS)
+    document = read_document(adapter, payload.body, '{"rows": [[...], ...]}', partial(_location, payload.body))
+    refuse_repeated_members(payload.body, len(document.model_fields_set) + len(document.columns or ()))
+    rows, features = _rows(document)
     if not isinstance(document.observed_at, list):
-        return Table(rows, document.features, document.observed_at)
+        return Table(rows, features, document.observed_at)
     if len(document.observed_at) != len(rows):
         message = f"has {len(document.observed_at)} moments for {len(rows)} rows; give one for each, or one for all"
         raise InvalidInput(Fault("observed_at", message))
     times = np.array([round(moment.timestamp() * 1000) for moment in document.observed_at], dtype=np.int64)
-    return Table(rows, document.features, max(document.observed_at), times)
+    return Table(rows, features, max(document.observed_at), times)
 
 
-def _location(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Without the name of an alternative, which is ours and not in the document."""
-    return (location[0], *location[2:]) if location[:1] == ("observed_at",) else location
+def _rows(document: JsonRows) -> tuple[Rows, Sequence[str] | None]:
+    if document.rows is not None and document.columns is None:
+        _refuse_ragged(document.rows, [f"rows[{index}]" for index in _odd(document.rows)], "row")
+        return np.array(document.rows, dtype=np.float64), document.features  # None becomes NaN
+    if document.columns is None:
+        raise InvalidInput(Fault("rows", "is missing; send rows or columns"))
+    if document.rows is not None or document.features is not None:
+        at_fault = "rows" if document.rows is not None else "features"
+        raise InvalidInput(Fault(at_fault, "does not go with columns, which have their names with them"))
+    columns = list(document.columns.values())
+    # By place, not by name: what the sender called it is the sender's data.
+    _refuse_ragged(columns, [f"columns[{index}]" for index in _odd(columns)], "column")
+    return np.ascontiguousarray(np.array(columns, dtype=np.float64).T), list(document.columns)
+
+
+def _odd(lists: Sequence[Collection[object]]) -> list[int]:
+    first = len(lists[0])
+    if {len(each) for each in lists} == {first}:
+        return []
+    return [index for index, each in enumerate(lists) if len(each) != first][:1]
+
+
+def _refuse_ragged(lists: Sequence[Collection[object]], places: Sequence[str], what: str) -> None:
+    if places:
+        index = _odd(lists)[0]
+        message = f"has {len(lists[index])} values, and the first {what} has {len(lists[0])}"
+        raise InvalidInput(Fault(places[0], message))
+
+
+def _location(body: bytes, location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Without the name of an alternative, which is ours, and without those of columns, which are the sender's."""
+    if location[:1] == ("observed_at",):
+        return (location[0], *location[2:])
+    if location[:1] == ("columns",) and len(location) > 1:
+        return (location[0], _number_of_column(body, str(location[1])), *location[2:])
+    return location
+
+
+def _number_of_column(body: bytes, name: str) -> int | str:
+    try:
+        names = list(_names.decode(body).columns)
+    except UNDECODABLE:
+        return "*"
+    return names.index(name) if name in names else "*"

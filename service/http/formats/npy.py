@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.errors import Fault, InvalidInput
-from service.http.formats.table import Table
+from service.domain.errors import Fault, UnreadableBody, UnsupportedFormat
+from service.http.formats.table import Payload, Table, real, refuse
 
 MEDIA_TYPES = ("application/x-npy",)
 
@@ -23,7 +23,13 @@ _LENGTH_BYTES = {b"\x01\x00": 2, b"\x02\x00": 4, b"\x03\x00": 4}
 """Of the header's length, by version."""
 _MAXIMUM_HEADER_BYTES = 1024
 """numpy itself writes 118 for two dimensions."""
-_MAXIMUM_FAULTS = 20
+_OTHERS = {
+    b"PK\x03\x04": "a zip archive (.npz is one): send each array as .npy",
+    b"PAR1": "a Parquet file",
+    b"\x80": "a pickle, which is never read",
+    b"ARROW1": "an Arrow file",
+}
+"""What is sent as .npy by mistake begins so."""
 _ENTRY = re.compile(
     rb"""\s*(?:
         ['"](?P<descr>descr)['"]\s*:\s*['"](?P<dtype>[<>](?:f[248]|[iu][1248])|\|[iu]1|\|b1)['"]
@@ -56,36 +62,38 @@ class _Layout:
         return self.rows * self.columns * self.dtype.itemsize
 
 
-def read(body: bytes) -> Table:
+def read(payload: Payload) -> Table:
     """Numbers of two dimensions, not copied where they are float64 already; raises `InvalidInput` with the place."""
+    body = payload.body
     header, start = _header(body)
     layout = _layout(header)
     if len(body) - start != layout.size:
         message = f"has {len(body) - start} bytes after its header, which announces {layout.size}"
-        raise InvalidInput(Fault("body", message))
+        raise UnreadableBody(Fault("body", message))
     order: Literal["F", "C"] = "F" if layout.fortran else "C"
     stored: NDArray[np.generic] = np.ndarray((layout.rows, layout.columns), layout.dtype, body, start, None, order)
-    rows = stored.astype(np.float64, order="C", copy=False)
-    if layout.dtype.kind == "f":
-        _refuse(~np.isfinite(rows), "is not a finite number")
-    elif layout.maximum == 1:
-        _refuse(rows > 1, "is neither true nor false")
+    rows = real(stored)
+    if layout.maximum == 1:
+        refuse(rows > 1, "is neither true nor false")
     return Table(rows, None)
 
 
 def _header(body: bytes) -> tuple[bytes, int]:
     """The dictionary, and where the numbers begin."""
     if not body.startswith(_MAGIC):
-        raise InvalidInput(Fault("body", "is no .npy file: it does not begin as one"))
+        other = next((what for magic, what in _OTHERS.items() if body.startswith(magic)), None)
+        if other is not None:
+            raise UnsupportedFormat(Fault("body", f"is {other}"))
+        raise UnreadableBody(Fault("body", "is no .npy file: it does not begin as one"))
     length_bytes = _LENGTH_BYTES.get(body[6:8])
     if length_bytes is None:
-        raise InvalidInput(Fault("body", "is of a version of .npy that is not read; 1.0, 2.0 and 3.0 are"))
+        raise UnreadableBody(Fault("body", "is of a version of .npy that is not read; 1.0, 2.0 and 3.0 are"))
     begin = 8 + length_bytes
     length = int.from_bytes(body[8:begin], "little")
     if length > _MAXIMUM_HEADER_BYTES:
-        raise InvalidInput(Fault("header", f"is longer than {_MAXIMUM_HEADER_BYTES} bytes"))
+        raise UnreadableBody(Fault("header", f"is longer than {_MAXIMUM_HEADER_BYTES} bytes"))
     if begin + length > len(body):
-        raise InvalidInput(Fault("header", "is cut off"))
+        raise UnreadableBody(Fault("header", "is cut off"))
     return body[begin : begin + length], begin + length
 
 
@@ -94,26 +102,26 @@ def _layout(header: bytes) -> _Layout:
     found: dict[str, bytes] = {}
     place, closed = header.find(b"{") + 1, False
     if not place or header[: place - 1].strip():
-        raise InvalidInput(Fault("header", "is no dictionary"))
+        raise UnreadableBody(Fault("header", "is no dictionary"))
     while not closed:
         entry = _ENTRY.match(header, place)
         if entry is None:
-            raise InvalidInput(_misspelt(header, place))
+            raise UnreadableBody(_misspelt(header, place))
         key = next(key for key in _WANTED if entry[key])
         if key in found:
-            raise InvalidInput(Fault(f"header.{key}", "is there twice"))
+            raise UnreadableBody(Fault(f"header.{key}", "is there twice"))
         found |= {name: value for name, value in entry.groupdict().items() if value is not None}
         place, closed = entry.end(), b"}" in entry["end"]
     missing = [Fault(f"header.{key}", "is missing") for key in _WANTED if key not in found]
     if missing:
-        raise InvalidInput(*missing)
+        raise UnreadableBody(*missing)
     return _checked(found)
 
 
 def _checked(found: dict[str, bytes]) -> _Layout:
     rows, columns = int(found["rows"]), int(found["columns"])
     if not (rows and columns):
-        raise InvalidInput(Fault("header.shape", "must be at least one row and one column"))
+        raise UnreadableBody(Fault("header.shape", "must be at least one row and one column"))
     spelled = found["dtype"].decode()
     boolean = spelled == "|b1"
     dtype = np.dtype(np.uint8) if boolean else np.dtype(spelled)
@@ -125,12 +133,3 @@ def _misspelt(header: bytes, place: int) -> Fault:
     if key is None:
         return Fault("header", f"must hold {', '.join(_WANTED)} and nothing else")
     return Fault(f"header.{key[1].decode()}", _WANTED[key[1].decode()])
-
-
-def _refuse(wrong: NDArray[np.bool_], message: str) -> None:
-    """Raise `InvalidInput` with the places of what is true."""
-    if not wrong.any():
-        return
-    lines = np.flatnonzero(wrong.any(axis=1))[:_MAXIMUM_FAULTS]
-    places = [(int(line), int(column)) for line in lines for column in np.flatnonzero(wrong[line])[:_MAXIMUM_FAULTS]]
-    raise InvalidInput(*(Fault(f"rows[{line}][{column}]", message) for line, column in places[:_MAXIMUM_FAULTS]))

@@ -2,16 +2,18 @@
 
 from typing import Annotated
 
-from anyio import to_thread
 from fastapi import APIRouter, Path, Request
 
 from detectors import definitions
 from detectors.errors import UnknownDetector
-from service.domain.errors import InvalidBatch, InvalidInput, UnknownDetectorName, UnsupportedFormat
+from service.domain.errors import UnknownDetectorName
 from service.domain.models import model_name
-from service.http.formats import read_table, refuse_coded
+from service.http.admission import Admission
+from service.http.bodies import Bodies
 from service.http.routes import problems
-from service.http.routes.models import BODIES, ModelPath
+from service.http.routes.examples import BODIES
+from service.http.routes.models import ModelPath
+from service.http.routes.observations import headers_of, observations_of
 from service.http.schemas import (
     Definition,
     EvaluationView,
@@ -20,13 +22,12 @@ from service.http.schemas import (
     RegistrationView,
 )
 from service.usecases.evaluate_rows import EvaluateRows
-from service.usecases.observe_batch import Observations
 from service.usecases.register_model import RegisterModel
 
 RevisionPath = Annotated[int, Path(ge=1, le=2**53, description="The number of a registration that is kept.")]
 
 
-def routes(register: RegisterModel, evaluate: EvaluateRows) -> APIRouter:
+def routes(register: RegisterModel, evaluate: EvaluateRows, admission: Admission, bodies: Bodies) -> APIRouter:
     """The routes over their use cases."""
     router = APIRouter(prefix="/v1", tags=["models"])
 
@@ -55,25 +56,16 @@ def routes(register: RegisterModel, evaluate: EvaluateRows) -> APIRouter:
         return RegistrationView.of(await register.activate(model_name(model), revision))
 
     @router.post(
-        "/models/{model}/evaluations", responses=problems(400, 404, 413, 415, 422, 500, 503), openapi_extra=BODIES
+        "/models/{model}/evaluations",
+        responses=problems(400, 404, 408, 413, 415, 422, 429, 500, 503),
+        openapi_extra=BODIES,
     )
     async def evaluate_now(model: ModelPath, request: Request) -> EvaluationView:
         """Test these rows at once, as the plan would a window of them. Nothing is stored, and nothing follows."""
-        name = model_name(model)
-        refuse_coded(request.headers.get("content-encoding"))
-        observations = await to_thread.run_sync(
-            _observations, request.headers.get("content-type"), await request.body()
-        )
-        return EvaluationView.of(await evaluate(name, observations))
+        name, headers = model_name(model), headers_of(request.scope)
+        size = bodies.size(headers.get(b"content-length"), headers.get(b"content-encoding"))
+        with admission.place(name, size):
+            observations = await observations_of(bodies, name, headers, await bodies.receive(request.receive))
+            return EvaluationView.of(await evaluate(name, observations))
 
     return router
-
-
-def _observations(content_type: str | None, body: bytes) -> Observations:
-    try:
-        table = read_table(content_type, body)
-    except UnsupportedFormat:
-        raise
-    except InvalidInput as error:
-        raise InvalidBatch(*error.faults) from error
-    return Observations(table.rows, table.features, table.observed_at, table.times)

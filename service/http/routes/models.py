@@ -1,50 +1,47 @@
 """/v1/models: put a model under watch, and read what became of its windows."""
 
+from functools import partial
 from typing import Annotated, Any
 
+import numpy as np
 from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import AwareDatetime, TypeAdapter
 
-from service.domain.errors import InvalidInput, InvalidPlan, InvalidReference, UnsupportedFormat
+from service.domain.errors import InvalidInput, InvalidPlan, InvalidReference, UnreadableBody, UnsupportedFormat
 from service.domain.models import Finding, Reference, model_name
-from service.http.formats import read_table, refuse_coded
+from service.http.formats import read_reference
+from service.http.formats.content_coding import coding_of, declared_coding, refuse_coded, unpacked
 from service.http.formats.json_document import read_document, require_json
-from service.http.formats.json_rows import JsonRows
+from service.http.formats.open_inference import head_bytes
+from service.http.formats.table import refuse
 from service.http.routes import in_one_piece, problems
+from service.http.routes.examples import REFERENCE_BODIES
 from service.http.schemas import Plan, RegistrationView, VerdictPage, VerdictView
 from service.usecases.read_verdicts import ReadVerdicts, Wanted
 from service.usecases.register_model import RegisterModel
 
 ModelPath = Annotated[str, Path(description="The model's name: letters, digits, '.', '_', '-'; at most 63.")]
-BODIES: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": JsonRows.model_json_schema()},
-            "text/csv": {"schema": {"type": "string"}, "example": "a,b\n1.5,20\n0.5,18\n"},
-            "application/x-npy": {"schema": {"type": "string", "format": "binary"}},
-        },
-    }
-}
 _PLAN: TypeAdapter[Plan] = TypeAdapter(Plan)
 PLAN_BODY: dict[str, Any] = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": in_one_piece(Plan)}}}
 }
 
 
-def routes(register: RegisterModel, read_verdicts: ReadVerdicts) -> APIRouter:
+def routes(register: RegisterModel, read_verdicts: ReadVerdicts, max_reference_bytes: int) -> APIRouter:
     """The management routes over their use cases."""
     router = APIRouter(prefix="/v1/models/{model}", tags=["models"])
 
-    @router.put("/reference", responses=problems(400, 409, 413, 415, 422, 503), openapi_extra=BODIES)
+    @router.put("/reference", responses=problems(400, 409, 413, 415, 422, 503), openapi_extra=REFERENCE_BODIES)
     async def put_reference(model: ModelPath, request: Request) -> RegistrationView:
         """Register the rows that production is compared with, in time order; windows begin anew after them."""
         name = model_name(model)
-        refuse_coded(request.headers.get("content-encoding"))
-        body = await request.body()
+        coding = request.headers.get("content-encoding")
+        declared_coding(coding)
+        head = head_bytes(request.headers.get("inference-header-content-length"))
+        read = partial(_reference, coding, request.headers.get("content-type"), head, max_reference_bytes)
         # A reference may be large: parsing it on the event loop would hold up every batch meanwhile.
-        reference = await to_thread.run_sync(_reference, request.headers.get("content-type"), body)
+        reference = await to_thread.run_sync(read, await request.body())
         return RegistrationView.of(await register.reference(name, reference))
 
     @router.put("/plan", responses=problems(400, 404, 409, 413, 415, 422, 503), openapi_extra=PLAN_BODY)
@@ -82,10 +79,16 @@ async def _plan(request: Request) -> Plan:
         raise InvalidPlan(*error.faults) from error
 
 
-def _reference(content_type: str | None, body: bytes) -> Reference:
+def _reference(
+    content_encoding: str | None, content_type: str | None, head: int | None, max_bytes: int, body: bytes
+) -> Reference:
+    coding = coding_of(content_encoding, body)
+    if coding is not None:
+        body = unpacked(coding, body, max_bytes)
     try:
-        table = read_table(content_type, body)
-    except UnsupportedFormat:
+        table = read_reference(content_type, body, head, most_bytes=max_bytes)
+        refuse(np.isnan(table.rows), "is missing, and a reference has no holes")
+    except (UnreadableBody, UnsupportedFormat):
         raise
     except InvalidInput as error:
         raise InvalidReference(*error.faults) from error

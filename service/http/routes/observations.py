@@ -7,65 +7,49 @@ before the framework; its route below is what describes them.
 
 import hashlib
 import re
-from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 from uuid import uuid4
 
 import msgspec
-from anyio import to_thread
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.domain.errors import DriftwardenError, Fault, InvalidBatch, InvalidInput, UnsupportedFormat
+from service.domain.errors import DriftwardenError, Fault, InvalidBatch, InvalidInput, UnreadableBody, UnsupportedFormat
 from service.domain.models import ModelName, model_name
 from service.http.admission import Admission
+from service.http.bodies import Bodies
 from service.http.errors import BodyTooLarge, answer_to, too_large
-from service.http.formats import read_table, refuse_coded
+from service.http.formats import read_table
+from service.http.formats.open_inference import head_bytes
 from service.http.formats.table import Table
-from service.http.limits import bounded_body
 from service.http.routes import problems
-from service.http.routes.models import BODIES, ModelPath
+from service.http.routes.examples import BODIES
+from service.http.routes.models import ModelPath
 from service.http.schemas import Acknowledgement
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import checked_traceparent
 from service.usecases.observe_batch import Observations, ObserveBatch
 
 MAXIMUM_KEY = 200
-PARSED_ON_THE_LOOP = 128 * 2**10
-"""Bytes. Handing a smaller body to a thread costs more than parsing it."""
 _PATH = re.compile(r"/v1/models/([^/]+)/observations")
+_LENGTH = b"inference-header-content-length"
 _HEADERS = frozenset(
-    {b"content-type", b"content-encoding", b"content-length", b"idempotency-key", b"ce-id", b"traceparent"}
+    {b"content-type", b"content-encoding", b"content-length", b"idempotency-key", b"ce-id", b"traceparent", _LENGTH}
 )
 _to_json = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class BodyBounds:
-    """Of one batch."""
-
-    max_bytes: int
-    seconds: float
-
-    def declared(self, headers: dict[bytes, str]) -> int:
-        """Bytes of the body; without a word of it, as many as it may be. Raises `BodyTooLarge`."""
-        declared = headers.get(b"content-length", "")
-        size = int(declared) if declared.isdecimal() and len(declared) < 20 else self.max_bytes
-        if size > self.max_bytes:
-            raise BodyTooLarge
-        return size
 
 
 class TakeObservations:
     """One request, from its headers to its acknowledgement."""
 
-    def __init__(self, observe: ObserveBatch, metrics: Metrics, admission: Admission, bounds: BodyBounds) -> None:
+    def __init__(self, observe: ObserveBatch, metrics: Metrics, admission: Admission, bodies: Bodies) -> None:
         self._observe = observe
         self._metrics = metrics
         self._admission = admission
-        self._bounds = bounds
+        self._bodies = bodies
 
     async def __call__(self, model: str, scope: Scope, receive: Receive) -> Response:
         """An acknowledgement or a problem; raises `ClientDisconnect`."""
@@ -79,16 +63,15 @@ class TakeObservations:
 
     async def _acknowledged(self, model: ModelName, headers: dict[bytes, str], receive: Receive) -> Response:
         identifier, named = identifier_of(headers)
-        refuse_coded(headers.get(b"content-encoding"))
-        with self._admission.place(model, self._bounds.declared(headers)):
-            body = await bounded_body(receive, self._bounds.max_bytes, self._bounds.seconds)
-            table = await _table(headers.get(b"content-type"), body)
+        coding = headers.get(b"content-encoding")
+        with self._admission.place(model, self._bodies.size(headers.get(b"content-length"), coding)):
+            body = await self._bodies.receive(receive)
+            observations = await observations_of(self._bodies, model, headers, body)
             digest = hashlib.sha256(body).digest() if named else None
             del body  # the store may take its time
-            observations = Observations(table.rows, table.features, table.observed_at, table.times)
             traceparent = checked_traceparent(headers.get(b"traceparent"))
             position = await self._observe(model, identifier, observations, traceparent, digest)
-        acknowledgement = {"batch": identifier, "rows": len(table.rows), "position": position}
+        acknowledgement = {"batch": identifier, "rows": len(observations.rows), "position": position}
         return Response(_to_json(acknowledgement), media_type="application/json")
 
 
@@ -135,6 +118,14 @@ def routes(take: TakeObservations) -> APIRouter:
     return router
 
 
+async def observations_of(bodies: Bodies, model: ModelName, headers: dict[bytes, str], body: bytes) -> Observations:
+    """What is in a body with these headers. Raises `InvalidBatch`, `UnreadableBody`, `UnsupportedFormat`, and more."""
+    head = head_bytes(headers.get(_LENGTH))
+    read = partial(_table, headers.get(b"content-type"), head, bodies.max_bytes)
+    table = await bodies.read(model, headers.get(b"content-encoding"), body, read)
+    return Observations(table.rows, table.features, table.observed_at, table.times)
+
+
 def headers_of(scope: Scope) -> dict[bytes, str]:
     """Those that say what a batch is."""
     return {name: value.decode("latin-1") for name, value in scope["headers"] if name in _HEADERS}
@@ -153,12 +144,10 @@ def identifier_of(headers: dict[bytes, str]) -> tuple[str, bool]:
     return uuid4().hex, False
 
 
-async def _table(content_type: str | None, body: bytes) -> Table:
+def _table(content_type: str | None, head: int | None, most_bytes: int, body: bytes) -> Table:
     try:
-        if len(body) <= PARSED_ON_THE_LOOP:
-            return read_table(content_type, body)
-        return await to_thread.run_sync(read_table, content_type, body)
-    except UnsupportedFormat:
+        return read_table(content_type, body, head, most_bytes=most_bytes)
+    except (UnreadableBody, UnsupportedFormat):
         raise
     except InvalidInput as error:
         raise InvalidBatch(*error.faults) from error

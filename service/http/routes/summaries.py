@@ -8,12 +8,12 @@ from fastapi import APIRouter, Header, Request
 from service.domain.errors import Fault, UnsupportedFormat
 from service.domain.models import model_name
 from service.http.admission import Admission
-from service.http.formats import refuse_coded
+from service.http.bodies import Bodies
+from service.http.formats.content_coding import refuse_coded
 from service.http.formats.json_document import media_type_of
-from service.http.limits import bounded_body
 from service.http.routes import problems
 from service.http.routes.models import ModelPath
-from service.http.routes.observations import BodyBounds, headers_of, identifier_of
+from service.http.routes.observations import headers_of, identifier_of
 from service.http.schemas import Acknowledgement
 from service.telemetry.tracing import checked_traceparent
 from service.usecases.observe_batch import ObserveBatch
@@ -24,7 +24,7 @@ _BODY: dict[str, Any] = {
 }
 
 
-def routes(observe: ObserveBatch, admission: Admission, bounds: BodyBounds) -> APIRouter:
+def routes(observe: ObserveBatch, admission: Admission, bodies: Bodies) -> APIRouter:
     """The route over its use case. One request stands for many rows, so that the framework's own work is no matter."""
     router = APIRouter(prefix="/v1/models/{model}", tags=["observations"])
 
@@ -43,8 +43,8 @@ def routes(observe: ObserveBatch, admission: Admission, bounds: BodyBounds) -> A
         refuse_coded(headers.get(b"content-encoding"))
         if media_type_of(headers.get(b"content-type")) != MEDIA_TYPE:
             raise UnsupportedFormat(Fault("Content-Type", f"must be {MEDIA_TYPE}"))
-        with admission.place(name, bounds.declared(headers)):
-            body = await bounded_body(request.receive, bounds.max_bytes, bounds.seconds)
+        with admission.place(name, bodies.size(headers.get(b"content-length"), None)):
+            body = await bodies.receive(request.receive)
             digest = hashlib.sha256(body).digest() if named else None
             traceparent = checked_traceparent(headers.get(b"traceparent"))
             taken = await observe.summarised(name, identifier, body, traceparent, digest)

@@ -7,6 +7,7 @@ import pytest
 from fastapi.openapi.models import OpenAPI
 
 from service.http.errors import MEDIA_TYPE
+from service.http.formats import MEDIA_TYPES, REFERENCE_MEDIA_TYPES
 from tests.integration.service.conftest import Application
 from tests.processes.traffic import payload, rows
 from tests.processes.waiting import eventually_async
@@ -18,6 +19,8 @@ OPERATIONS = {
     ("put", "/v1/models/{model}/plan"),
     ("get", "/v1/models/{model}/verdicts"),
     ("post", "/v1/models/{model}/observations"),
+    ("post", "/v1/models/{model}/cloudevents"),
+    ("post", "/v1/cloudevents"),
     ("get", "/livez"),
     ("get", "/readyz"),
     ("get", "/metrics"),
@@ -83,7 +86,8 @@ async def test_the_ways_in_name_their_media_types(document: dict[str, Any]) -> N
     for method, path in (("post", "/v1/models/{model}/observations"), ("put", "/v1/models/{model}/reference")):
         body = operations(document)[method, path]["requestBody"]
         assert body["required"]
-        assert set(body["content"]) == {"application/json", "text/csv", "application/x-npy"}
+        read = REFERENCE_MEDIA_TYPES if method == "put" else MEDIA_TYPES
+        assert set(body["content"]) == set(read)
 
 
 async def test_a_plan_is_described_with_everything_that_it_may_say(document: dict[str, Any]) -> None:

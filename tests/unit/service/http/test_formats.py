@@ -59,7 +59,7 @@ def test_arbitrary_bytes_are_rows_or_a_fault_and_nothing_else(content_type: str,
         return
     assert rows.ndim == 2
     assert rows.size
-    assert np.isfinite(rows).all()
+    assert not np.isinf(rows).any()
 
 
 @pytest.mark.parametrize("content_type", [None, JSON, "Application/JSON", "application/json; charset=utf-8"])
@@ -88,7 +88,6 @@ def test_other_media_types_are_refused_with_those_that_are_read(content_type: st
         ('{"rows": [[1' + "0" * 400 + "]]}", "rows[0][0]"),
         ('{"rows": [["4711.0815"]]}', "rows[0][0]"),
         ('{"rows": [[true]]}', "rows[0][0]"),
-        ('{"rows": [[null]]}', "rows[0][0]"),
         ('{"rows": [[[4711.0815]]]}', "rows[0][0]"),
         ('{"rows": [[{"a": 4711.0815}]]}', "rows[0][0]"),
         ('{"rows": [1, 2]}', "rows[0]"),
@@ -137,9 +136,62 @@ def test_bytes_that_are_not_the_document_are_a_fault(body: bytes) -> None:
     assert faults(JSON, body)
 
 
-def test_of_a_repeated_member_the_last_one_counts() -> None:
-    """What RFC 8259 calls the behaviour of many readers; said here so that it does not change unnoticed."""
-    assert read_table(JSON, b'{"rows": [[1]], "rows": [[2]]}').rows.tolist() == [[2.0]]
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"rows": [[1]], "rows": [[2]]}',
+        b'{"rows": [[1]], "rows" : [[1]]}',
+        b'{"columns": {"a": [1], "a": [2]}}',
+        b'{"columns": {"a": [1], "\\u0061": [2]}}',
+        b'{"rows": [[1]], "features": ["\\":"], "rows": [[1]]}',
+    ],
+)
+def test_a_member_that_is_there_twice_is_refused(body: bytes) -> None:
+    assert faults(JSON, body) == [("body", "names a member twice in one object")]
+
+
+def test_what_looks_like_a_member_within_a_string_is_none() -> None:
+    assert read_table(JSON, b'{"rows": [[1]], "features": ["a\\":b\\" :"]}').features == ['a":b" :']
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        (JSON, b'{"rows": [[1, null]], "features": ["a", "b"]}'),
+        (JSON, b'{"columns": {"a": [1], "b": [null]}}'),
+        (CSV, b"a,b\n1,\n"),
+        (CSV, b"a,b\n1, \n"),
+    ],
+)
+def test_a_missing_value_is_nan(content_type: str, body: bytes) -> None:
+    table = read_table(content_type, body)
+    assert table.features == ["a", "b"]
+    assert np.array_equal(table.rows, [[1.0, np.nan]], equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ('{"columns": {"a": [1, 2], "4711.0815": [3]}}', "columns[1]"),
+        ('{"columns": {"a": []}}', "columns[0]"),
+        ('{"columns": {"4711.0815": ["x"]}}', "columns[0][0]"),
+        ('{"columns": {"4711.0815": [NaN]}}', "columns.*[0]"),
+        ('{"columns": {}}', "columns"),
+        ('{"columns": [[1]]}', "columns"),
+        ('{"columns": {"a": [true]}}', "columns[0][0]"),
+        ('{"columns": {"a": [1]}, "rows": [[1]]}', "rows"),
+        ('{"columns": {"a": [1]}, "features": ["a"]}', "features"),
+    ],
+)
+def test_columns_that_are_no_table_are_told_with_their_place(body: str, place: str) -> None:
+    assert place in places(JSON, body.encode())
+
+
+def test_columns_are_rows_the_other_way_round() -> None:
+    table = read_table(JSON, b'{"columns": {"b": [1, 2, 3], "a": [4, 5, 6]}, "observed_at": "2026-01-31T12:00:00Z"}')
+    assert (table.features, table.rows.tolist()) == (["b", "a"], [[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]])
+    assert table.rows.flags.c_contiguous
+    assert table.observed_at is not None
 
 
 @pytest.mark.parametrize(
@@ -151,7 +203,7 @@ def test_times_that_the_log_could_not_give_back_are_refused(moment: str) -> None
 
 
 def test_a_thousand_faults_are_told_by_the_first_twenty() -> None:
-    assert len(faults(JSON, json.dumps({"rows": [[None]] * 1000}).encode())) == 20
+    assert len(faults(JSON, json.dumps({"rows": [["x"]] * 1000}).encode())) == 20
 
 
 @pytest.mark.parametrize(
@@ -166,7 +218,6 @@ def test_a_thousand_faults_are_told_by_the_first_twenty() -> None:
         ("a,b\n1,1e400\n", "line 2, column 2"),
         ("a,b\n1,true\n", "line 2, column 2"),
         ("a,b\n1,null\n", "line 2, column 2"),
-        ("a,b\n1,\n", "line 2, column 2"),
         ("a,b\n1,secret 4711.0815\n", "line 2, column 2"),
         ('a,b\n1,"4711.0815,0"\n', "line 2, column 2"),
         ("a,b\n1,1_000\n", "line 2, column 2"),
