@@ -38,10 +38,12 @@ VARIANTS = [
     ("fisher_exact", {"alternative": "greater", "event": 1.0}),
     ("jensen_shannon", {}),
     ("jensen_shannon", {"bins": 3}),
+    ("jensen_shannon", {"bins": None}),
     ("missing_values", {}),
     ("out_of_range", {}),
     ("population_stability_index", {}),
     ("population_stability_index", {"bins": 3}),
+    ("population_stability_index", {"bins": None}),
     ("unseen_categories", {}),
 ]
 
