@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import conditional
 from detectors.arrays import measurable_rows
 from detectors.frequency import comparison, counts, sparse
 from detectors.frequency.cells import MAXIMUM_UNSEEN, categories, measured_columns
@@ -74,7 +75,9 @@ class ChiSquare:
         if self.method == "asymptotic":
             return comparison.result(self, reference.count, summary, measured, law, "chi-square")
         tested = (lambda each: _measured(each).statistic, law)
-        return sparse.result(self, reference, summary, tables, measured, tested, _FEWEST_EXPECTED)
+        return sparse.result(
+            self, reference, summary, tables, measured, tested, _FEWEST_EXPECTED, kept_above=conditional.WORTH_IT
+        )
 
 
 def _measured(tables: Tables) -> Measurement:

@@ -36,10 +36,10 @@ class JensenShannon:
     the variance of the reference's shares, w for that of the window's, and R for the sum of 1/r, 8 times this mean is
     (cells - 1) (v + w) + (7 v^2 + 7 w^2 - 2 v w) (R - 2 cells + 1) / 8 - (v^2 + w^2) (R - 3 cells + 2) / 2.
 
-    That is still a law for large samples, and far off where a category is rare. Where a cell is expected to hold less
-    than 10 values of the smaller sample (of two cells, 100) and p-values are 0.25 or less, they are those of the law
-    given the cells' totals (`detectors.conditional`), for which categories that the reference does not have are told
-    apart; `DriftResult.method` then says `conditional`.
+    That is still a law for large samples, and far off where a category is rare, on either side. Where a cell is
+    expected to hold less than 10 values of the smaller sample (of two cells, 100), p-values are those of the law given
+    the cells' totals (`detectors.conditional`), for which categories that the reference does not have are told apart;
+    `DriftResult.method` then says `conditional`.
     """
 
     name: ClassVar[str] = "jensen_shannon"

@@ -31,10 +31,10 @@ class PopulationStabilityIndex:
     Royal Society A 160, 1937). With w for the window and r for a cell's share of both samples, this is
     (cells - 1) (v + w) + (v^2 + w^2) (sum of 1/r - cells) / 2, from the moments of the multinomial law.
 
-    That is still a law for large samples, and far off where a category is rare. Where a cell is expected to hold less
-    than 10 values of the smaller sample (of two cells, 100) and p-values are 0.25 or less, they are those of the law
-    given the cells' totals (`detectors.conditional`), for which categories that the reference does not have are told
-    apart; `DriftResult.method` then says `conditional`.
+    That is still a law for large samples, and far off where a category is rare, on either side. Where a cell is
+    expected to hold less than 10 values of the smaller sample (of two cells, 100), p-values are those of the law given
+    the cells' totals (`detectors.conditional`), for which categories that the reference does not have are told apart;
+    `DriftResult.method` then says `conditional`.
     """
 
     name: ClassVar[str] = "population_stability_index"

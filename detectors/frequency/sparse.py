@@ -34,47 +34,45 @@ def result(
     measured: Measurement,
     tested: tuple[Callable[[Tables], Values], Values],
     fewest_expected: tuple[int, int] = FEWEST_EXPECTED,
+    kept_above: float = 1.0,
 ) -> DriftResult:
     """With p-values of the chi-square law, where it holds.
 
-    `tested` are a statistic that rises with what is measured, and what the law says of it.
+    `tested` are a statistic that rises with what is measured, and what the law says of it: p-values that are kept
+    above a limit if the law is known to alarm too often, not too seldom.
     """
-    probabilities, asked = mended(tables, *tested, fewest_expected)
-    seed, method = (conditional.SEED, METHOD) if asked.any() else (None, "chi-square")
+    probabilities, mended = _mended(tables, *tested, _rare(tables, fewest_expected) & (tested[1] <= kept_above))
+    seed, method = (conditional.SEED, METHOD) if mended else (None, "chi-square")
     return comparison.result(detector, reference.count, summary, measured, probabilities, method, seed)
 
 
-def mended(
-    tables: Tables,
-    statistic: Callable[[Tables], Values],
-    probabilities: Values,
-    fewest_expected: tuple[int, int] = FEWEST_EXPECTED,
-) -> tuple[Values, NDArray[np.bool_]]:
-    """The p-values, and for each feature whether the law given the cells' totals was asked instead.
+def _mended(
+    tables: Tables, statistic: Callable[[Tables], Values], probabilities: Values, asked: Flags
+) -> tuple[Values, bool]:
+    """The p-values, and whether the law given the cells' totals says any of them; for these features it is asked.
 
-    Which features are asked depends on these totals, and on the probability being small enough to matter.
+    Which they are depends on their totals alone, and on the probability being small enough to matter.
     """
-    asked = _rare(tables, fewest_expected) & (probabilities <= conditional.WORTH_IT)
-    if not asked.any():
-        return probabilities, asked
-    found, observed = probabilities.copy(), statistic(tables)
+    found, mended = probabilities.copy(), False
     for feature in np.flatnonzero(asked).tolist():
         cells = tables.owners == feature
-        totals = (tables.reference + tables.window)[cells].astype(np.int64)
-        window = int(tables.window_total[feature])
-        outcomes = partial(_statistics, statistic, totals, tables.fixed[cells])
-        exact = conditional.p_value(totals, window, float(observed[feature]), outcomes, feature)
-        found[feature] = probabilities[feature] if np.isnan(exact) else exact
-    return found, asked
+        window = tables.window[cells].astype(np.int64)
+        totals = tables.reference[cells].astype(np.int64) + window
+        exact = conditional.p_value(
+            totals, window, partial(_statistics, statistic, totals, tables.fixed[cells]), feature
+        )
+        if not np.isnan(exact):
+            found[feature], mended = exact, True
+    return found, mended
 
 
-def _rare(tables: Tables, fewest_expected: tuple[int, int]) -> NDArray[np.bool_]:
+def _rare(tables: Tables, fewest_expected: tuple[int, int]) -> Flags:
     """Shape (features,): some cell is expected to hold too few values of the smaller sample."""
     n, m = tables.reference_total, tables.window_total
     least = n + m
     np.minimum.at(least, tables.owners, tables.reference + tables.window)
     enough = np.where(tables.freedom == 1, fewest_expected[1], fewest_expected[0])
-    rare: NDArray[np.bool_] = least * np.minimum(n, m) / np.maximum(n + m, 1) < enough
+    rare: Flags = least * np.minimum(n, m) / np.maximum(n + m, 1) < enough
     return rare & tables.decided
 
 

@@ -14,7 +14,7 @@ from detectors.rank import reference as references
 from detectors.rank import values
 from detectors.rank.placement import Placement
 from detectors.rank.reference import Integers, RankReference
-from detectors.rank.ties import tied, together
+from detectors.rank.ties import merged, tied, together
 from detectors.rank.values import Values
 from detectors.results import DriftResult, Measurement, Scope
 
@@ -78,7 +78,10 @@ class JointRanks(ABC):
         )
 
     def _given_ties(self, reference: RankReference, placement: Placement, probabilities: Numbers) -> bool:
-        """Put the law given the ties in the place of the limiting one where that does not hold, and say if it did."""
+        """Put the law given the ties in the place of the limiting one where that does not hold, and say if it was put.
+
+        Of more than `conditional.MOST_VALUES` distinct values, neighbours count as tied for it.
+        """
         n, m = placement.counts()
         smaller = np.minimum(n, m)
         small = np.flatnonzero((smaller > 0) & (smaller <= _VERY_FEW)).tolist()
@@ -88,15 +91,11 @@ class JointRanks(ABC):
                 equals, window = together(reference, placement, feature)
                 apart = smaller[feature] * (1 - equals.max() / equals.sum())
                 if apart < _FEWEST_APART[len(equals) == 2] or smaller[feature] <= _VERY_FEW:
-                    asked = True
-                    probabilities[feature] = self._conditional(equals, window, feature, probabilities[feature])
+                    equals, window = merged(equals, conditional.MOST_VALUES), merged(window, conditional.MOST_VALUES)
+                    exact = conditional.p_value(equals, window, partial(self._statistics, equals), feature)
+                    if not np.isnan(exact):
+                        probabilities[feature], asked = exact, True
         return asked
-
-    def _conditional(self, equals: Integers, window: Integers, feature: int, otherwise: float) -> float:
-        statistics = partial(self._statistics, equals)
-        observed = float(statistics(window[np.newaxis])[0])
-        exact = conditional.p_value(equals, int(window.sum()), observed, statistics, feature)
-        return otherwise if np.isnan(exact) else exact
 
     @abstractmethod
     def _measured(self, reference: RankReference, placement: Placement, *, held: bool) -> Measurement:

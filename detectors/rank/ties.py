@@ -44,6 +44,25 @@ def together(
     return (equals if held else equals + window), window
 
 
+def merged(counts: Integers, most: int) -> Integers:
+    """The counts of ascending distinct values, neighbours taken together as if tied, so that there are at most so many.
+
+    A quarter of them are the smallest values and a quarter the largest, each by itself; upside down it is the same.
+    Which ones are taken together does not depend on the sample that each row is of, so that a law given the ties holds
+    for them as well.
+    """
+    values = len(counts)
+    if values <= most:
+        return counts
+    outer = most // 4
+    inner, half = values - 2 * outer, (most - 2 * outer - 1) // 2
+    left = np.arange(half + 1) * inner // (2 * half + 1)
+    middle = outer + np.concatenate([left, inner - left[:0:-1]])
+    starts = np.concatenate([np.arange(outer), middle, np.arange(values - outer, values)])
+    found: Integers = np.add.reduceat(counts, starts)
+    return found
+
+
 def variance(weights: Numbers, own: Numbers, lower: Numbers, upper: Numbers) -> float:
     """Of a weighed sum of squares of centred normal deviates.
 

@@ -38,10 +38,12 @@ VARIANTS = [
     ("fisher_exact", {"alternative": "greater", "event": 1.0}),
     ("jensen_shannon", {}),
     ("jensen_shannon", {"bins": 3}),
+    ("jensen_shannon", {"bins": None}),
     ("missing_values", {}),
     ("out_of_range", {}),
     ("population_stability_index", {}),
     ("population_stability_index", {"bins": 3}),
+    ("population_stability_index", {"bins": None}),
     ("unseen_categories", {}),
 ]
 
@@ -87,7 +89,8 @@ def typical_rows(generator, count, features, variant):
     if variant[0] in OF_TWO_CATEGORIES:
         return generator.integers(0, 2, size=(count, features)).astype(float)
     rows = generator.normal(size=(count, features))
-    return (2 * rows).round() if variant[0] in OF_CATEGORIES else rows
+    of_categories = variant[0] in OF_CATEGORIES or ("bins", None) in variant[1].items()
+    return (2 * rows).round() if of_categories else rows
 
 
 def drifted(rows, share, variant):

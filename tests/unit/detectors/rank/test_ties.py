@@ -9,7 +9,7 @@ from detectors.rank import anderson_darling, cramer_von_mises
 from detectors.rank.anderson_darling import AndersonDarling
 from detectors.rank.cramer_von_mises import CramerVonMises
 from detectors.rank.placement import Placement
-from detectors.rank.ties import tied, together
+from detectors.rank.ties import merged, tied, together
 
 
 def column(values):
@@ -78,3 +78,16 @@ def test_without_ties_the_variances_tend_to_the_limits():
     untied = np.ones(20_000, dtype=np.int64)
     assert cramer_von_mises._limiting_variance(untied) == pytest.approx(1 / 45, rel=1e-3)
     assert anderson_darling._limiting_variance(untied) == pytest.approx(2 * (np.pi**2 - 9) / 3, rel=1e-3)
+
+
+@pytest.mark.parametrize("values", [16, 17, 24, 25, 1000, 1001])
+def test_neighbours_are_taken_together_and_the_outermost_are_not(values):
+    counts = np.arange(1, values + 1)
+    found = merged(counts, 16)
+    assert len(found) in {15, 16}
+    assert found.sum() == counts.sum()
+    assert found[:4].tolist() == counts[:4].tolist()
+    assert found[-4:].tolist() == counts[-4:].tolist()
+    sizes = merged(np.ones_like(counts), 16)
+    assert (sizes > 0).all()
+    assert sizes.tolist() == sizes[::-1].tolist()
