@@ -26,6 +26,7 @@ from service.adapters.log import (
     Acknowledging,
     Durability,
     RedisDeliveryLog,
+    RedisJudgedBatches,
     RedisObservationLog,
     RedisVerdictLog,
     may_wait_for_disk,
@@ -41,7 +42,7 @@ from service.domain.sharing import Outlook
 from service.http import errors
 from service.http.admission import Admission
 from service.http.limits import BodyLimits
-from service.http.routes import models, observations, operations, summaries
+from service.http.routes import models, observations, operations, rows, summaries
 from service.http.routes.observations import BodyBounds, ObservationsFirst, TakeObservations
 from service.ports import Trigger
 from service.settings import ComputeSettings, Settings, StoreSettings, TriggerSettings
@@ -49,6 +50,7 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
 from service.usecases.deliver_actions import BackOff, DeliverActions
 from service.usecases.evaluate_window import EvaluateWindow, Tuning
+from service.usecases.export_rows import ExportRows
 from service.usecases.fitted_models import FittedModels
 from service.usecases.keep_watch import KeepWatch, Pace, Task
 from service.usecases.observe_batch import ObserveBatch
@@ -164,7 +166,7 @@ def _nothing_to_do() -> None:
 def _metrics(settings: Settings) -> Metrics:
     metrics = Metrics(settings.telemetry.max_models, settings.telemetry.max_features)
     metrics.log_limit_batches.set(settings.store.max_waiting_batches)
-    metrics.log_kept_batches.set(settings.store.kept_batches)
+    metrics.log_kept_batches.set(settings.store.retained_batches if settings.store.retained_bytes else 0)
     return metrics
 
 
@@ -190,9 +192,10 @@ def _stores(settings: Settings, redis: Client, acknowledging: Acknowledging) -> 
             redis,
             keys,
             max_batches=settings.store.max_waiting_batches,
-            kept_bytes=settings.store.kept_bytes,
+            retained_bytes=settings.store.retained_bytes,
             horizon=settings.store.kept_batches,
             acknowledging=acknowledging,
+            retained_seconds=settings.store.retained_seconds,
         ),
         RedisVerdictLog(redis, keys, settings.store.kept_verdicts),
         RedisDeliveryLog(redis, keys, settings.store.kept_verdicts),
@@ -265,6 +268,7 @@ def _wire(
         clock = SteadyClock(_now, time.monotonic)
         observe = ObserveBatch(known, fitted, stores.observations, notify, clock, metrics, tracing)
         app.include_router(models.routes(register, ReadVerdicts(known, stores.verdicts, stores.deliveries)))
+        app.include_router(rows.routes(_export_rows(settings.store, stores, known)))
         http = settings.http
         admission = Admission(http.max_requests, http.max_bytes_under_way)
         bounds = BodyBounds(http.max_body_bytes, http.body_seconds)
@@ -274,6 +278,11 @@ def _wire(
         app.include_router(summaries.routes(observe, admission, bounds))
     app.include_router(operations.routes(check_ready, metrics))
     return app, watch
+
+
+def _export_rows(settings: StoreSettings, stores: _Stores, known: RegisteredModels) -> ExportRows:
+    judged = RedisJudgedBatches(stores.redis, stores.keys)
+    return ExportRows(known, stores.registrations, stores.verdicts, judged, settings.kept_batches)
 
 
 def _watch(
@@ -288,7 +297,12 @@ def _watch(
         clock=_now,
         metrics=metrics,
         tracing=tracing,
-        tuning=Tuning(CapacityLimiter(settings.evaluation.threads), settings.store.kept_batches, time.monotonic),
+        tuning=Tuning(
+            CapacityLimiter(settings.evaluation.threads),
+            settings.store.kept_batches,
+            time.monotonic,
+            settings.store.retained_batches,
+        ),
     )
     deliver = DeliverActions(
         verdicts=stores.verdicts,

@@ -6,8 +6,13 @@ DriftwardenError
 │   ├── InvalidBatch
 │   ├── InvalidReference
 │   ├── InvalidPlan
+│   ├── InvalidSpan
+│   ├── NotAcceptable
 │   └── UnsupportedFormat
 ├── UnknownModel                 nothing is registered under that name
+├── UnknownVerdict               there is none of that number, or not any more
+├── RowsGone                     rows of a judged window are not kept any more; carries whose are
+├── RowsNeverKept                the plan keeps summaries in place of rows
 ├── ConcurrentChange       retry somebody else changed the registration at the same time
 ├── ConflictingBatch             another body came under the same identifier before
 ├── OutdatedSummaries            made for another reference or plan than the model has now
@@ -72,8 +77,33 @@ class UnsupportedFormat(InvalidInput):
     """A media type that no payload format reads."""
 
 
+class InvalidSpan(InvalidInput):
+    """Verdicts whose rows cannot be given together."""
+
+
+class NotAcceptable(InvalidInput):
+    """None of the media types that the caller accepts can be written."""
+
+
 class UnknownModel(DriftwardenError):
     """No reference was registered under this name."""
+
+
+class UnknownVerdict(DriftwardenError):
+    """The model has no verdict of this number, or it is not kept any more."""
+
+
+class RowsGone(DriftwardenError):
+    """Rows of a judged window, some or all of them, are not in the log any more."""
+
+    def __init__(self, message: str, oldest: int | None = None) -> None:
+        super().__init__(message)
+        self.oldest = oldest
+        """Number of the oldest verdict whose window's rows are all there, if there is one."""
+
+
+class RowsNeverKept(DriftwardenError):
+    """A window of summaries: its rows never were in the log."""
 
 
 class ConcurrentChange(DriftwardenError):

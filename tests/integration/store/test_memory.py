@@ -25,7 +25,7 @@ async def test_entries_take_what_the_sizing_says(make_store: MakeStore, flavour:
         async def each(key: str, entries: int) -> float:
             return float(await redis.memory_usage(key, samples=0)) / entries  # type: ignore[arg-type]
 
-        log = RedisObservationLog(redis, KEYS, 10 * BATCHES, kept_bytes=2**40, horizon=10 * BATCHES)
+        log = RedisObservationLog(redis, KEYS, 10 * BATCHES, retained_bytes=2**40, horizon=10 * BATCHES)
         for rows, features in ((1, 20), (10, 20), (100, 20), (100, 100)):
             model = ModelName(f"m{rows}x{features}")
             values = np.random.default_rng(0).normal(size=(rows, features))
