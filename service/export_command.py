@@ -1,7 +1,4 @@
-"""`driftwarden export`: the rows of judged windows out of a running service into a file, all of them or none.
-
-Knows the HTTP API only.
-"""
+"""`driftwarden export`: the rows of judged windows out of a running service into a file, all of them or none."""
 
 import json
 import os
@@ -11,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO
-from urllib.parse import quote
 
 import httpx
 from click import ClickException
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+from service.domain.models import model_name
 
 MEDIA_TYPES = {
     ".parquet": "application/vnd.apache.parquet",
@@ -39,7 +37,7 @@ class Wanted:
 
 
 def export_to(output: Path, wanted: Wanted) -> int:
-    """Write the file; how many bytes it has. Raises `ClickException`, and then there is no new file."""
+    """Write the file; how many bytes it has. Raises `ClickException`, `InvalidModelName`; then there is no new file."""
     media_type = MEDIA_TYPES.get(output.suffix.lower())
     if media_type is None:
         raise ClickException(f"--output must end with {', '.join(MEDIA_TYPES)}: that says which format it is to have")
@@ -60,7 +58,7 @@ def _client(url: str) -> httpx.Client:
 
 
 def _path(wanted: Wanted) -> str:
-    model = f"/v1/models/{quote(wanted.model, safe='')}"
+    model = f"/v1/models/{model_name(wanted.model)}"
     if wanted.first == wanted.last:
         return f"{model}/verdicts/{wanted.first}/rows"
     return f"{model}/rows?from_verdict={wanted.first}&to_verdict={wanted.last}"
@@ -88,20 +86,17 @@ def _umask() -> int:
 
 def _download(client: httpx.Client, path: str, media_type: str, file: IO[bytes]) -> int:
     columns = (TextColumn("{task.description:<36}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with (
-        Progress(*columns, console=Console(stderr=True)) as progress,
-        client.stream("GET", path, headers={"Accept": media_type}) as answer,
-    ):
-        if answer.status_code != httpx.codes.OK:
+    with client.stream("GET", path, headers={"Accept": media_type}) as answer:
+        if answer.status_code != httpx.codes.OK or not answer.headers.get("content-type", "").startswith(media_type):
             raise ClickException(_said(answer))
         length = answer.headers.get("content-length")
-        task = progress.add_task("rows out of the service's log", total=None if length is None else int(length))
-        for piece in answer.iter_bytes():
-            file.write(piece)
-            progress.advance(task, len(piece))
-        written = file.tell()
-        progress.update(task, total=written)
-    return written
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            task = progress.add_task("rows out of the service's log", total=None if length is None else int(length))
+            for piece in answer.iter_bytes():
+                file.write(piece)
+                progress.advance(task, len(piece))
+            progress.update(task, total=file.tell())
+        return file.tell()
 
 
 def _said(answer: httpx.Response) -> str:

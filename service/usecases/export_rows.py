@@ -72,7 +72,9 @@ class ExportRows:
         """Raises `UnknownModel`, `UnknownVerdict`, `RowsGone`, `RowsNeverKept`, `InvalidSpan`, `StoreUnavailable`."""
         await self._models.current(model)
         newest = await self._verdicts.newest(model)
-        last = span.last if span.last is not None else newest.number if newest is not None else span.first
+        last = span.last
+        if last is None:
+            last = max(span.first, newest.number if newest is not None else 0)
         if last < span.first or last - span.first >= MAXIMUM_VERDICTS:
             message = f"must be from_verdict or later, by less than {MAXIMUM_VERDICTS}"
             raise InvalidSpan(Fault("to_verdict", message))

@@ -1,5 +1,6 @@
 """Batches that are judged, read again while their rows are kept, and without a trace in what evaluators remember."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from service.adapters.log.passed_batches import PassedBatches
@@ -15,6 +16,7 @@ class RedisJudgedBatches:
         self._redis = redis
         self._keys = keys
         self._passed = PassedBatches(redis, keys, 0)
+        self._paces: defaultdict[str, Pace] = defaultdict(Pace)
 
     async def dropped_until(self, model: ModelName, /) -> BatchPosition:
         first = await stream_entries(self._redis.xrange(self._keys.observations(model), count=1))
@@ -34,14 +36,14 @@ class RedisJudgedBatches:
     async def read_again(
         self, model: ModelName, after: BatchPosition, until: BatchPosition, limit: int, /
     ) -> Sequence[LoggedBatch]:
-        key, pace, found = self._keys.observations(model), Pace(), list[LoggedBatch]()
+        key, found = self._keys.observations(model), list[LoggedBatch]()
+        pace = self._paces[key]
         while len(found) < limit and is_after(until, after):
-            count = pace.entries(limit - len(found))
+            known, count = pace.known, pace.entries(limit - len(found))
             entries = await stream_entries(self._redis.xrange(key, min=f"({after}", max=until, count=count))
-            alone = not pace.known  # the first is, to see how large they are
             pace.came(max((sum(map(len, fields.values())) for _, fields in entries), default=0))
             found += [logged_batch(entry) for entry in entries]
-            if not (entries and alone):
+            if known or not entries:  # the first entry is read alone, to see how large they are
                 break
             after = found[-1].position
         return found

@@ -24,15 +24,16 @@ class _Pieces:
     closed = False
 
     def __init__(self) -> None:
-        self._held = bytearray()
-        self._given = 0
+        self._held: list[bytes] = []
+        self._written = 0
 
     def write(self, data: bytes) -> int:
-        self._held += data
+        self._held.append(data)
+        self._written += len(data)
         return len(data)
 
     def tell(self) -> int:
-        return self._given + len(self._held)
+        return self._written
 
     def flush(self) -> None:
         """Nothing waits."""
@@ -41,9 +42,8 @@ class _Pieces:
         """What is held can still be taken."""
 
     def taken(self) -> bytes:
-        data, self._held = bytes(self._held), bytearray()
-        self._given += len(data)
-        return data
+        held, self._held = self._held, []
+        return b"".join(held)
 
 
 class ArrowStreamWriter:
@@ -101,12 +101,13 @@ def _record_batch(pieces: Sequence[ExportedRows], schema: pa.Schema) -> pa.Recor
     import pyarrow as pa  # noqa: PLC0415
 
     counts = [len(piece.of.rows) for piece in pieces]
-    rows = np.concatenate([piece.of.rows for piece in pieces])
     times = np.concatenate([piece.of.times for piece in pieces]).astype("datetime64[ms]")
     batches = pa.DictionaryArray.from_arrays(
         np.repeat(np.arange(len(pieces)), counts), pa.array([piece.of.identifier for piece in pieces], pa.string())
     )
-    columns = [pa.array(np.ascontiguousarray(column)) for column in rows.T]
+    columns = [
+        pa.array(np.concatenate([piece.of.rows[:, column] for piece in pieces])) for column in range(len(schema) - 3)
+    ]
     columns += [
         pa.array(times, schema.field(len(columns)).type),
         batches.cast(pa.string()),

@@ -31,12 +31,16 @@ FORMATS = (
 """Of what is equally welcome, the first is given."""
 
 
-def chosen(accept: str | None) -> Format:
+def has_pyarrow() -> bool:
+    """Whether the extra is installed; looks at the disk."""
+    return find_spec("pyarrow") is not None
+
+
+def chosen(accept: str | None, *, pyarrow: bool) -> Format:
     """Raises `NotAcceptable`, and says which extra is missing where that is the reason."""
     ranges = _ranges(accept or "*/*")
     welcome = [(each, quality) for each in FORMATS if (quality := _quality(each.media_type, ranges)) > 0]
-    # Asked for at the time: nobody should have to restart anything else than the service for it.
-    possible = [(each, quality) for each, quality in welcome if not each.needs_pyarrow or find_spec("pyarrow")]
+    possible = [(each, quality) for each, quality in welcome if pyarrow or not each.needs_pyarrow]
     if possible:
         return max(possible, key=lambda each: each[1])[0]
     if welcome:

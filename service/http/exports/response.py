@@ -13,7 +13,7 @@ from service.http.exports.table import TableWriter
 from service.usecases.export_rows import Export, ExportedRows
 
 PIECE_ROWS = 65_536
-PIECE_BYTES = 8 * 2**20
+PIECE_BYTES = 4 * 2**20
 """Of numbers, before they are encoded."""
 SEND_SECONDS = 60.0
 """A caller that takes nothing for so long is given up."""
@@ -60,8 +60,9 @@ async def encoded(export: Export, writer: TableWriter) -> AsyncIterator[bytes]:
         held.append(piece)
         rows, size = rows + len(piece.of.rows), size + piece.of.rows.nbytes
         if rows >= PIECE_ROWS or size >= PIECE_BYTES:
-            yield await to_thread.run_sync(writer.write, held)
-            held, rows, size = [], 0, 0
+            written = await to_thread.run_sync(writer.write, held)
+            held, rows, size = [], 0, 0  # before the caller takes its time
+            yield written
     last = await to_thread.run_sync(writer.write, held) if held else b""
     yield last + await to_thread.run_sync(writer.end)
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Path, Query
 from fastapi.responses import Response
 
 from service.domain.models import model_name
-from service.http.exports import FORMATS, Heading, chosen
+from service.http.exports import FORMATS, Heading, chosen, has_pyarrow
 from service.http.exports.response import ExportPlaces, ExportResponse, encoded
 from service.http.routes import problems
 from service.http.routes.models import ModelPath
@@ -28,7 +28,7 @@ _ANSWERS = {**_FILES, **problems(404, 406, 410, 422, 503)}
 def routes(export_rows: ExportRows) -> APIRouter:
     """Both over one use case."""
     router = APIRouter(prefix="/v1/models/{model}", tags=["rows"])
-    places = ExportPlaces()
+    places, pyarrow = ExportPlaces(), has_pyarrow()
 
     @router.get("/verdicts/{number}/rows", responses=_ANSWERS, response_class=Response)
     async def get_rows_of_a_verdict(
@@ -52,7 +52,7 @@ def routes(export_rows: ExportRows) -> APIRouter:
         return await answer(model, Span(from_verdict, to_verdict), accept)
 
     async def answer(model: str, span: Span, accept: str | None) -> Response:
-        name, form = model_name(model), chosen(accept)
+        name, form = model_name(model), chosen(accept, pyarrow=pyarrow)
         with places.kept_if_all_is_well() as give_back:
             export = await export_rows(name, span)
             writer = await to_thread.run_sync(lambda: form.open(Heading.of(export)))
