@@ -150,7 +150,7 @@ def export_command(*, model: str, first: int, last: int | None, output: Path, ur
       driftwarden export churn --verdict 12 --output window.csv
     Of an alarm's period, for retraining (the service needs the extra `export` for Parquet and Arrow):
       driftwarden export churn --verdict 12 --to 15 --output period.parquet
-      python -c "import pandas; print(pandas.read_parquet('period.parquet').describe())"
+      python -c "import pyarrow.parquet; print(pyarrow.parquet.read_table('period.parquet'))"
     """
     from service.export_command import Wanted, export_to  # noqa: PLC0415 - the service itself needs none of it
 
