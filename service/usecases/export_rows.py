@@ -170,7 +170,8 @@ class ExportRows:
             for piece in held:
                 yield piece
             held = [rows for each in batches if (rows := window.take(await order.arranged(each))) is not None]
-        if not window.whole:
+        # A repeated batch would stand in for one that was dropped before it was read: so both are asked.
+        if not window.whole or not _is_whole(verdict, await self._judged.dropped_until(model)):
             raise RowsGone(
                 f"the log does not give the rows of verdict {verdict.number} of model {model} as they were judged: "
                 "some were dropped meanwhile, or repeated batches are told apart otherwise than then"
