@@ -120,7 +120,7 @@ class ExportRows:
                 verdict.plan_digest,
             ):
                 raise CorruptedState(f"verdict {verdict.number} was not made under registration {revision}")
-            if getattr(registration.plan.window, "keep", "rows") != "rows":
+            if registration.plan.window.keep != "rows":
                 message = f"the plan that verdict {verdict.number} was made under keeps summaries in place of rows"
                 raise RowsNeverKept(f"{message} (window.keep): there are no rows to give back")
             found[revision] = registration

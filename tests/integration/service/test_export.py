@@ -343,6 +343,21 @@ async def test_more_exports_than_places_are_told_to_come_again(watched: Applicat
         assert_problem(await asked(watched, "verdicts/9/rows"), 404, "unknown-verdict")
 
 
+async def test_windows_of_summaries_have_no_rows(running_app: Application) -> None:
+    await running_app.register()
+    await send(running_app, rows(7, 50))
+    await judged(running_app, 1)
+    plan = {**SMALL_PLAN, "window": {"rows": 50, "keep": "summaries"}}
+    assert (await running_app.client.put("/v1/models/churn/plan", json=plan)).status_code == 200
+    await running_app.observe(payload(rows(8, 50)))
+    await judged(running_app, 2)
+    for path in ("verdicts/2/rows", "rows?from_verdict=1"):
+        refused = await asked(running_app, path)
+        assert_problem(refused, 404, "rows-never-kept")
+        assert "verdict 2" in refused.json()["detail"]
+    assert (await given(running_app, "verdicts/1/rows")).text.count("\n") == 51
+
+
 async def test_damage_is_not_given_out_as_rows(watched: Application) -> None:
     await send(watched, rows(7, 50))
     await judged(watched, 1)
