@@ -36,6 +36,7 @@ def cli() -> None:
     Try it on real data:         driftwarden demo
     Run the service:             driftwarden serve
     More hands to judge windows: driftwarden worker
+    A judged window's rows:      driftwarden export MODEL --verdict 7 --output rows.csv
     What can be set, and how:    driftwarden settings
     """
 
@@ -188,6 +189,39 @@ def demo_command(*, serve: bool, plot: Path | None) -> None:
 
     if not demonstrate(serve=serve, plot=plot):
         raise click.ClickException("the week that really drifted was not found: please report this")
+
+
+@cli.command("export")
+@click.argument("model")
+@click.option("--verdict", "first", type=click.IntRange(min=1), required=True, help="Number of the (first) verdict.")
+@click.option("--to", "last", type=click.IntRange(min=1), help="Number of the last one, for a period.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="File to write: .parquet, .arrows (an Arrow IPC stream) or .csv.",
+)
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Where the service listens.")
+def export_command(*, model: str, first: int, last: int | None, output: Path, url: str) -> None:
+    """Write the rows of judged windows of MODEL to a file, for labelling or retraining.
+
+    Asks a running service, which has them while its store retains them (DRIFT_STORE__RETAINED_BYTES). The file
+    has all rows of the windows, also of those that were judged by a sample, or is not written at all. Columns are
+    the features, and driftwarden_event_time, driftwarden_batch and driftwarden_verdict.
+
+    \b
+    Which windows drifted, and their numbers:
+      curl 'http://127.0.0.1:8080/v1/models/churn/verdicts?limit=20'
+    The rows of one of them:
+      driftwarden export churn --verdict 12 --output window.csv
+    Of an alarm's period, for retraining (the service needs the extra `export` for Parquet and Arrow):
+      driftwarden export churn --verdict 12 --to 15 --output period.parquet
+      python -c "import pyarrow.parquet; print(pyarrow.parquet.read_table('period.parquet'))"
+    """
+    from service.export_command import Wanted, export_to  # noqa: PLC0415 - the service itself needs none of it
+
+    written = export_to(output, Wanted(url, model, first, first if last is None else last))
+    click.echo(f"{output}: {written:,} bytes", err=True)
 
 
 @cli.command("settings")

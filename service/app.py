@@ -27,6 +27,7 @@ from service.adapters.log import (
     Acknowledging,
     Durability,
     RedisDeliveryLog,
+    RedisJudgedBatches,
     RedisObservationLog,
     RedisVerdictLog,
     may_wait_for_disk,
@@ -46,7 +47,7 @@ from service.http.authentication import AuthenticationFirst
 from service.http.bodies import Bodies, BodyBounds
 from service.http.limits import BodyLimits
 from service.http.logged_events import LoggedEvents
-from service.http.routes import bearer, events, management, models, observations, operations, summaries
+from service.http.routes import bearer, events, management, models, observations, operations, rows, summaries
 from service.http.routes.events import EventsFirst, TakeEvents
 from service.http.routes.observations import ObservationsFirst, TakeObservations
 from service.ports import Trigger
@@ -56,6 +57,7 @@ from service.telemetry.tracing import Tracing
 from service.usecases.deliver_actions import BackOff, DeliverActions
 from service.usecases.evaluate_rows import EvaluateRows
 from service.usecases.evaluate_window import EvaluateWindow, Tuning
+from service.usecases.export_rows import ExportRows
 from service.usecases.fitted_models import FittedModels
 from service.usecases.keep_watch import KeepWatch, Pace, Task
 from service.usecases.observe_batch import ObserveBatch
@@ -183,7 +185,7 @@ def _nothing_to_do() -> None:
 def _metrics(settings: Settings) -> Metrics:
     metrics = Metrics(settings.telemetry.max_models, settings.telemetry.max_features)
     metrics.log_limit_batches.set(settings.store.max_waiting_batches)
-    metrics.log_kept_batches.set(settings.store.kept_batches)
+    metrics.log_kept_batches.set(settings.store.retained_batches if settings.store.retained_bytes else 0)
     return metrics
 
 
@@ -209,9 +211,10 @@ def _stores(settings: Settings, redis: Client, acknowledging: Acknowledging) -> 
             redis,
             keys,
             max_batches=settings.store.max_waiting_batches,
-            kept_bytes=settings.store.kept_bytes,
+            retained_bytes=settings.store.retained_bytes,
             horizon=settings.store.kept_batches,
             acknowledging=acknowledging,
+            retained_seconds=settings.store.retained_seconds,
         ),
         RedisVerdictLog(redis, keys, settings.store.kept_verdicts),
         RedisDeliveryLog(redis, keys, settings.store.kept_verdicts),
@@ -306,6 +309,7 @@ def _wire(
             observations.routes(take),
             summaries.routes(observe, admission, bodies),
             events.routes(take_events),
+            rows.routes(_export_rows(settings.store, stores, known)),
         ):
             app.include_router(routes, dependencies=bearer.DESCRIBED, responses=bearer.REFUSALS)
     apart = role.ingests and settings.http.metrics_port is not None
@@ -322,6 +326,11 @@ def _side(routes: APIRouter) -> FastAPI:
     return side
 
 
+def _export_rows(settings: StoreSettings, stores: _Stores, known: RegisteredModels) -> ExportRows:
+    judged = RedisJudgedBatches(stores.redis, stores.keys)
+    return ExportRows(known, stores.registrations, stores.verdicts, judged, settings.kept_batches)
+
+
 def _watch(
     settings: Settings, role: Role, stores: _Stores, trigger: Trigger, instruments: _Instruments, fitted: FittedModels
 ) -> KeepWatch:
@@ -334,7 +343,12 @@ def _watch(
         clock=_now,
         metrics=metrics,
         tracing=tracing,
-        tuning=Tuning(CapacityLimiter(settings.evaluation.threads), settings.store.kept_batches, time.monotonic),
+        tuning=Tuning(
+            CapacityLimiter(settings.evaluation.threads),
+            settings.store.kept_batches,
+            time.monotonic,
+            settings.store.retained_batches,
+        ),
     )
     deliver = DeliverActions(
         verdicts=stores.verdicts,

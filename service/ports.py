@@ -63,8 +63,27 @@ class ObservationLog(Protocol):
     async def forget_before(self, model: ModelName, position: BatchPosition, keep: int, /) -> None:
         """Allow batches up to and including `position` to be dropped, all but about the latest `keep` of them.
 
-        Of large ones fewer are kept. Their identifiers are, and nothing is dropped that was not read.
+        Fewer are kept if they are large, or old, as far as the log was told to; none at all if it is to keep none.
+        Their identifiers are kept, and nothing is dropped that was not read.
         """
+        ...
+
+
+class JudgedBatches(Protocol):
+    """What the log still has of batches that are judged; reading them changes nothing. Raises `StoreUnavailable`."""
+
+    async def dropped_until(self, model: ModelName, /) -> BatchPosition:
+        """Up to here, it included, rows were dropped, and nothing behind it; `LOG_START`: all are here."""
+        ...
+
+    async def read_again(
+        self, model: ModelName, after: BatchPosition, until: BatchPosition, limit: int, /
+    ) -> Sequence[LoggedBatch]:
+        """The batches behind `after` up to and including `until`, in order; at most `limit`, fewer if large."""
+        ...
+
+    async def identifiers_until(self, model: ModelName, until: BatchPosition, limit: int, /) -> Sequence[str]:
+        """Identifiers of the latest `limit` batches up to and including `until`, oldest first."""
         ...
 
 

@@ -108,16 +108,18 @@ class StoreSettings(_Group):
     """First part of every key, so that a server may be shared."""
     timeout_seconds: PositiveFloat = 2.0
     """Longest wait for one answer; beyond it callers get 503 and Retry-After."""
-    max_waiting_batches: PositiveInt = 100_000
+    max_waiting_batches: Annotated[int, Field(ge=500)] = 100_000
     """Batches that a model's log may hold; beyond it callers get 429. At 16 KiB a batch: 1.6 GB.
 
     More than the rows of the largest window, if rows may come one a batch: a window that does not fit is never cut."""
-    kept_batches: Annotated[int, Field(ge=0)] = 1_000
-    """Judged batches kept behind the cursor: also the horizon within which a repeated batch is noticed."""
-    kept_bytes: PositiveInt = 64 * 2**20
-    """Bytes of judged batches that are kept of each model at the most, however few batches these are.
+    retained_bytes: Annotated[int, Field(ge=0)] = 16 * 2**20
+    """Bytes of judged rows that stay in the store for each model, so that they can be exported; 0: none.
 
-    Repeated batches are noticed within `kept_batches` all the same."""
+    At the most two fifths of max_waiting_batches stay. What a window to come has rows of always does."""
+    retained_seconds: PositiveInt | None = None
+    """Judged rows that arrived so long before the newest judged ones are dropped, too. None: bytes alone decide."""
+    kept_batches: Annotated[int, Field(ge=0)] = 1_000
+    """Batches behind the oldest retained one within which a repeated one is noticed: of these, identifiers are kept."""
     kept_verdicts: PositiveInt = 10_000
     """Verdicts kept of each model, about 2 to 20 KB each."""
 
@@ -130,12 +132,10 @@ class StoreSettings(_Group):
     remembered_seconds: PositiveInt = 300
     """How long a name given to a batch stays bound to its body: another one under it gets 409. Some 250 bytes each."""
 
-    @model_validator(mode="after")
-    def _leave_room_to_wait(self) -> Self:
-        # Judged batches count against the limit, and the log is trimmed by up to a hundred at a time.
-        if self.max_waiting_batches < self.kept_batches + 200:
-            raise ValueError("max_waiting_batches must be larger than kept_batches by 200 or more")
-        return self
+    @property
+    def retained_batches(self) -> int:
+        """Judged ones count against the limit: what remains holds the largest window, were its rows to come singly."""
+        return self.max_waiting_batches * 2 // 5
 
 
 class EvaluationSettings(_Group):

@@ -7,6 +7,8 @@ DriftwardenError
 │   ├── InvalidReference
 │   ├── InvalidPlan
 │   ├── UnreadableBody           bytes that are not what their media type or coding says
+│   ├── InvalidSpan
+│   ├── NotAcceptable
 │   └── UnsupportedFormat
 ├── NotAuthenticated             no credentials, or nobody's
 ├── NotAllowed                   the caller is known, and may not do this
@@ -14,6 +16,9 @@ DriftwardenError
 ├── UnknownModel                 nothing is registered under that name
 ├── UnknownRevision              no registration is kept under that number
 ├── UnknownDetectorName          no detector has that name
+├── UnknownVerdict               there is none of that number, or not any more
+├── RowsGone                     rows of a judged window are not kept any more; carries whose are
+├── RowsNeverKept                the plan keeps summaries in place of rows
 ├── ConcurrentChange       retry somebody else changed the registration at the same time
 ├── ConflictingBatch             another body came under the same identifier before
 ├── OutdatedSummaries            made for another reference or plan than the model has now
@@ -101,6 +106,14 @@ class AccessUndecided(DriftwardenError):
     retryable = True
 
 
+class InvalidSpan(InvalidInput):
+    """Verdicts whose rows cannot be given together."""
+
+
+class NotAcceptable(InvalidInput):
+    """None of the media types that the caller accepts can be written."""
+
+
 class UnknownModel(DriftwardenError):
     """No reference was registered under this name."""
 
@@ -111,6 +124,23 @@ class UnknownRevision(DriftwardenError):
 
 class UnknownDetectorName(DriftwardenError):
     """No detector has this name."""
+
+
+class UnknownVerdict(DriftwardenError):
+    """The model has no verdict of this number, or it is not kept any more."""
+
+
+class RowsGone(DriftwardenError):
+    """Rows of a judged window, some or all of them, are not in the log any more."""
+
+    def __init__(self, message: str, oldest: int | None = None) -> None:
+        super().__init__(message)
+        self.oldest = oldest
+        """Number of the oldest verdict whose window's rows are all there, if there is one."""
+
+
+class RowsNeverKept(DriftwardenError):
+    """A window of summaries: its rows never were in the log."""
 
 
 class ConcurrentChange(DriftwardenError):

@@ -26,6 +26,7 @@ LOG_START = BatchPosition("0-0")
 LATEST_MS = 253_370_764_800_000
 """9999-01-01 in milliseconds since the epoch: the latest event time, so that it is a date in every zone."""
 
+_LAST_SEQUENCE = 2**64 - 1
 _MODEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
 
@@ -99,6 +100,20 @@ def earliest(positions: Iterable[BatchPosition]) -> BatchPosition:
 def arrival(position: BatchPosition) -> int:
     """When the log took the batch at this place, in milliseconds since the epoch by the store's clock."""
     return _ordinal(position)[0]
+
+
+def just_after(position: BatchPosition) -> BatchPosition:
+    """The place that follows it, whether or not a batch is there."""
+    milliseconds, sequence = _ordinal(position)
+    return BatchPosition(f"{milliseconds}-{sequence + 1}")
+
+
+def just_before(position: BatchPosition) -> BatchPosition:
+    """The place before it, likewise; `LOG_START` has none."""
+    milliseconds, sequence = _ordinal(position)
+    if sequence:
+        return BatchPosition(f"{milliseconds}-{sequence - 1}")
+    return BatchPosition(f"{milliseconds - 1}-{_LAST_SEQUENCE}") if milliseconds else position
 
 
 def _ordinal(position: BatchPosition) -> tuple[int, int]:

@@ -21,10 +21,14 @@ from service.domain.errors import (
     InvalidModelName,
     InvalidPlan,
     InvalidReference,
+    InvalidSpan,
+    NotAcceptable,
     NotAllowed,
     NotAuthenticated,
     OutdatedSummaries,
     Overloaded,
+    RowsGone,
+    RowsNeverKept,
     Saturated,
     SlowBody,
     StoreFull,
@@ -32,6 +36,7 @@ from service.domain.errors import (
     UnknownDetectorName,
     UnknownModel,
     UnknownRevision,
+    UnknownVerdict,
     UnreadableBody,
     UnsupportedFormat,
 )
@@ -50,6 +55,8 @@ _PROBLEMS: dict[type[DriftwardenError], tuple[HTTPStatus, str, str]] = {
     InvalidPlan: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-plan", "The plan cannot be carried out"),
     UnsupportedFormat: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-format", "No payload format reads this"),
     UnreadableBody: (HTTPStatus.BAD_REQUEST, "unreadable-body", "The body is not what its headers say"),
+    InvalidSpan: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-span", "These verdicts' rows cannot be given together"),
+    NotAcceptable: (HTTPStatus.NOT_ACCEPTABLE, "not-acceptable", "No format that is accepted can be written"),
     InvalidInput: (HTTPStatus.BAD_REQUEST, "invalid-input", "The request cannot be read"),
     NotAuthenticated: (HTTPStatus.UNAUTHORIZED, "not-authenticated", "Who calls is not known"),
     NotAllowed: (HTTPStatus.FORBIDDEN, "not-allowed", "The caller may not do this"),
@@ -57,6 +64,9 @@ _PROBLEMS: dict[type[DriftwardenError], tuple[HTTPStatus, str, str]] = {
     UnknownModel: (HTTPStatus.NOT_FOUND, "unknown-model", "No such model"),
     UnknownRevision: (HTTPStatus.NOT_FOUND, "unknown-revision", "No such registration"),
     UnknownDetectorName: (HTTPStatus.NOT_FOUND, "unknown-detector", "No such detector"),
+    UnknownVerdict: (HTTPStatus.NOT_FOUND, "unknown-verdict", "No such verdict"),
+    RowsGone: (HTTPStatus.GONE, "rows-gone", "These rows are not kept any more"),
+    RowsNeverKept: (HTTPStatus.NOT_FOUND, "rows-never-kept", "Summaries are kept in place of rows"),
     ConcurrentChange: (HTTPStatus.CONFLICT, "concurrent-change", "Changed by somebody else at the same time"),
     ConflictingBatch: (HTTPStatus.CONFLICT, "conflicting-batch", "Another batch has this name"),
     OutdatedSummaries: (HTTPStatus.CONFLICT, "outdated-summaries", "Summaries for another reference or plan"),
@@ -80,13 +90,18 @@ def problem(
     detail: str,
     faults: tuple[Fault, ...] = (),
     headers: dict[str, str] | None = None,
+    **members: Any,
 ) -> JSONResponse:
-    """An RFC 9457 document; `errors` lists the places (an extension member the RFC itself uses as its example)."""
+    """An RFC 9457 document; `errors` lists the places (an extension member the RFC itself uses as its example).
+
+    `members` are further ones of this kind of problem.
+    """
     content: dict[str, Any] = {
         "type": f"urn:driftwarden:problem:{name}",
         "title": title,
         "status": status,
         "detail": _told(detail, MAXIMUM_DETAIL),
+        **members,
     }
     if faults:
         content["errors"] = [
@@ -142,7 +157,8 @@ def answer_to(error: Exception) -> JSONResponse:
     if getattr(error, "retryable", False):
         headers["Retry-After"] = str(math.ceil(getattr(error, "retry_after", RETRY_AFTER_SECONDS)))
     faults = error.faults if isinstance(error, InvalidInput) else ()
-    return problem(status, name, title, str(error), faults, headers)
+    members = {"oldest_whole_verdict": error.oldest} if isinstance(error, RowsGone) and error.oldest else {}
+    return problem(status, name, title, str(error), faults, headers, **members)
 
 
 async def _too_large(_: Request, __: Exception) -> JSONResponse:

@@ -68,10 +68,10 @@ class Metrics:
     def _declare_log(self) -> None:
         """How much waits, and how much more may."""
         gauge = self._gauge
-        batches = "Batches in the log: those not judged yet and, behind them, about log_kept_batches judged ones."
+        batches = "Batches in the log: those not judged yet and, behind them, up to log_kept_batches judged ones."
         self.log_batches = gauge("log_batches", batches, "model")
         self.log_limit_batches = gauge("log_limit_batches", "Batches in a model's log beyond which senders get 429.")
-        self.log_kept_batches = gauge("log_kept_batches", "Judged batches that a log keeps; a few more may be there.")
+        self.log_kept_batches = gauge("log_kept_batches", "Judged batches that a log keeps at the most, but for a few.")
         oldest = "When the oldest batch with rows for a window to come came in; absent if there is none."
         self.oldest_waiting = gauge("oldest_waiting_batch_timestamp_seconds", oldest, "model")
         restarts = "Times that the embedded store ended by itself and was started again."

@@ -6,7 +6,7 @@ store takes it from one of them. What an evaluator holds between calls is a cach
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from anyio import CapacityLimiter, to_thread
 from opentelemetry.trace import Span
@@ -29,13 +29,14 @@ from service.domain.models import (
     arrival,
     is_after,
 )
-from service.domain.registration import Registration, columns_of
+from service.domain.registration import Registration
 from service.domain.response import action_name, respond
 from service.domain.summaries import Pane, decode_panes, panes_of
-from service.domain.windows import NO_ROWS, Cutter, RecentIdentifiers, cutter, event_times
+from service.domain.windows import Cutter, RecentIdentifiers, cutter, event_times
 from service.ports import Clock, ObservationLog, Registrations, VerdictLog
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing, current_traceparent
+from service.usecases.column_order import ColumnOrder
 from service.usecases.fitted_models import FittedModels
 
 READ_BATCHES = 256
@@ -52,6 +53,8 @@ class Tuning:
     """Batches behind the cursor within which a repeated one is noticed."""
     monotonic: Callable[[], float]
     """Seconds, whatever the clock on the wall does: by them a log is silent."""
+    retained: int
+    """Judged batches whose rows stay in the log at the most."""
 
 
 @dataclass(slots=True)
@@ -60,13 +63,12 @@ class _Progress:
 
     newest: Verdict | None
     registration: Registration
+    order: ColumnOrder
     cutter: Cutter
     silent_since: float
     """On the monotonic clock: when the log gave the last batch."""
     ahead: deque[tuple[LoggedBatch, Sequence[Pane] | None]] = field(default_factory=deque)
     """Read from the log, and not handed to the cutter yet: it gets no more than it needs for one window."""
-    columns: dict[int, list[int] | None] = field(default_factory=dict)
-    """Of batches that came under another revision: where this one's features are; None if one is not there."""
 
     def stands(self, newest: Verdict | None, registration: Registration) -> bool:
         # Numbers alone may come again, in a store that was emptied or restored.
@@ -97,6 +99,7 @@ class EvaluateWindow:
         self._tracing = tracing
         self._limiter = tuning.limiter
         self._horizon = tuning.horizon
+        self._retained = tuning.retained
         self._progress: dict[ModelName, _Progress] = {}
 
     async def __call__(self, model: ModelName) -> bool:
@@ -138,9 +141,12 @@ class EvaluateWindow:
         if is_after(registration.since, start.position):
             start = Cursor(registration.since)
         seen = await self._log.recent_identifiers(model, start.position, self._horizon)
+        if newest is not None:  # whoever committed it may have been ended before this
+            await self._log.forget_before(model, newest.cursor.position, self._retained)
         recent = RecentIdentifiers(self._horizon, seen)
         cuts = cutter(registration.plan.window, len(registration.features), start, recent, key=model.encode())
-        self._progress[model] = progress = _Progress(newest, registration, cuts, self._monotonic())
+        order = ColumnOrder(self._registrations, registration)
+        self._progress[model] = progress = _Progress(newest, registration, order, cuts, self._monotonic())
         return progress
 
     async def _next_window(self, model: ModelName, progress: _Progress) -> Window | None:
@@ -151,7 +157,7 @@ class EvaluateWindow:
                 if not read:
                     return self._after_silence(progress)
                 progress.silent_since = self._monotonic()
-                arranged = [await self._arranged(progress, logged) for logged in read]
+                arranged = [await progress.order.arranged(logged) for logged in read]
                 progress.ahead.extend(zip(arranged, await self._panes(progress, arranged), strict=True))
             progress.cutter.feed(*progress.ahead.popleft())
             shown = shown or self._show_oldest(model, progress.cutter)  # what comes later is not older
@@ -168,24 +174,6 @@ class EvaluateWindow:
         if patience is None or (self._monotonic() - progress.silent_since) * 1000 < patience:
             return None
         return progress.cutter.close()
-
-    async def _arranged(self, progress: _Progress, logged: LoggedBatch) -> LoggedBatch:
-        """The batch with its columns in the registration's order.
-
-        A replica goes on for a moment to take batches under the registration before, whose features may be others.
-        """
-        batch, current = logged.batch, progress.registration
-        if batch.revision in {0, current.revision} or batch.panes is not None:
-            return logged
-        if batch.revision not in progress.columns:
-            earlier = await self._registrations.revision(current.model, batch.revision)
-            among = () if earlier is None else earlier.features
-            progress.columns[batch.revision] = columns_of(current.features, among)
-        columns = progress.columns[batch.revision]
-        if columns == list(range(batch.rows.shape[1])):
-            return logged
-        rows = batch.rows[:, columns] if columns is not None else NO_ROWS
-        return replace(logged, batch=replace(batch, rows=rows))
 
     async def _panes(self, progress: _Progress, logged: Sequence[LoggedBatch]) -> Sequence[Sequence[Pane] | None]:
         """Of each batch, where the plan keeps no rows; None: it has none that this plan can use."""
@@ -224,7 +212,7 @@ class EvaluateWindow:
         self._metrics.dropped_rows.labels(label, "future").inc(window.future)
         self._metrics.show(verdict)
         progress.newest = verdict
-        await self._log.forget_before(model, verdict.cursor.position, self._horizon)
+        await self._log.forget_before(model, verdict.cursor.position, self._retained)
         return True
 
     def _verdict(self, progress: _Progress, window: Window, decision: Decision) -> Verdict:

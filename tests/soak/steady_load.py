@@ -20,6 +20,7 @@ from tests.processes.waiting import eventually
 MODELS = tuple(f"soak-{number}" for number in range(4))
 SETTINGS = {
     "DRIFT_STORE__KEPT_BATCHES": "500",
+    "DRIFT_STORE__RETAINED_BYTES": "500000",
     "DRIFT_STORE__KEPT_VERDICTS": "200",
     "DRIFT_EVALUATION__POLL_SECONDS": "0.2",
     "DRIFT_EVALUATION__CLAIM_SECONDS": "1",

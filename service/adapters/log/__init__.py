@@ -2,6 +2,7 @@
 
 from service.adapters.log.group_commit import Durability, may_wait_for_disk
 from service.adapters.log.redis_deliveries import RedisDeliveryLog
+from service.adapters.log.redis_judged_batches import RedisJudgedBatches
 from service.adapters.log.redis_observations import Acknowledging, RedisObservationLog
 from service.adapters.log.redis_verdicts import RedisVerdictLog
 
@@ -9,6 +10,7 @@ __all__ = [
     "Acknowledging",
     "Durability",
     "RedisDeliveryLog",
+    "RedisJudgedBatches",
     "RedisObservationLog",
     "RedisVerdictLog",
     "may_wait_for_disk",

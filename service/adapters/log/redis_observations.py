@@ -17,7 +17,7 @@ from service.adapters.log.passed_batches import OVERHEAD_BYTES, Passed, PassedBa
 from service.adapters.store import Client, Entry, Keys, answer, stream_entries
 from service.adapters.store_formats import FORMAT, FORMAT_1, format_of, refuse_newer
 from service.domain.errors import Overloaded, StoreFull
-from service.domain.models import LATEST_MS, LOG_START, Batch, BatchPosition, LoggedBatch, ModelName
+from service.domain.models import LATEST_MS, LOG_START, Batch, BatchPosition, LoggedBatch, ModelName, arrival, is_after
 from service.domain.windows import NO_ROWS
 
 BATCH_KIND = "batch"
@@ -30,7 +30,7 @@ _READ_BYTES = 8 * 2**20
 
 
 @dataclass(slots=True)
-class _Pace:
+class Pace:
     """How many batches are read at once, so that a reply comes in time and fits in memory whatever their size."""
 
     largest: int = 0
@@ -65,16 +65,18 @@ class RedisObservationLog:
         redis: Client,
         keys: Keys,
         max_batches: int,
-        kept_bytes: int,
+        retained_bytes: int,
         horizon: int,
         acknowledging: Acknowledging = Acknowledging(),
+        retained_seconds: int | None = None,
     ) -> None:
         self._redis = redis
         self._keys = keys
         self._max_batches = max_batches
-        self._kept_bytes = kept_bytes
+        self._retained_bytes = retained_bytes
+        self._retained_seconds = retained_seconds
         self._passed = PassedBatches(redis, keys, horizon)
-        self._paces: defaultdict[str, _Pace] = defaultdict(_Pace)
+        self._paces: defaultdict[str, Pace] = defaultdict(Pace)
         self._commit = GroupCommit(redis, acknowledging.durability, max_batches)
         in_memory = acknowledging.level == "memory"
         self._memory = MemoryBuffer(self._commit, acknowledging.memory_bytes) if in_memory else None
@@ -160,23 +162,32 @@ class RedisObservationLog:
 
     def _decoded(self, key: str, entries: Sequence[Entry]) -> list[LoggedBatch]:
         self._paces[key].came(max((sum(map(len, fields.values())) for _, fields in entries), default=0))
-        return [_decode(entry) for entry in entries]
+        return [logged_batch(entry) for entry in entries]
 
     async def newest_position(self, model: ModelName, /) -> BatchPosition:
         entries = await stream_entries(self._redis.xrevrange(self._keys.observations(model), count=1))
-        return BatchPosition(entries[0][0].decode()) if entries else LOG_START
+        if entries:
+            return BatchPosition(entries[0][0].decode())
+        dropped = await self._passed.latest(model, "+", 1)
+        return dropped[0].position if dropped else LOG_START
 
     async def length(self, model: ModelName, /) -> int:
         return await answer(self._redis.xlen(self._keys.observations(model)))
 
     async def forget_before(self, model: ModelName, position: BatchPosition, keep: int, /) -> None:
         await self._passed.write(model, position)
-        oldest = await self._passed.oldest_kept(model, position, keep, self._kept_bytes)
+        oldest = await self._passed.oldest_kept(model, position, keep, self._retained_bytes)
+        exactly = not (keep and self._retained_bytes)
+        if oldest is not None and self._retained_seconds is not None:
+            exactly = True  # a promise; the others spare the store some work
+            since = arrival(position) - 1000 * self._retained_seconds
+            aged = BatchPosition(f"{max(0, since)}-0")
+            oldest = aged if is_after(aged, oldest) else oldest
         if oldest is not None:
-            await answer(self._redis.xtrim(self._keys.observations(model), minid=oldest, approximate=True))
+            await answer(self._redis.xtrim(self._keys.observations(model), minid=oldest, approximate=not exactly))
 
     async def make_room(self, model: ModelName, /) -> None:
-        for newest in await self._passed.latest(model, BatchPosition("+"), 1):  # judged, up to here
+        for newest in await self._passed.latest(model, "+", 1):  # judged, up to here
             stream = self._keys.observations(model)
             # What takes no memory is allowed to a store that has none left; nodes are dropped whole, so exactly.
             await answer(self._redis.xtrim(stream, minid=newest.position, approximate=False))
@@ -216,7 +227,8 @@ def _times(times: NDArray[Any] | None, shape: tuple[int, ...]) -> NDArray[np.int
     return times
 
 
-def _decode(entry: Entry) -> LoggedBatch:
+def logged_batch(entry: Entry) -> LoggedBatch:
+    """What an entry says; raises `CorruptedState` if a newer release wrote it."""
     position, fields = entry
     place = BatchPosition(position.decode())
     if format_of(fields) is None:

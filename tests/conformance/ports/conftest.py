@@ -14,7 +14,13 @@ from redis import Redis as BlockingRedis
 
 from service.adapters.claims import RedisClaims, RedisSigns
 from service.adapters.embedded_store import embedded_store
-from service.adapters.log import Acknowledging, RedisDeliveryLog, RedisObservationLog, RedisVerdictLog
+from service.adapters.log import (
+    Acknowledging,
+    RedisDeliveryLog,
+    RedisJudgedBatches,
+    RedisObservationLog,
+    RedisVerdictLog,
+)
 from service.adapters.reference_store import RedisRegistrations
 from service.adapters.store import Client, Keys, connection
 from service.adapters.store_permissions import access_rules
@@ -49,11 +55,20 @@ class Store:
         return {key async for key in self.redis.scan_iter(match=f"{self.prefix}:{pattern}", count=10_000)}
 
     def observations(
-        self, max_batches: int = KEPT, kept_bytes: int = 2**30, acknowledging: Acknowledging = IN_THE_LOG
+        self,
+        max_batches: int = KEPT,
+        retained_bytes: int = 2**30,
+        acknowledging: Acknowledging = IN_THE_LOG,
+        retained_seconds: int | None = None,
     ) -> RedisObservationLog:
-        log = RedisObservationLog(self.client, self.keys, max_batches, kept_bytes, KEPT, acknowledging)
+        log = RedisObservationLog(
+            self.client, self.keys, max_batches, retained_bytes, KEPT, acknowledging, retained_seconds
+        )
         self.logs.append(log)
         return log
+
+    def judged(self) -> RedisJudgedBatches:
+        return RedisJudgedBatches(self.client, self.keys)
 
     def verdicts(self, keep: int = KEPT) -> RedisVerdictLog:
         return RedisVerdictLog(self.client, self.keys, keep)

@@ -224,7 +224,7 @@ async def test_forgetting_keeps_the_horizon_and_everything_after_it(store: Store
 
 
 async def test_identifiers_outlive_the_rows_of_large_batches(store: Store) -> None:
-    log = store.observations(kept_bytes=100_000)
+    log = store.observations(retained_bytes=100_000)
     rows = np.zeros((1000, 3))
     positions = [await log.append(MODEL, replace(batch(number), rows=rows)) for number in range(300)]
     await everything(log, limit=500)

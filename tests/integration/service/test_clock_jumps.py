@@ -95,7 +95,7 @@ async def machine(shared_store: str) -> AsyncIterator[Machine]:
                 clocks.wall,
                 metrics,
                 tracing,
-                Tuning(CapacityLimiter(1), 100, clocks.monotonic),
+                Tuning(CapacityLimiter(1), 100, clocks.monotonic, 100),
             ),
             verdicts,
             clocks,

@@ -45,7 +45,7 @@ async def test_what_waits_is_shown_and_is_gone_when_it_is_judged(watched: Applic
 
 
 async def test_what_cannot_be_judged_is_shown_to_wait(shared_store: str) -> None:
-    store = StoreSettings(url=shared_store, prefix=secrets.token_hex(8), max_waiting_batches=700, kept_batches=300)
+    store = StoreSettings(url=shared_store, prefix=secrets.token_hex(8), max_waiting_batches=700)
     async with application(store) as first:
         await first.register()
         answer = await first.client.put("/v1/models/churn/reference", json=reference())
@@ -57,4 +57,4 @@ async def test_what_cannot_be_judged_is_shown_to_wait(shared_store: str) -> None
         await shows(stuck, OLDEST, milliseconds(sent[0]["position"]) / 1000)
         assert await stuck.verdicts() == []
         assert await scraped(stuck, "driftwarden_log_limit_batches") == 700
-        assert await scraped(stuck, "driftwarden_log_kept_batches") == 300
+        assert await scraped(stuck, "driftwarden_log_kept_batches") == 280

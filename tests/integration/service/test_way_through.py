@@ -93,6 +93,9 @@ async def test_nothing_of_it_blocks_the_event_loop(watched: Application) -> None
             assert (await watched.observe(payload(rows(number, 50, shift=3.0)))).status_code == 200
         assert len(await judged(watched, 4)) == 4
         await delivered(watched)
+        for accept in ("text/csv", "application/vnd.apache.parquet"):
+            exported = await watched.client.get("/v1/models/churn/rows?from_verdict=1", headers={"Accept": accept})
+            assert exported.status_code == 200
         assert (await watched.client.get("/metrics")).status_code == 200
         assert (await watched.client.get("/readyz")).status_code == 200
 

@@ -23,7 +23,7 @@ from tests.processes.waiting import eventually, eventually_async
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "windows.md"
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
-LITTLE = {"DRIFT_STORE__KEPT_BATCHES": "5", "DRIFT_EVALUATION__POLL_SECONDS": "0.1"}
+LITTLE = {"DRIFT_STORE__RETAINED_BYTES": "0", "DRIFT_EVALUATION__POLL_SECONDS": "0.1"}
 """So that what no later window needs is really gone."""
 BATCHES, ROWS = 450, 3
 

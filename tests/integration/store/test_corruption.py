@@ -33,7 +33,7 @@ MUTATIONS = 1_050
 
 async def readings(redis: Client, keys: Keys) -> Counter[str]:
     """Everything that the service reads of a model: what came of it."""
-    log = RedisObservationLog(redis, keys, 100, kept_bytes=2**30, horizon=100)
+    log = RedisObservationLog(redis, keys, 100, retained_bytes=2**30, horizon=100)
     registrations, verdicts = RedisRegistrations(redis, keys), RedisVerdictLog(redis, keys, 100)
     deliveries = RedisDeliveryLog(redis, keys, 100)
 

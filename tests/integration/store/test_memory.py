@@ -25,7 +25,7 @@ async def test_entries_take_what_the_sizing_says(make_store: MakeStore, flavour:
         async def each(key: str, entries: int) -> float:
             return float(await redis.memory_usage(key, samples=0)) / entries  # type: ignore[arg-type]
 
-        log = RedisObservationLog(redis, KEYS, 10 * BATCHES, kept_bytes=2**40, horizon=10 * BATCHES)
+        log = RedisObservationLog(redis, KEYS, 10 * BATCHES, retained_bytes=2**40, horizon=10 * BATCHES)
         for rows, features in ((1, 20), (10, 20), (100, 20), (100, 100)):
             model = ModelName(f"m{rows}x{features}")
             values = np.random.default_rng(0).normal(size=(rows, features))
@@ -44,3 +44,25 @@ async def test_entries_take_what_the_sizing_says(make_store: MakeStore, flavour:
         for number in range(1, VERDICTS + 1):
             await verdicts.commit(replace(VERDICT, number=number, decision=decision))
         assert await each(KEYS.verdicts(VERDICT.model), VERDICTS) <= 1.25 * (500 + 150 * 2 * 20)
+
+
+RETAINED = 2**20
+
+
+@pytest.mark.parametrize("flavour", ["redis", "valkey"])
+async def test_what_is_retained_takes_what_the_setting_says(make_store: MakeStore, flavour: str) -> None:
+    store = make_store(flavour)
+    async with connection(store.url, 10.0) as redis:
+        log = RedisObservationLog(redis, KEYS, 10**6, RETAINED, horizon=100)
+        for rows in (1, 100):
+            model, values = ModelName(f"m{rows}"), np.random.default_rng(0).normal(size=(rows, 20))
+            batches, after = 2 * RETAINED // (values.nbytes + 200), LOG_START
+            for number in range(batches):
+                await log.append(model, Batch(f"{number:032x}", values, NOON, TRACEPARENT))
+            while read := await log.read(model, after, 256):
+                after = read[-1].position
+                await log.forget_before(model, after, 10**6)
+            await log.forget_before(model, after, 10**6)
+            used = float(await redis.memory_usage(KEYS.observations(model), samples=0))  # type: ignore[arg-type]
+            assert 0.9 * RETAINED < used < 1.4 * RETAINED
+            assert await log.length(model) == pytest.approx(batches / 2, abs=150)

@@ -17,7 +17,11 @@ from tests.processes.waiting import eventually
 SOAK = os.environ.get("DRIFTWARDEN_SOAK") == "1"
 KILLS, BATCHES, SENDERS = (20, 50_000, 8) if SOAK else (3, 600, 4)
 LEVELS = ["log", "fsync"] if SOAK else ["log"]
-KEEP_ALL = {"DRIFT_STORE__KEPT_BATCHES": "99000", "DRIFT_STORE__KEPT_BYTES": str(2**30)}
+KEEP_ALL = {
+    "DRIFT_STORE__KEPT_BATCHES": "99000",
+    "DRIFT_STORE__RETAINED_BYTES": str(2**30),
+    "DRIFT_STORE__MAX_WAITING_BATCHES": "250000",
+}
 
 
 @pytest.mark.timeout(7200 if SOAK else 180)

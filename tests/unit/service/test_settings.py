@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from pydantic import BaseModel, ValidationError
 
 from service.__main__ import cli
+from service.domain.plan import MAXIMUM_WINDOW_ROWS
 from service.settings import Settings
 
 GROUPS: dict[str, type[BaseModel]] = {
@@ -80,6 +81,8 @@ def test_a_setting_is_an_environment_variable(
         ("DRIFT_STORE__PREFIX", ""),
         ("DRIFT_STORE__TIMEOUT_SECONDS", "0"),
         ("DRIFT_STORE__KEPT_BATCHES", "-1"),
+        ("DRIFT_STORE__RETAINED_BYTES", "-1"),
+        ("DRIFT_STORE__RETAINED_SECONDS", "0"),
         ("DRIFT_TRIGGER__KIND", "argo"),
         ("DRIFT_EVALUATION__ENABLED", "false"),  # `driftwarden serve --ingest-only` says it
         ("DRIFT_TELEMETRY__LOG_LEVEL", "loud"),
@@ -108,10 +111,11 @@ def test_a_refused_setting_is_not_repeated_because_it_may_be_a_secret(monkeypatc
     assert "hunter2" not in CliRunner().invoke(cli, ["serve"]).output
 
 
-def test_a_log_that_could_never_be_trimmed_below_its_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Judged batches kept behind the cursor count against the limit: a log full of them would be full for ever."""
-    monkeypatch.setenv("DRIFT_STORE__MAX_WAITING_BATCHES", "1000")
-    monkeypatch.setenv("DRIFT_STORE__KEPT_BATCHES", "1000")
+def test_retained_rows_leave_room_for_the_largest_window_of_single_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judged batches count against the limit: a log full of them would be full for ever."""
+    store = Settings().store
+    assert store.max_waiting_batches - store.retained_batches > MAXIMUM_WINDOW_ROWS + 2 * 100
+    monkeypatch.setenv("DRIFT_STORE__MAX_WAITING_BATCHES", "499")
     with pytest.raises(ValidationError, match="max_waiting_batches"):
         Settings()
 

@@ -87,7 +87,7 @@ def state_of(file: Path) -> dict[str, Any]:
 async def _written(url: str) -> dict[str, Any]:
     async with connection(url, 10.0) as redis:
         keys = Keys("golden")
-        log = RedisObservationLog(redis, keys, 100, kept_bytes=2**30, horizon=100)
+        log = RedisObservationLog(redis, keys, 100, retained_bytes=2**30, horizon=100)
         for batch in (BATCH, UNTRACED):
             position = await log.append(MODEL, batch)
         await log.read(MODEL, LOG_START, 10)

@@ -1,0 +1,73 @@
+"""What every format of an export is given: the columns, what they are of, and then the rows."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from service.domain.models import Verdict
+from service.usecases.export_rows import Export, ExportedRows
+
+_EVENT_TIME, _BATCH, _VERDICT = "driftwarden_event_time", "driftwarden_batch", "driftwarden_verdict"
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """Names of the columns, and what the file says of itself."""
+
+    features: tuple[str, ...]
+    event_time: str
+    """UTC, to the millisecond."""
+    batch: str
+    """The batch's identifier."""
+    verdict: str
+    """The verdict's number."""
+    metadata: str
+    """A JSON document: the model, its columns, and for each verdict what it was made of."""
+
+    @classmethod
+    def of(cls, export: Export) -> "Heading":
+        event_time, batch, verdict = (_free(name, export.features) for name in (_EVENT_TIME, _BATCH, _VERDICT))
+        document = {
+            "model": export.model,
+            "features": export.features,
+            "columns": {"event_time": event_time, "batch": batch, "verdict": verdict},
+            "verdicts": [_described(each) for each in export.verdicts],
+        }
+        return cls(export.features, event_time, batch, verdict, json.dumps(document))
+
+
+class TableWriter(Protocol):
+    """Gives bytes as they come to be; used by one thread at a time."""
+
+    def write(self, pieces: Sequence[ExportedRows]) -> bytes:
+        """Some more rows."""
+        ...
+
+    def end(self) -> bytes:
+        """After the last row: without it the file is not whole."""
+        ...
+
+
+def _described(verdict: Verdict) -> dict[str, Any]:
+    tested = verdict.rows if verdict.tested_rows is None else verdict.tested_rows
+    return {
+        "number": verdict.number,
+        "finding": verdict.decision.finding.value,
+        "first_row": verdict.first_row,
+        "rows": verdict.rows,
+        "tested_rows": tested,
+        "sampled": tested < verdict.rows,
+        "started_at": verdict.started_at.isoformat(),
+        "ended_at": verdict.ended_at.isoformat(),
+        "reference_digest": verdict.reference_digest,
+        "plan_digest": verdict.plan_digest,
+        "registration_revision": verdict.registration_revision,
+    }
+
+
+def _free(name: str, features: tuple[str, ...]) -> str:
+    """A feature may be called so, too."""
+    while name in features:
+        name += "_"
+    return name

@@ -1,0 +1,68 @@
+"""/v1/models/{model}/rows: the rows of judged windows, while they are retained."""
+
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Header, Path, Query
+from fastapi.responses import Response
+
+from service.domain.models import model_name
+from service.http.exports import FORMATS, Heading, chosen, has_pyarrow
+from service.http.exports.response import ExportPlaces, ExportResponse, encoded
+from service.http.routes import problems
+from service.http.routes.models import ModelPath
+from service.usecases.export_rows import Export, ExportRows, Span
+
+_LARGEST = 2**53
+Accept = Annotated[str | None, Header(description="CSV without it. Arrow and Parquet need the extra `export`.")]
+_FILES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The features by name, event time, batch and verdict of every row; "
+        "in Arrow and Parquet with what they are of in the schema's metadata (`driftwarden`, JSON).",
+        "content": {each.media_type: {"schema": {"type": "string", "format": "binary"}} for each in FORMATS},
+    }
+}
+_ANSWERS = {**_FILES, **problems(404, 406, 410, 422, 503)}
+
+
+def routes(export_rows: ExportRows) -> APIRouter:
+    """Both over one use case."""
+    router = APIRouter(prefix="/v1/models/{model}", tags=["rows"])
+    places, pyarrow = ExportPlaces(), has_pyarrow()
+
+    @router.get("/verdicts/{number}/rows", responses=_ANSWERS, response_class=Response)
+    async def get_rows_of_a_verdict(
+        model: ModelPath,
+        number: Annotated[int, Path(ge=1, le=_LARGEST, description="The verdict's.")],
+        accept: Accept = None,
+    ) -> Response:
+        """All rows of one judged window, also those that its sample left out, in the order of the log."""
+        return await answer(model, Span(number, number), accept)
+
+    @router.get("/rows", responses=_ANSWERS, response_class=Response)
+    async def get_rows(
+        model: ModelPath,
+        from_verdict: Annotated[int, Query(ge=1, le=_LARGEST, description="Number of the first one.")],
+        to_verdict: Annotated[
+            int | None, Query(ge=1, le=_LARGEST, description="Number of the last one; the newest without it.")
+        ] = None,
+        accept: Accept = None,
+    ) -> Response:
+        """All rows of windows that follow one another, e.g. of an alarm's period; where they overlap, of each."""
+        return await answer(model, Span(from_verdict, to_verdict), accept)
+
+    async def answer(model: str, span: Span, accept: str | None) -> Response:
+        name, form = model_name(model), chosen(accept, pyarrow=pyarrow)
+        with places.kept_if_all_is_well() as give_back:
+            export = await export_rows(name, span)
+            writer = await to_thread.run_sync(lambda: form.open(Heading.of(export)))
+            pieces = encoded(export, writer)
+            first = [await anext(pieces), await anext(pieces, None)]  # what is wrong by then is a problem document
+            return ExportResponse(first, pieces, give_back, form.media_type, _file_name(export, form.suffix))
+
+    return router
+
+
+def _file_name(export: Export, suffix: str) -> str:
+    numbers = sorted({export.verdicts[0].number, export.verdicts[-1].number})
+    return f"{export.model}-{'-'.join(map(str, numbers))}.{suffix}"
