@@ -214,7 +214,7 @@ def export_command(*, model: str, first: int, last: int | None, output: Path, ur
       curl 'http://127.0.0.1:8080/v1/models/churn/verdicts?limit=20'
     The rows of one of them:
       driftwarden export churn --verdict 12 --output window.csv
-    Of an alarm's period, for retraining (the service needs the extra `export` for Parquet and Arrow):
+    Of an alarm's period, for retraining (the service needs the extra `arrow` for Parquet and Arrow):
       driftwarden export churn --verdict 12 --to 15 --output period.parquet
       python -c "import pyarrow.parquet; print(pyarrow.parquet.read_table('period.parquet'))"
     """

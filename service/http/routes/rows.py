@@ -14,7 +14,7 @@ from service.http.routes.models import ModelPath
 from service.usecases.export_rows import Export, ExportRows, Span
 
 _LARGEST = 2**53
-Accept = Annotated[str | None, Header(description="CSV without it. Arrow and Parquet need the extra `export`.")]
+Accept = Annotated[str | None, Header(description="CSV without it. Arrow and Parquet need the extra `arrow`.")]
 _FILES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The features by name, event time, batch and verdict of every row; "
