@@ -69,3 +69,14 @@ def kserve_headers(kind: str, identifier: str, **more: str) -> dict[str, str]:
         "User-Agent": "Go-http-client/1.1",
         **more,
     }
+
+
+def npy(header: str, numbers: bytes = bytes(24)) -> bytes:
+    """A file whose header says just this; by default with the numbers of 1 x 3 float64."""
+    text = header.encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + numbers
+
+
+def described(descr: str = "'<f8'", shape: str = "(1, 3)") -> str:
+    """A header of it."""
+    return f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}"
