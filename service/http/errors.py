@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from service.domain.errors import (
+    CentralUnavailable,
     ConcurrentChange,
     ConflictingBatch,
     CorruptedState,
@@ -53,6 +54,7 @@ _PROBLEMS: dict[type[DriftwardenError], tuple[HTTPStatus, str, str]] = {
     Overloaded: (HTTPStatus.TOO_MANY_REQUESTS, "overloaded", "Too much of this model"),
     StoreUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "store-unavailable", "The store does not answer"),
     StoreFull: (HTTPStatus.SERVICE_UNAVAILABLE, "store-full", "The store is full"),
+    CentralUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "central-unavailable", "The central service does not answer"),
     CorruptedState: (HTTPStatus.INTERNAL_SERVER_ERROR, "corrupted-state", "Stored state is damaged"),
 }
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from service.domain.errors import Fault, UnsupportedFormat
-from service.http.formats import csv_table, json_rows, npy
+from service.http.formats import csv_table, json_rows, npy, rows_document
 from service.http.formats.json_document import media_type_of
 from service.http.formats.table import Table
 
@@ -11,6 +11,7 @@ _READERS: dict[str, Callable[[bytes], Table]] = {
     **dict.fromkeys(json_rows.MEDIA_TYPES, json_rows.read),
     **dict.fromkeys(csv_table.MEDIA_TYPES, csv_table.read),
     **dict.fromkeys(npy.MEDIA_TYPES, npy.read),
+    **dict.fromkeys(rows_document.MEDIA_TYPES, rows_document.read),
 }
 MEDIA_TYPES = tuple(_READERS)
 
