@@ -13,6 +13,7 @@ import textwrap
 import threading
 from pathlib import Path
 from socket import gethostname
+from typing import Any
 
 import click
 from pydantic import ValidationError
@@ -33,6 +34,7 @@ def cli() -> None:
     Try it on real data:         driftwarden demo
     Run the service:             driftwarden serve
     More hands to judge windows: driftwarden worker
+    Beside an inference server:  driftwarden sidecar
     What can be set, and how:    driftwarden settings
     """
 
@@ -71,15 +73,30 @@ def worker_command() -> None:
     _run(ingests=False, evaluates=True)
 
 
-def _run(*, ingests: bool, evaluates: bool) -> None:
-    settings = _settings()
+@cli.command("sidecar")
+@click.option("--forward-to", metavar="URL", help="The central service; the same as DRIFT_FORWARD__URL.")
+def sidecar_command(*, forward_to: str | None) -> None:
+    """Take observations beside an inference server, and forward them to a central service.
+
+    Rows are acknowledged from an embedded store of its own, on disk, and go on in panes: as summaries where the
+    model's plan keeps no rows, as rows otherwise. While the central service is away they wait, up to
+    DRIFT_FORWARD__MAX_BYTES; each counts once, whatever is killed meanwhile. Models are registered there, not here.
+
+    \b
+    driftwarden sidecar --forward-to http://driftwarden.driftwarden:8080
+    """
+    _run(ingests=True, evaluates=False, forward_to=forward_to, forwards=True)
+
+
+def _run(*, ingests: bool, evaluates: bool, forwards: bool = False, forward_to: str | None = None) -> None:
+    settings = _settings({} if forward_to is None else {"forward": {"url": forward_to}})
     configure(settings.telemetry.log_level, settings.telemetry.log_format)
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
-        runner.run(_serve(settings, ingests=ingests, evaluates=evaluates))
+        runner.run(_serve(settings, ingests=ingests, evaluates=evaluates, forwards=forwards))
     _end_without_waiting()
 
 
-async def _serve(settings: Settings, *, ingests: bool, evaluates: bool) -> None:
+async def _serve(settings: Settings, *, ingests: bool, evaluates: bool, forwards: bool = False) -> None:
     from service.app import Role, running  # noqa: PLC0415 - see the module's docstring
     from service.server import listening_socket, serve  # noqa: PLC0415
 
@@ -92,12 +109,13 @@ async def _serve(settings: Settings, *, ingests: bool, evaluates: bool) -> None:
     with listener:
         taken = listener.getsockname()[1]
         # A container that is started again in its Pod has the name that it had before.
-        role = Role(ingests, evaluates, f"{gethostname()}:{taken}")
+        role = Role(ingests, evaluates, f"{gethostname()}:{taken}", forwards)
         async with running(settings, role) as app:
             store = settings.store.url is None
             where = f"embedded, in {settings.store.embedded_directory}" if store else "external"
             url = f"http://{f'[{host}]' if ':' in host else host}:{taken}"
-            extra = {"url": url, "role": role.title, "store": where, "trigger": settings.trigger.kind}
+            extra = {"url": url, "role": role.title, "store": where}
+            extra |= {"forwards_to": settings.forward.url or ""} if forwards else {"trigger": settings.trigger.kind}
             _log.info("listening", extra=extra)
             if ingests and host not in {"127.0.0.1", "::1", "localhost"}:
                 _log.warning("callers are not authenticated: let only trusted networks reach this address")
@@ -159,9 +177,10 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-def _settings() -> Settings:
+def _settings(given: dict[str, Any] | None = None) -> Settings:
+    """`given` on the command line wins over the environment."""
     try:
-        return Settings()
+        return Settings(**(given or {}))
     except ValidationError as error:
         lines = [f"  DRIFT_{'__'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()]
         raise click.ClickException("these settings cannot be used:\n" + "\n".join(lines)) from None

@@ -41,10 +41,11 @@ from service.domain.sharing import Outlook
 from service.http import errors
 from service.http.admission import Admission
 from service.http.limits import BodyLimits
-from service.http.routes import models, observations, operations, summaries
+from service.http.routes import models, observations, operations, registrations, summaries
 from service.http.routes.observations import BodyBounds, ObservationsFirst, TakeObservations
-from service.ports import Trigger
+from service.ports import Appends, Trigger
 from service.settings import ComputeSettings, Settings, StoreSettings, TriggerSettings
+from service.sidecar import OwnStore, Sidecar, open_sidecar, refuse_what_no_sidecar_can
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
 from service.usecases.deliver_actions import BackOff, DeliverActions
@@ -52,6 +53,7 @@ from service.usecases.evaluate_window import EvaluateWindow, Tuning
 from service.usecases.fitted_models import FittedModels
 from service.usecases.keep_watch import KeepWatch, Pace, Task
 from service.usecases.observe_batch import ObserveBatch
+from service.usecases.read_registrations import ReadRegistrations
 from service.usecases.read_verdicts import ReadVerdicts
 from service.usecases.register_model import RegisterModel
 from service.usecases.registered_models import RegisteredModels
@@ -77,9 +79,13 @@ class Role:
     """Judges windows and delivers actions."""
     name: str = "one of its kind"
     """Of this evaluator: nobody else's at the same time, and the same again after a restart."""
+    forwards: bool = False
+    """Takes observations, and hands them on to a central service instead of judging them."""
 
     @property
     def title(self) -> str:
+        if self.forwards:
+            return "sidecar"
         if not self.evaluates:
             return "ingest only"
         return "everything" if self.ingests else "worker"
@@ -107,7 +113,9 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
 
     `app.state.stop_begins` is to be called when no more requests are taken. Raises `InvalidConfiguration`, `StoreLost`.
     """
-    if settings.store.url is None and not (role.ingests and role.evaluates):
+    if role.forwards:
+        refuse_what_no_sidecar_can(settings)
+    elif settings.store.url is None and not (role.ingests and role.evaluates):
         raise InvalidConfiguration(
             "one process that takes observations and another that judges them share a store, and the embedded one "
             "belongs to one process: give both the same DRIFT_STORE__URL"
@@ -130,7 +138,11 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
         trigger = await _trigger(settings.trigger, stack) if role.evaluates else None
         stores = _stores(settings, redis, await _acknowledging(settings.store, redis))
         stack.push_async_callback(_finish, stores.observations, settings.http.drain_seconds)
-        app, watch = _wire(settings, role, stores, trigger, _Instruments(metrics, tracing), backend)
+        sidecar = None
+        if role.forwards:
+            own = OwnStore(redis, stores.keys, stores.registrations, stores.observations)
+            sidecar = await open_sidecar(settings, own, metrics, stack)
+        app, watch = _wire(settings, role, stores, trigger, _Instruments(metrics, tracing), backend, sidecar)
         app.state.stop_begins = store_watch.stop_begins if store_watch is not None else _nothing_to_do
         with _plain(StoreLost):
             async with anyio.create_task_group() as tasks:
@@ -139,8 +151,12 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
                 if watch is not None:
                     sys.setswitchinterval(_TURN_SECONDS)
                     tasks.start_soon(watch.run)
+                if sidecar is not None:
+                    tasks.start_soon(sidecar.keep.run)
                 try:
                     yield app
+                    if sidecar is not None:
+                        await sidecar.keep.flush()
                 finally:
                     tasks.cancel_scope.cancel()
 
@@ -237,6 +253,7 @@ def _wire(
     trigger: Trigger | None,
     instruments: _Instruments,
     backend: Backend,
+    sidecar: Sidecar | None,
 ) -> tuple[FastAPI, KeepWatch | None]:
     metrics, tracing = instruments.metrics, instruments.tracing
     fitted = FittedModels(stores.registrations, CapacityLimiter(1), backend)
@@ -256,24 +273,31 @@ def _wire(
     )
     errors.install(app)
     if role.ingests:
-        known = RegisteredModels(stores.registrations, time.monotonic)
-        engines = settings.compute.alibi_detect
-        register = RegisterModel(
-            stores.registrations, known, fitted, stores.observations, _now, optional_engines=engines
-        )
+        known: RegisteredModels = RegisteredModels(stores.registrations, time.monotonic)
+        log: Appends = stores.observations
         notify = watch.rows_came if watch is not None else _nobody_here
-        clock = SteadyClock(_now, time.monotonic)
-        observe = ObserveBatch(known, fitted, stores.observations, notify, clock, metrics, tracing)
-        app.include_router(models.routes(register, ReadVerdicts(known, stores.verdicts, stores.deliveries)))
+        if sidecar is not None:
+            known, log, notify = sidecar.models, sidecar.backlog, sidecar.keep.rows_came
+        observe = ObserveBatch(known, fitted, log, notify, SteadyClock(_now, time.monotonic), metrics, tracing)
         http = settings.http
         admission = Admission(http.max_requests, http.max_bytes_under_way)
         bounds = BodyBounds(http.max_body_bytes, http.body_seconds)
         take = TakeObservations(observe, metrics, admission, bounds)
         app.add_middleware(ObservationsFirst, take=take)  # added last: outermost
+        if sidecar is None:
+            _manage(app, settings, stores, known, fitted)
+            app.include_router(summaries.routes(observe, admission, bounds))
         app.include_router(observations.routes(take))
-        app.include_router(summaries.routes(observe, admission, bounds))
     app.include_router(operations.routes(check_ready, metrics))
     return app, watch
+
+
+def _manage(app: FastAPI, settings: Settings, stores: _Stores, known: RegisteredModels, fitted: FittedModels) -> None:
+    """Registrations and verdicts, which a sidecar has none of."""
+    engines = settings.compute.alibi_detect
+    register = RegisterModel(stores.registrations, known, fitted, stores.observations, _now, optional_engines=engines)
+    app.include_router(models.routes(register, ReadVerdicts(known, stores.verdicts, stores.deliveries)))
+    app.include_router(registrations.routes(ReadRegistrations(stores.registrations, fitted)))
 
 
 def _watch(

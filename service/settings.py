@@ -122,7 +122,7 @@ class ForwardSettings(_Group):
     url: str | None = None
     """The central service, e.g. `http://driftwarden.driftwarden:8080`; `--forward-to` says the same."""
     token_file: Path | None = None
-    """File that holds the key or token for it and nothing else (`Authorization: Bearer`); read anew for every request."""
+    """File that holds the key or token for it and nothing else, sent as `Bearer`; read anew for every request."""
     tls_ca_file: Path | None = None
     """PEM file of the only authority whose certificates are accepted. None: those that the system trusts."""
     tls_certificate_file: Path | None = None

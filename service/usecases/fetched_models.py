@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 import anyio
 from anyio import CapacityLimiter, to_thread
@@ -45,16 +46,20 @@ class FetchedModels(RegisteredModels):
         """Known here, and no longer to the central service when it was asked last."""
 
     async def current(self, model: ModelName) -> Registration:
-        """The one kept here, however long the central service has been away.
+        """The one kept here, however long the central service has been away, for rows that come in.
 
-        Raises `UnknownModel` once that has been asked, `CentralUnavailable` where it cannot be.
+        These are kept as rows until they are forwarded, whatever the plan keeps of them in the end: should it change
+        meanwhile, they are summarised anew. Raises `UnknownModel` once the central service has been asked,
+        `CentralUnavailable` where it cannot be.
         """
         if model in self._gone:
             raise _unknown(model)
         try:
-            return await super().current(model)
+            registration = await super().current(model)
         except UnknownModel:
-            return await self.refresh(model)
+            registration = await self.refresh(model)
+        plan = registration.plan
+        return replace(registration, plan=replace(plan, window=replace(plan.window, keep="rows")))
 
     async def refresh(self, model: ModelName) -> Registration:
         """Ask the central service; what has changed is kept. Raises `UnknownModel`, `CentralUnavailable`."""

@@ -1,4 +1,4 @@
-"""The loops of a sidecar: each model's panes go out one after another, registrations are asked for anew now and then."""
+"""The loops of a sidecar: each model's panes go out one after another, and registrations are asked for now and then."""
 
 import logging
 from collections.abc import Callable
@@ -66,12 +66,12 @@ class KeepForwarding:
     async def run(self) -> None:
         """Until cancelled."""
         async with anyio.create_task_group() as self._tasks:
-            while not await self._begin_with_what_is_kept():
-                await anyio.sleep(self._pacing.back_off.first)
+            begun = False
             while True:
-                await anyio.sleep(self._pacing.refresh_seconds)
-                for model in tuple(self._followed):
+                for model in tuple(self._followed) if begun else ():
                     await self._refresh(model)
+                begun = begun or await self._begin_with_what_is_kept()
+                await anyio.sleep(self._pacing.refresh_seconds if begun else self._pacing.back_off.first)
 
     async def flush(self) -> None:
         """No more rows come in: forward what waits, within the time for it, and say what had to be left."""
@@ -81,7 +81,9 @@ class KeepForwarding:
             for ended in tuple(self._followed.values()):
                 await ended.wait()
         if time.cancelled_caught:
-            _log.warning("rows that were not forwarded stay in this sidecar's store, and go out when it is started again")
+            _log.warning(
+                "rows that were not forwarded stay in this sidecar's store, and go out when it is started again"
+            )
 
     async def _begin_with_what_is_kept(self) -> bool:
         try:
@@ -112,7 +114,7 @@ class KeepForwarding:
                 await self._backlog.due(model)
 
     async def _attempt(self, model: ModelName, failures: int) -> float | None:
-        """Forward one pane. Seconds to wait before the next attempt; 0: until another pane is due; None: there is more."""
+        """Forward one pane. Seconds until the next attempt; 0: when the next pane is due; None: at once."""
         label = self._metrics.model(model)
         asked = None
         try:

@@ -21,7 +21,7 @@ class ReadRegistrations:
         self._fitted = fitted
 
     async def page(self, limit: int, after: str | None) -> tuple[Sequence[ModelName], bool]:
-        """At most `limit` names that come after that one, in order; whether there are more. Raises `StoreUnavailable`."""
+        """At most `limit` names after that one, in order, and whether there are more. Raises `StoreUnavailable`."""
         models = await self._registrations.models()
         first = 0 if after is None else bisect_right(models, after)
         return models[first : first + limit], len(models) > first + limit

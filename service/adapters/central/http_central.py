@@ -1,4 +1,4 @@
-"""The central service over HTTP, by the routes that every client has: nothing is asked of it that is a sidecar's alone."""
+"""The central service over HTTP, by the routes that every client has: none of them is a sidecar's alone."""
 
 import ssl
 from collections.abc import AsyncIterator

@@ -33,9 +33,7 @@ def routes(read: ReadRegistrations) -> APIRouter:
         models, more = await read.page(limit, after)
         return ModelPage(models=list(models), after=models[-1] if more else None)
 
-    @router.get(
-        "/{model}", response_model=RegistrationView, responses={**problems(404, 422, 500, 503), **_UNCHANGED}
-    )
+    @router.get("/{model}", response_model=RegistrationView, responses={**problems(404, 422, 500, 503), **_UNCHANGED})
     async def get_model(model: ModelPath, response: Response, if_none_match: Known = None) -> Any:
         """What a model is watched by."""
         registration = await read.registration(model_name(model))
