@@ -223,6 +223,8 @@ def _base(text: str) -> httpx.URL:
 def _trust(address: CentralAddress, *, tls: bool) -> ssl.SSLContext:
     if not tls and not (address.ca_file is address.certificate_file is address.key_file is None):
         raise InvalidConfiguration("DRIFT_FORWARD__TLS_... are set, but DRIFT_FORWARD__URL does not begin with https")
+    if not tls:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody, and takes no megabytes of authorities
     if address.key_file is not None and address.certificate_file is None:
         raise InvalidConfiguration("DRIFT_FORWARD__TLS_KEY_FILE is of no use without a TLS_CERTIFICATE_FILE")
     try:
