@@ -59,9 +59,13 @@ class KeepForwarding:
 
     def rows_came(self, model: ModelName) -> None:
         """See that somebody is at it; called for every batch, so it must cost nothing."""
-        if model not in self._followed and self._tasks is not None:
+        if model not in self._followed:
+            self._begin(model, at_once=False)
+
+    def _begin(self, model: ModelName, *, at_once: bool) -> None:
+        if self._tasks is not None:
             self._followed[model] = anyio.Event()
-            self._tasks.start_soon(self._follow, model)
+            self._tasks.start_soon(self._follow, model, at_once)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -89,14 +93,17 @@ class KeepForwarding:
         try:
             await self._backlog.measure()
             for model in await self._registrations.models():
-                self.rows_came(model)
+                if model not in self._followed:
+                    self._begin(model, at_once=True)
         except DriftwardenError as error:
             _log.error("forwarding cannot begin, and is tried again: %s", error)
             return False
         return True
 
-    async def _follow(self, model: ModelName) -> None:
+    async def _follow(self, model: ModelName, at_once: bool) -> None:
         failures = 0
+        if not at_once:
+            await self._backlog.due(model)
         while True:
             self._backlog.begin(model)
             wait = await self._attempt(model, failures)
