@@ -45,7 +45,7 @@ from service.http.routes import models, observations, operations, registrations,
 from service.http.routes.observations import BodyBounds, ObservationsFirst, TakeObservations
 from service.ports import Appends, Trigger
 from service.settings import ComputeSettings, Settings, StoreSettings, TriggerSettings
-from service.sidecar import OwnStore, Sidecar, give_back_memory, open_sidecar, refuse_what_no_sidecar_can
+from service.sidecar import OwnStore, Sidecar, open_sidecar, refuse_what_no_sidecar_can, settle_down
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
 from service.usecases.deliver_actions import BackOff, DeliverActions
@@ -153,7 +153,7 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
                     tasks.start_soon(watch.run)
                 if sidecar is not None:
                     tasks.start_soon(sidecar.keep.run)
-                    give_back_memory()
+                    settle_down()
                 try:
                     yield app
                     if sidecar is not None:

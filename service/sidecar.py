@@ -7,6 +7,8 @@ import time
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 
+from anyio import CapacityLimiter
+
 from service.adapters.central import CentralAddress, central_service
 from service.adapters.forward_progress import RedisForwardProgress
 from service.adapters.store import Client, Keys
@@ -17,8 +19,9 @@ from service.telemetry.metrics import Metrics
 from service.usecases.backlog import Backlog, PaneBounds
 from service.usecases.deliver_actions import BackOff
 from service.usecases.fetched_models import FetchedModels
-from service.usecases.forward_observations import ForwardObservations
+from service.usecases.forward_observations import Bounds, ForwardObservations
 from service.usecases.keep_forwarding import KeepForwarding, Pacing
+from service.usecases.summarising_plans import SummarisingPlans
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +68,25 @@ async def open_sidecar(settings: Settings, own: OwnStore, metrics: Metrics, stac
     bounds = PaneBounds(forward.pane_seconds, forward.pane_rows)
     backlog = Backlog(own.observations, progress, bounds, forward.max_bytes, time.monotonic, metrics)
     metrics.forward_limit_bytes.set(forward.max_bytes)
-    step = ForwardObservations(
-        own.registrations,
-        models,
-        own.observations,
-        progress,
-        central,
-        metrics,
-        forward.pane_rows,
-        settings.store.kept_batches,
-    )
+    limiter = CapacityLimiter(1)
+    plans = SummarisingPlans(own.registrations, limiter, give_back_memory)
+    at_once = Bounds(forward.pane_rows, settings.store.kept_batches, limiter)
+    step = ForwardObservations(own.registrations, models, own.observations, progress, central, plans, metrics, at_once)
     back_off = BackOff(forward.first_retry_seconds, forward.longest_retry_seconds)
     # Only so that sidecars do not all come at once: nothing else depends on it.
     pacing = Pacing(back_off, forward.refresh_seconds, forward.flush_seconds, random.random)
     return Sidecar(models, backlog, KeepForwarding(own.registrations, models, backlog, step, pacing, metrics))
 
 
+def settle_down() -> None:
+    """Everything is started: what there is now stays, and need not be looked through for garbage again and again."""
+    give_back_memory()
+    gc.freeze()
+
+
 def give_back_memory() -> None:
-    """What starting took and nobody needs any more: some 6 MiB, beside an inference server that can use them."""
+    """What starting or fitting took and nobody needs any more: beside it is an inference server that can use it."""
     gc.collect()
-    gc.freeze()  # what is here now stays: it need not be looked through again and again
     with suppress(OSError, AttributeError):  # only glibc keeps so much, and can be told
         ctypes.CDLL(None).malloc_trim(0)
 

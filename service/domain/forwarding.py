@@ -84,6 +84,8 @@ class Gathered:
     """Of each row, in milliseconds since the epoch."""
     start: Place
     end: Place
+    oldest: BatchPosition | None
+    """Of the first batch that has a row among them."""
     dropped: Dropped
     traceparent: str | None
     full: bool
@@ -120,6 +122,7 @@ class Gathering:
         self._until = until
         self._rows: list[NDArray[np.float64]] = []
         self._times: list[NDArray[np.int64]] = []
+        self._oldest: BatchPosition | None = None
         self._traceparent: str | None = None
         self._full = False
         self.ended = until == start
@@ -148,6 +151,7 @@ class Gathering:
         self._rows.append(admitted.rows[:taken])
         self._times.append(admitted.times[:taken])
         self._left -= taken
+        self._oldest = self._oldest or (logged.position if taken else None)
         self._traceparent = admitted.traceparent or self._traceparent
         whole = taken == len(places)
         self._end = Place(logged.position) if whole else Place(admitted.before, int(places[taken]))
@@ -161,6 +165,7 @@ class Gathering:
             times=np.concatenate(self._times) if self._times else _NO_TIMES,
             start=self._start,
             end=self._end,
+            oldest=self._oldest,
             dropped=self._admission.dropped(),
             traceparent=self._traceparent,
             full=self._full or self._until is not None,

@@ -4,16 +4,14 @@ What is sent is written down first, so that after any crash the same span goes o
 acknowledged is written down after, and only then may the log forget it.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 from anyio import CapacityLimiter, to_thread
 
 from service.domain.errors import ParcelRefused, ParcelTooLarge
-from service.domain.fitted_plan import FittedPlan, fit
 from service.domain.forwarding import (
     Gathered,
     Gathering,
@@ -26,15 +24,27 @@ from service.domain.forwarding import (
     rows_document,
     summaries_document,
 )
-from service.domain.models import LoggedBatch, ModelName
+from service.domain.models import LoggedBatch, ModelName, arrival
 from service.domain.registration import Registration, columns_of
 from service.domain.windows import NO_ROWS, RecentIdentifiers
 from service.ports import Central, ForwardProgress, ObservationLog, Registrations
 from service.telemetry.metrics import Metrics
 from service.usecases.fetched_models import FetchedModels
+from service.usecases.summarising_plans import SummarisingPlans
 
 READ_BATCHES = 256
-FITTED_KEPT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much is done at once."""
+
+    pane_rows: int
+    """Of one pane, at the most."""
+    horizon: int
+    """Batches within which a repeated one is noticed."""
+    limiter: CapacityLimiter
+    """Spans that are folded at the same time."""
 
 
 class ForwardObservations:
@@ -47,21 +57,18 @@ class ForwardObservations:
         log: ObservationLog,
         progress: ForwardProgress,
         central: Central,
+        plans: SummarisingPlans,
         metrics: Metrics,
-        planned_rows: int,
-        horizon: int,
+        bounds: Bounds,
     ) -> None:
-        """`planned_rows`: of one pane, at the most; `horizon`: batches within which a repeated one is noticed."""
         self._registrations = registrations
         self._models = models
         self._log = log
         self._progress = progress
         self._central = central
+        self._plans = plans
         self._metrics = metrics
-        self._planned_rows = planned_rows
-        self._horizon = horizon
-        self._limiter = CapacityLimiter(1)
-        self._fitted: OrderedDict[tuple[str, str], FittedPlan] = OrderedDict()
+        self._bounds = bounds
         self._most_rows: dict[ModelName, int] = {}
         """Of models whose parcels were too large for the central service."""
 
@@ -71,11 +78,14 @@ class ForwardObservations:
         Raises `CentralUnavailable`, `UnknownModel`, `StoreUnavailable`, `CorruptedState`: nothing is lost, and the next
         call begins where this one did.
         """
+        label = self._metrics.model(model)
+        self._metrics.log_batches.labels(label).set(await self._log.length(model))
         progress = await self._progress.of(model)
         registration = await self._registration(model, progress.sending)
         gathered = await self._gather(registration, progress)
+        oldest = None if gathered.oldest is None else arrival(gathered.oldest) / 1000
+        self._metrics.show_oldest_waiting(model, oldest)
         if gathered.is_nothing:
-            self._metrics.show_oldest_waiting(model, None)
             return False
         if len(gathered.rows):
             sending = Sending(gathered.end, registration.revision)
@@ -83,7 +93,7 @@ class ForwardObservations:
                 await self._progress.record(model, replace(progress, sending=sending))
             await self._send(registration, gathered, replace(progress, sending=sending))
         await self._progress.record(model, Progress(gathered.end))
-        self._count(model, gathered)
+        self._count(label, gathered)
         await self._log.forget_before(model, gathered.end.position, 0)
         return gathered.full
 
@@ -98,10 +108,11 @@ class ForwardObservations:
 
     async def _gather(self, registration: Registration, progress: Progress) -> Gathered:
         model, start = registration.model, progress.done
-        seen = await self._log.recent_identifiers(model, start.position, self._horizon)
-        most = min(self._planned_rows, self._most_rows.get(model, self._planned_rows))
+        horizon, planned = self._bounds.horizon, self._bounds.pane_rows
+        seen = await self._log.recent_identifiers(model, start.position, horizon)
+        most = min(planned, self._most_rows.get(model, planned))
         until = None if progress.sending is None else progress.sending.end
-        recent = RecentIdentifiers(self._horizon, seen)
+        recent = RecentIdentifiers(horizon, seen)
         gathering = Gathering(len(registration.features), start, recent, room(registration, most), until)
         arranged = _Arranged(self._registrations, registration)
         while not gathering.ended:
@@ -117,7 +128,7 @@ class ForwardObservations:
         model = registration.model
         kind: Literal["rows", "summaries"] = "summaries" if keeps_summaries(registration) else "rows"
         fold = await self._folding(registration)
-        body = await to_thread.run_sync(fold, gathered, limiter=self._limiter)
+        body = await to_thread.run_sync(fold, gathered, limiter=self._bounds.limiter)
         name = parcel_name(await self._progress.identity(), gathered, registration)
         try:
             await self._central.deliver(model, Parcel(name, kind, body, gathered.traceparent))
@@ -144,22 +155,9 @@ class ForwardObservations:
     async def _folding(self, registration: Registration) -> Callable[[Gathered], bytes]:
         if not keeps_summaries(registration):
             return partial(rows_document, registration)
-        return partial(summaries_document, registration, await self._fitted_on(registration))
+        return partial(summaries_document, registration, await self._plans.fitted(registration))
 
-    async def _fitted_on(self, registration: Registration) -> FittedPlan:
-        key = (registration.reference_digest, registration.plan.digest)
-        if key not in self._fitted:
-            reference = await self._registrations.reference(registration)
-            # What calm blocks do is for those to know who judge.
-            made = partial(fit, registration.plan, reference, calibrates=False)
-            self._fitted[key] = await to_thread.run_sync(made, limiter=self._limiter)
-            if len(self._fitted) > FITTED_KEPT:
-                self._fitted.popitem(last=False)
-        self._fitted.move_to_end(key)
-        return self._fitted[key]
-
-    def _count(self, model: ModelName, gathered: Gathered) -> None:
-        label = self._metrics.model(model)
+    def _count(self, label: str, gathered: Gathered) -> None:
         self._metrics.dropped_batches.labels(label, "repeated").inc(gathered.dropped.duplicates)
         self._metrics.dropped_batches.labels(label, "misfit").inc(gathered.dropped.misfits)
         if len(gathered.rows):

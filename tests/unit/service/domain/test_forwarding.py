@@ -114,7 +114,7 @@ def test_names_tell_spans_apart_and_summaries_of_other_registrations() -> None:
 
 def test_parcels_hold_the_rows_or_what_detectors_keep_of_them() -> None:
     values, times = rows(3, 40), np.arange(40, dtype=np.int64) * 100_000
-    span = Gathered(values, times, Place(), Place(), gather([], Place(), Room(1)).dropped, None, full=False)
+    span = Gathered(values, times, Place(), Place(), None, gather([], Place(), Room(1)).dropped, None, full=False)
     kept = registration(WindowPlan(500))
     document = codec.decode(rows_document(kept, span), kind="rows")
     assert np.array_equal(document.arrays["rows"], values)
