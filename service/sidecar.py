@@ -23,6 +23,9 @@ from service.usecases.forward_observations import Bounds, ForwardObservations
 from service.usecases.keep_forwarding import KeepForwarding, Pacing
 from service.usecases.summarising_plans import SummarisingPlans
 
+_M_ARENA_MAX = -8
+"""In glibc's malloc.h."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
@@ -58,6 +61,7 @@ def refuse_what_no_sidecar_can(settings: Settings) -> None:
 
 async def open_sidecar(settings: Settings, own: OwnStore, metrics: Metrics, stack: AsyncExitStack) -> Sidecar:
     """Nothing is asked of the central service yet. Raises `InvalidConfiguration`, `StoreUnavailable`."""
+    _one_heap()
     forward = settings.forward
     central = await stack.enter_async_context(central_service(_address(forward), forward.timeout_seconds))
     progress = RedisForwardProgress(own.redis, own.keys)
@@ -74,8 +78,14 @@ async def open_sidecar(settings: Settings, own: OwnStore, metrics: Metrics, stac
     step = ForwardObservations(own.registrations, models, own.observations, progress, central, plans, metrics, at_once)
     back_off = BackOff(forward.first_retry_seconds, forward.longest_retry_seconds)
     # Only so that sidecars do not all come at once: nothing else depends on it.
-    pacing = Pacing(back_off, forward.refresh_seconds, forward.flush_seconds, random.random)
+    pacing = Pacing(back_off, forward.refresh_seconds, forward.flush_seconds, random.random, give_back_memory)
     return Sidecar(models, backlog, KeepForwarding(own.registrations, models, backlog, step, pacing, metrics))
+
+
+def _one_heap() -> None:
+    """Threads share it: of those that they would get for themselves, glibc gives nothing back."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def settle_down() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import anyio
+from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from service.domain.errors import CentralRefused, CentralUnavailable, DriftwardenError, UnknownModel
@@ -31,6 +32,8 @@ class Pacing:
     """At the end of the process, for what waits still."""
     jitter: Callable[[], float]
     """Between 0 and 1, another every time: sidecars that failed together do not come back together."""
+    tidy: Callable[[], None]
+    """To be called now and then, on a thread."""
 
 
 class KeepForwarding:
@@ -74,6 +77,7 @@ class KeepForwarding:
             while True:
                 for model in tuple(self._followed) if begun else ():
                     await self._refresh(model)
+                await to_thread.run_sync(self._pacing.tidy)
                 begun = begun or await self._begin_with_what_is_kept()
                 await anyio.sleep(self._pacing.refresh_seconds if begun else self._pacing.back_off.first)
 
