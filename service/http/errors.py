@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from service.domain.errors import (
+    CentralRefused,
     CentralUnavailable,
     ConcurrentChange,
     ConflictingBatch,
@@ -55,6 +56,7 @@ _PROBLEMS: dict[type[DriftwardenError], tuple[HTTPStatus, str, str]] = {
     StoreUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "store-unavailable", "The store does not answer"),
     StoreFull: (HTTPStatus.SERVICE_UNAVAILABLE, "store-full", "The store is full"),
     CentralUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "central-unavailable", "The central service does not answer"),
+    CentralRefused: (HTTPStatus.SERVICE_UNAVAILABLE, "central-refused", "The central service refuses this sidecar"),
     CorruptedState: (HTTPStatus.INTERNAL_SERVER_ERROR, "corrupted-state", "Stored state is damaged"),
 }
 
