@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from detectors.arrays import Backend, Rows, backend_of, frozen, measurable_rows
 from detectors.errors import InvalidParameter, TooFewRows
@@ -198,8 +198,8 @@ def false_alarms(nulls: Sequence[BlockNull], alpha: float) -> FalseAlarms | None
     for block, own in enumerate(statistics):
         others = JointNull.of(np.delete(statistics, block, axis=0), (statistics.shape[1],))
         alarms += others.p_value(others.largest_score([own])) <= alpha
-    lower = float(beta.ppf(0.025, alarms, blocks - alarms + 1)) if alarms else 0.0
-    upper = float(beta.ppf(0.975, alarms + 1, blocks - alarms)) if alarms < blocks else 1.0
+    lower = float(betaincinv(alarms, blocks - alarms + 1, 0.025)) if alarms else 0.0
+    upper = float(betaincinv(alarms + 1, blocks - alarms, 0.975)) if alarms < blocks else 1.0
     return FalseAlarms(alarms, blocks, alarms / blocks, lower, upper)
 
 

@@ -15,6 +15,7 @@ import threading
 from contextlib import ExitStack
 from pathlib import Path
 from socket import gethostname, socket
+from typing import Any
 
 import click
 from pydantic import ValidationError
@@ -37,6 +38,7 @@ def cli() -> None:
     Run the service:             driftwarden serve
     More hands to judge windows: driftwarden worker
     A judged window's rows:      driftwarden export MODEL --verdict 7 --output rows.csv
+    Beside an inference server:  driftwarden sidecar
     What can be set, and how:    driftwarden settings
     """
 
@@ -75,15 +77,30 @@ def worker_command() -> None:
     _run(ingests=False, evaluates=True)
 
 
-def _run(*, ingests: bool, evaluates: bool) -> None:
-    settings = _settings()
+@cli.command("sidecar")
+@click.option("--forward-to", metavar="URL", help="The central service; the same as DRIFT_FORWARD__URL.")
+def sidecar_command(*, forward_to: str | None) -> None:
+    """Take observations beside an inference server, and forward them to a central service.
+
+    Rows are acknowledged from an embedded store of its own, on disk, and go on in panes: as summaries where the
+    model's plan keeps no rows, as rows otherwise. While the central service is away they wait, up to
+    DRIFT_FORWARD__MAX_BYTES; each counts once, whatever is killed meanwhile. Models are registered there, not here.
+
+    \b
+    driftwarden sidecar --forward-to http://driftwarden.driftwarden:8080
+    """
+    _run(ingests=True, evaluates=False, forward_to=forward_to, forwards=True)
+
+
+def _run(*, ingests: bool, evaluates: bool, forwards: bool = False, forward_to: str | None = None) -> None:
+    settings = _settings({} if forward_to is None else {"forward": {"url": forward_to}})
     configure(settings.telemetry.log_level, settings.telemetry.log_format)
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
-        runner.run(_serve(settings, ingests=ingests, evaluates=evaluates))
+        runner.run(_serve(settings, ingests=ingests, evaluates=evaluates, forwards=forwards))
     _end_without_waiting()
 
 
-async def _serve(settings: Settings, *, ingests: bool, evaluates: bool) -> None:
+async def _serve(settings: Settings, *, ingests: bool, evaluates: bool, forwards: bool = False) -> None:
     from service.app import Role, running  # noqa: PLC0415 - see the module's docstring
     from service.server import Served, serve  # noqa: PLC0415
 
@@ -97,12 +114,12 @@ async def _serve(settings: Settings, *, ingests: bool, evaluates: bool) -> None:
             else listeners.enter_context(_listen(settings.http.host, "DRIFT_HTTP__METRICS_PORT", apart))
         )
         # A container that is started again in its Pod has the name that it had before.
-        role = Role(ingests, evaluates, f"{gethostname()}:{listener.getsockname()[1]}")
+        role = Role(ingests, evaluates, f"{gethostname()}:{listener.getsockname()[1]}", forwards)
         async with running(settings, role) as app:
             store = settings.store.url is None
             where = f"embedded, in {settings.store.embedded_directory}" if store else "external"
             extra = {"url": _url(listener, tls=app.state.tls is not None), "role": role.title, "store": where}
-            extra["trigger"] = settings.trigger.kind
+            extra |= {"forwards_to": settings.forward.url or ""} if forwards else {"trigger": settings.trigger.kind}
             if side is not None:
                 extra["metrics"] = _url(side, tls=False)
             _log.info("listening", extra=extra)
@@ -259,9 +276,10 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-def _settings() -> Settings:
+def _settings(given: dict[str, Any] | None = None) -> Settings:
+    """`given` on the command line wins over the environment."""
     try:
-        return Settings()
+        return Settings(**(given or {}))
     except ValidationError as error:
         lines = [f"  DRIFT_{'__'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()]
         raise click.ClickException("these settings cannot be used:\n" + "\n".join(lines)) from None

@@ -47,11 +47,22 @@ from service.http.authentication import AuthenticationFirst
 from service.http.bodies import Bodies, BodyBounds
 from service.http.limits import BodyLimits
 from service.http.logged_events import LoggedEvents
-from service.http.routes import bearer, events, management, models, observations, operations, rows, summaries
+from service.http.routes import (
+    bearer,
+    events,
+    management,
+    models,
+    observations,
+    operations,
+    registrations,
+    rows,
+    summaries,
+)
 from service.http.routes.events import EventsFirst, TakeEvents
 from service.http.routes.observations import ObservationsFirst, TakeObservations
-from service.ports import Trigger
-from service.settings import ComputeSettings, Settings, StoreSettings, TriggerSettings
+from service.ports import Appends, Trigger
+from service.settings import ComputeSettings, HttpSettings, Settings, StoreSettings, TriggerSettings
+from service.sidecar import OwnStore, Sidecar, open_sidecar, refuse_what_no_sidecar_can, settle_down
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
 from service.usecases.deliver_actions import BackOff, DeliverActions
@@ -62,6 +73,7 @@ from service.usecases.fitted_models import FittedModels
 from service.usecases.keep_watch import KeepWatch, Pace, Task
 from service.usecases.observe_batch import ObserveBatch
 from service.usecases.observe_event import ObserveEvent
+from service.usecases.read_registrations import ReadRegistrations
 from service.usecases.read_verdicts import ReadVerdicts
 from service.usecases.register_model import RegisterModel
 from service.usecases.registered_models import RegisteredModels
@@ -87,9 +99,13 @@ class Role:
     """Judges windows and delivers actions."""
     name: str = "one of its kind"
     """Of this evaluator: nobody else's at the same time, and the same again after a restart."""
+    forwards: bool = False
+    """Takes observations, and hands them on to a central service instead of judging them."""
 
     @property
     def title(self) -> str:
+        if self.forwards:
+            return "sidecar"
         if not self.evaluates:
             return "ingest only"
         return "everything" if self.ingests else "worker"
@@ -119,22 +135,13 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
     TLS with, and `app.state.side` the application of the metrics port, each None if there is none. Raises
     `InvalidConfiguration`, `StoreLost`.
     """
-    if settings.store.url is None and not (role.ingests and role.evaluates):
-        raise InvalidConfiguration(
-            "one process that takes observations and another that judges them share a store, and the embedded one "
-            "belongs to one process: give both the same DRIFT_STORE__URL"
-        )
+    _refuse_what_cannot_be(settings, role)
     backend = _backend(settings.compute)
     metrics = _metrics(settings)
     async with AsyncExitStack() as stack:
         # A worker has nothing that anybody could ask for but its metrics.
         entrance = await open_entrance(settings, metrics, stack) if role.ingests else Entrance(None, None, ())
-        url, store_watch = settings.store.url, None
-        if url is None:
-            always = settings.store.acknowledge == "fsync"
-            store = stack.enter_context(running_store(settings.store.embedded_directory, fsync_always=always))
-            store_watch = EmbeddedStoreWatch(store, metrics.embedded_store_restarts.inc, time.monotonic)
-            url = store.url
+        url, store_watch = _store(settings.store, metrics, stack)
         redis = await stack.enter_async_context(
             connection(url, settings.store.timeout_seconds, _access(settings.store))
         )
@@ -144,7 +151,11 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
         trigger = await _trigger(settings.trigger, stack) if role.evaluates else None
         stores = _stores(settings, redis, await _acknowledging(settings.store, redis))
         stack.push_async_callback(_finish, stores.observations, settings.http.drain_seconds)
-        app, watch = _wire(settings, role, stores, trigger, _Instruments(metrics, tracing), backend)
+        sidecar = None
+        if role.forwards:
+            own = OwnStore(redis, stores.keys, stores.registrations, stores.observations)
+            sidecar = await open_sidecar(settings, own, metrics, stack)
+        app, watch = _wire(settings, role, stores, trigger, _Instruments(metrics, tracing), backend, sidecar)
         if entrance.admit is not None:
             app.add_middleware(AuthenticationFirst, admit=entrance.admit)  # added last: outermost
         app.state.tls = entrance.tls
@@ -153,17 +164,38 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
         app.state.stop_begins = store_watch.stop_begins if store_watch is not None else _nothing_to_do
         with _plain(StoreLost):
             async with anyio.create_task_group() as tasks:
-                if store_watch is not None:
-                    tasks.start_soon(store_watch.run)
+                keeping = (store_watch, watch, None if sidecar is None else sidecar.keep)
+                for loop in (*(each.run for each in keeping if each is not None), *entrance.watches):
+                    tasks.start_soon(loop)
                 if watch is not None:
                     sys.setswitchinterval(_TURN_SECONDS)
-                    tasks.start_soon(watch.run)
-                for look in entrance.watches:
-                    tasks.start_soon(look)
+                if sidecar is not None:
+                    settle_down()
                 try:
                     yield app
+                    if sidecar is not None:
+                        await sidecar.keep.flush()
                 finally:
                     tasks.cancel_scope.cancel()
+
+
+def _refuse_what_cannot_be(settings: Settings, role: Role) -> None:
+    if role.forwards:
+        refuse_what_no_sidecar_can(settings)
+    elif settings.store.url is None and not (role.ingests and role.evaluates):
+        raise InvalidConfiguration(
+            "one process that takes observations and another that judges them share a store, and the embedded one "
+            "belongs to one process: give both the same DRIFT_STORE__URL"
+        )
+
+
+def _store(settings: StoreSettings, metrics: Metrics, stack: AsyncExitStack) -> tuple[str, EmbeddedStoreWatch | None]:
+    """Where it is, and who looks after it if it is ours."""
+    if settings.url is not None:
+        return settings.url, None
+    always = settings.acknowledge == "fsync"
+    store = stack.enter_context(running_store(settings.embedded_directory, fsync_always=always))
+    return store.url, EmbeddedStoreWatch(store, metrics.embedded_store_restarts.inc, time.monotonic)
 
 
 @contextmanager
@@ -259,6 +291,7 @@ def _wire(
     trigger: Trigger | None,
     instruments: _Instruments,
     backend: Backend,
+    sidecar: Sidecar | None,
 ) -> tuple[FastAPI, KeepWatch | None]:
     metrics, tracing = instruments.metrics, instruments.tracing
     fitted = FittedModels(stores.registrations, CapacityLimiter(1), backend)
@@ -279,38 +312,19 @@ def _wire(
     )
     errors.install(app)
     if role.ingests:
-        known = RegisteredModels(stores.registrations, time.monotonic)
-        engines = settings.compute.alibi_detect
-        register = RegisterModel(
-            stores.registrations, known, fitted, stores.observations, _now, optional_engines=engines
-        )
+        known: RegisteredModels = RegisteredModels(stores.registrations, time.monotonic)
+        log: Appends = stores.observations
         notify = watch.rows_came if watch is not None else _nobody_here
-        clock = SteadyClock(_now, time.monotonic)
-        observe = ObserveBatch(known, fitted, stores.observations, notify, clock, metrics, tracing)
-        http, read_verdicts = settings.http, ReadVerdicts(known, stores.verdicts, stores.deliveries)
-        admission = Admission(http.max_requests, http.max_bytes_under_way)
-        bodies = Bodies(admission, BodyBounds(http.max_body_bytes, http.body_seconds))
-        evaluate = EvaluateRows(known, fitted, CapacityLimiter(1))
-        events_taken = LoggedEvents(
-            ObserveEvent(known, observe, Pairs(http.pair_seconds, http.pair_bytes), time.monotonic, metrics),
-            bodies,
-            metrics,
-            time.monotonic,
-        )
-        app.state.finish_events = events_taken.finish
-        take_events = TakeEvents(events_taken, admission, bodies)
-        take = TakeObservations(observe, metrics, admission, bodies)
-        # The ways in that are hot are taken before the framework, in front of what is there already.
-        app.add_middleware(EventsFirst, take=take_events)
-        app.add_middleware(ObservationsFirst, take=take)
-        for routes in (
-            models.routes(register, read_verdicts, http.max_reference_bytes),
-            management.routes(register, evaluate, admission, bodies),
-            observations.routes(take),
-            summaries.routes(observe, admission, bodies),
-            events.routes(take_events),
-            rows.routes(_export_rows(settings.store, stores, known)),
-        ):
+        if sidecar is not None:
+            known, log, notify = sidecar.models, sidecar.backlog, sidecar.keep.rows_came
+        observe = ObserveBatch(known, fitted, log, notify, SteadyClock(_now, time.monotonic), metrics, tracing)
+        admission = Admission(settings.http.max_requests, settings.http.max_bytes_under_way)
+        bodies = Bodies(admission, BodyBounds(settings.http.max_body_bytes, settings.http.body_seconds))
+        described = _ways_in(app, settings.http, known, observe, admission, bodies, metrics)
+        if sidecar is None:
+            described += [summaries.routes(observe, admission, bodies)]
+            described += _manage(settings, stores, known, fitted, admission, bodies)
+        for routes in described:
             app.include_router(routes, dependencies=bearer.DESCRIBED, responses=bearer.REFUSALS)
     apart = role.ingests and settings.http.metrics_port is not None
     app.include_router(operations.routes(check_ready, None if apart else metrics))
@@ -326,9 +340,48 @@ def _side(routes: APIRouter) -> FastAPI:
     return side
 
 
-def _export_rows(settings: StoreSettings, stores: _Stores, known: RegisteredModels) -> ExportRows:
+def _ways_in(
+    app: FastAPI,
+    http: HttpSettings,
+    known: RegisteredModels,
+    observe: ObserveBatch,
+    admission: Admission,
+    bodies: Bodies,
+    metrics: Metrics,
+) -> list[APIRouter]:
+    """For rows: the ways that are hot are taken before the framework, in front of what is there already."""
+    pairs = Pairs(http.pair_seconds, http.pair_bytes)
+    observe_event = ObserveEvent(known, observe, pairs, time.monotonic, metrics)
+    logged = LoggedEvents(observe_event, bodies, metrics, time.monotonic)
+    app.state.finish_events = logged.finish
+    take_events = TakeEvents(logged, admission, bodies)
+    app.add_middleware(EventsFirst, take=take_events)
+    take = TakeObservations(observe, metrics, admission, bodies)
+    app.add_middleware(ObservationsFirst, take=take)
+    return [observations.routes(take), events.routes(take_events)]
+
+
+def _manage(
+    settings: Settings,
+    stores: _Stores,
+    known: RegisteredModels,
+    fitted: FittedModels,
+    admission: Admission,
+    bodies: Bodies,
+) -> list[APIRouter]:
+    """Registrations, verdicts and rows, which a sidecar has none of."""
+    engines = settings.compute.alibi_detect
+    register = RegisterModel(stores.registrations, known, fitted, stores.observations, _now, optional_engines=engines)
+    read_verdicts = ReadVerdicts(known, stores.verdicts, stores.deliveries)
+    evaluate = EvaluateRows(known, fitted, CapacityLimiter(1))
     judged = RedisJudgedBatches(stores.redis, stores.keys)
-    return ExportRows(known, stores.registrations, stores.verdicts, judged, settings.kept_batches)
+    export = ExportRows(known, stores.registrations, stores.verdicts, judged, settings.store.kept_batches)
+    return [
+        models.routes(register, read_verdicts, settings.http.max_reference_bytes),
+        registrations.routes(ReadRegistrations(stores.registrations, fitted)),
+        management.routes(register, evaluate, admission, bodies),
+        rows.routes(export),
+    ]
 
 
 def _watch(

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from service.domain.access import Access, Caller, Credentials
+from service.domain.forwarding import Parcel, Progress, Told
 from service.domain.models import (
     Batch,
     BatchPosition,
@@ -26,11 +27,8 @@ Clock = Callable[[], datetime]
 """The time now, with its zone."""
 
 
-class ObservationLog(Protocol):
-    """Every batch of a model, in the order of acknowledgement.
-
-    Raises `StoreUnavailable`, `Overloaded`.
-    """
+class Appends(Protocol):
+    """The way into a log. Raises `StoreUnavailable`, `Overloaded`."""
 
     async def append(self, model: ModelName, batch: Batch, digest: bytes | None = None, /) -> BatchPosition | None:
         """Returns when the batch is as safe as its acknowledgement promises; None where it has no place yet.
@@ -39,6 +37,13 @@ class ObservationLog(Protocol):
         sender's: with another body this raises `ConflictingBatch`, with the same one it answers as before.
         """
         ...
+
+
+class ObservationLog(Appends, Protocol):
+    """Every batch of a model, in the order of acknowledgement.
+
+    Raises `StoreUnavailable`, `Overloaded`.
+    """
 
     async def read(self, model: ModelName, after: BatchPosition, limit: int, /) -> Sequence[LoggedBatch]:
         """The batches that follow, in order; at most `limit`, and fewer where they are large."""
@@ -198,4 +203,39 @@ class Authorizer(Protocol):
 
     async def allows(self, caller: Caller, wanted: Access, /) -> bool:
         """Of a caller from the authenticator that it belongs to."""
+        ...
+
+
+class Central(Protocol):
+    """The central service, as a sidecar asks it. Raises `CentralUnavailable`, and `CentralRefused` of that kind."""
+
+    async def registration(self, model: ModelName, tag: str | None, /) -> Told | None:
+        """What the model is watched by; None: still what it was under that tag. Raises `UnknownModel`."""
+        ...
+
+    async def reference(self, model: ModelName, /) -> bytes:
+        """Its current reference as it is stored. Raises `UnknownModel`."""
+        ...
+
+    async def deliver(self, model: ModelName, parcel: Parcel, /) -> None:
+        """Returns when the central service has acknowledged it. Delivering it any number of times counts once.
+
+        Raises `UnknownModel`, `ParcelRefused`, `ParcelTooLarge`: nothing of it was taken.
+        """
+        ...
+
+
+class ForwardProgress(Protocol):
+    """How far a sidecar's log is forwarded, in the sidecar's own store. Raises `StoreUnavailable`, `CorruptedState`."""
+
+    async def identity(self) -> str:
+        """Of the store, and so of this sidecar: no other's, and the same as long as the store is."""
+        ...
+
+    async def of(self, model: ModelName, /) -> Progress: ...
+
+    async def record(self, model: ModelName, progress: Progress, /) -> None: ...
+
+    async def waiting_bytes(self) -> int:
+        """What the logs of all models take in the store."""
         ...

@@ -156,6 +156,39 @@ class WorkerSettings(_Group):
     """Port of /livez, /readyz and /metrics, on DRIFT_HTTP__HOST; 0 takes a free one."""
 
 
+class ForwardSettings(_Group):
+    """`driftwarden sidecar`, which judges nothing and forwards what it takes to a central service."""
+
+    url: str | None = None
+    """The central service, e.g. `http://driftwarden.driftwarden:8080`; `--forward-to` says the same."""
+    token_file: Path | None = None
+    """File that holds the key or token for it and nothing else, sent as `Bearer`; read anew for every request."""
+    tls_ca_file: Path | None = None
+    """PEM file of the only authority whose certificates are accepted. None: those that the system trusts."""
+    tls_certificate_file: Path | None = None
+    """PEM file of this client's certificate, where the central service asks for one."""
+    tls_key_file: Path | None = None
+    """PEM file of its key. None: it is in the certificate's file."""
+    timeout_seconds: PositiveFloat = 10.0
+    """Longest wait for one answer of it."""
+    pane_seconds: PositiveFloat = 5.0
+    """Rows are forwarded when the oldest of them has waited so long ..."""
+    pane_rows: PositiveInt = 10_000
+    """... or there are so many of one model; fewer, where they are wide or a window is smaller."""
+    max_bytes: PositiveInt = 64 * 2**20
+    """What may wait while the central service is away, of all models together; beyond it senders get 429.
+
+    It takes as much memory in the embedded store, and up to three times as much on disk."""
+    refresh_seconds: PositiveFloat = 30.0
+    """How often references and plans are asked for anew; the central service says at once when they no longer fit."""
+    first_retry_seconds: PositiveFloat = 0.5
+    """Wait before the central service is tried again; doubles with every try ..."""
+    longest_retry_seconds: PositiveFloat = 15.0
+    """... up to this, and is shortened at random by up to half."""
+    flush_seconds: Annotated[float, Field(ge=0)] = 10.0
+    """How long forwarding what still waits may take after SIGTERM, when requests under way are finished."""
+
+
 class ComputeSettings(_Group):
     """Where detectors compute."""
 
@@ -213,6 +246,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     worker: WorkerSettings = WorkerSettings()
+    forward: ForwardSettings = ForwardSettings()
     compute: ComputeSettings = ComputeSettings()
     trigger: TriggerSettings = TriggerSettings()
     telemetry: TelemetrySettings = TelemetrySettings()

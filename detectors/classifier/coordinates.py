@@ -2,7 +2,6 @@
 
 import numpy as np
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from detectors.arrays import Rows
 
@@ -13,6 +12,8 @@ def normal_scores(rows: Rows) -> Rows:
     Every feature becomes moderate and roughly normal, whatever its unit and its outliers. Ranks among all rows do not
     know which of them are called reference, so no test on them becomes less valid.
     """
+    from scipy.stats import rankdata  # noqa: PLC0415 - a second and 30 MiB, for those only who need it
+
     if not len(rows):
         return rows
     scores: Rows = np.ascontiguousarray(ndtri(rankdata(rows, axis=0) / (len(rows) + 1)))

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 
 from detectors.arrays import Rows
@@ -77,6 +76,8 @@ def _logistic(rows: Rows, labels: Labels, terms: str, ridge: float) -> Scorer:
     Statistical Mathematics 40 (1988): with p (1 - p) at its bound of 1/4, the Hessian is the same in every step. It is
     factorised once, and no step makes the loss larger.
     """
+    from scipy.linalg import cho_factor, cho_solve  # noqa: PLC0415 - 5 MiB, for those only who need it
+
     design = np.column_stack([np.ones(len(rows)), expanded(rows, terms)])
     penalty = np.full(design.shape[1], ridge * len(rows))
     penalty[0] = 0.0

@@ -12,7 +12,6 @@ Distributions of Quadratic Forms in Normal Variables", Biometrika 86 (1999), in 
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import ndtr
 
 Values = NDArray[np.float64]
@@ -83,6 +82,8 @@ def _saddle(weights: Values, value: float, *, pole: bool) -> float:
 
     It is sought in u = 1 - 2 s largest and by its logarithm, because far in the tail it comes close to that point.
     """
+    from scipy.optimize import brentq  # noqa: PLC0415 - half a second and 15 MiB, for those only who need it
+
     largest, negative = float(weights.max()), -float(weights[weights < 0].sum())
     relative = weights / largest
 

@@ -39,6 +39,7 @@ class Keys:
         self._prefix = prefix
         self.models = f"{prefix}:models"
         self.probe = f"{prefix}:writable"
+        self.sidecar = f"{prefix}:sidecar"
 
     def observations(self, model: ModelName) -> str:
         return f"{self._prefix}:{{{model}}}:observations"
@@ -60,6 +61,9 @@ class Keys:
 
     def evaluators(self, work: str) -> str:
         return f"{self._prefix}:evaluators:{work}"
+
+    def forwarded(self, model: ModelName) -> str:
+        return f"{self._prefix}:{{{model}}}:forwarded"
 
     def registrations(self, model: ModelName) -> str:
         return f"{self._prefix}:{{{model}}}:registrations"

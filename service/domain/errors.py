@@ -27,6 +27,10 @@ DriftwardenError
 ├── SlowBody               retry a body did not arrive in time
 ├── StoreUnavailable       retry the log or the registrations cannot be reached or written
 │   └── StoreFull                its memory is full
+├── CentralUnavailable     retry a sidecar's central service does not answer, or not as it should
+│   └── CentralRefused           it says no: to these credentials, or to what this release cannot do
+│       ├── ParcelRefused        what was sent does not fit the model's reference and plan of now
+│       └── ParcelTooLarge       it takes less at once
 ├── StoreLost                    the embedded store ended and cannot be started again: the process ends
 ├── CorruptedState               something in the store is not what its digest or format says
 ├── TriggerUnavailable     retry the target of an action did not answer, or not yet
@@ -193,6 +197,29 @@ class StoreUnavailable(DriftwardenError):
 
 class StoreFull(StoreUnavailable):
     """The store has no memory left; dropping what is judged already may help."""
+
+
+class CentralUnavailable(DriftwardenError):
+    """The central service does not answer, or not as it should; what waits for it is kept."""
+
+    retryable = True
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after if retry_after is not None else 2.0
+        """Seconds."""
+
+
+class CentralRefused(CentralUnavailable):
+    """The central service said no, and will until something is changed there or here."""
+
+
+class ParcelRefused(CentralRefused):
+    """Rows or summaries that do not fit the model's current reference and plan; none of them were taken."""
+
+
+class ParcelTooLarge(CentralRefused):
+    """A body larger than the central service takes; nothing of it was."""
 
 
 class StoreLost(DriftwardenError):

@@ -85,11 +85,12 @@ class FittedPlan:
         return [fitted.test(rows) for fitted in self.detectors]
 
 
-def fit(plan: Plan, reference: Reference, backend: Backend = HOST) -> FittedPlan:
+def fit(plan: Plan, reference: Reference, backend: Backend = HOST, *, calibrates: bool = True) -> FittedPlan:
     """Fit every detector and, where the reference is long enough, calibrate them against its own blocks.
 
-    They compute where `backend` is. Raises `InvalidPlan` if the plan looks at features that the reference does not
-    have, and `InvalidReference` if a detector cannot be fitted on it.
+    They compute where `backend` is. `calibrates` False: without the blocks, which nobody needs who only summarises.
+    Raises `InvalidPlan` if the plan looks at features that the reference does not have, and `InvalidReference` if a
+    detector cannot be fitted on it.
     """
     check_features(plan, reference.features)
     fitted: list[FittedDetector] = []
@@ -97,6 +98,7 @@ def fit(plan: Plan, reference: Reference, backend: Backend = HOST) -> FittedPlan
     needed = max(blocks_needed(plan.decision.false_alarm_rate), MINIMUM_BLOCKS)
     rows = len(reference.rows)
     block_rows = block_size(plan.window, plan.window.most_tested_rows, rows, needed)
+    has_blocks = calibrates and rows // block_rows >= needed
     for planned in plan.detectors:
         try:
             detector = create(planned.name, dict(planned.parameters))
@@ -104,7 +106,7 @@ def fit(plan: Plan, reference: Reference, backend: Backend = HOST) -> FittedPlan
             columns = _columns(planned.features, reference.features)
             seen = _seen(reference, columns, backend)
             fitted.append(FittedDetector(detector, detector.fit(seen), features, columns))
-            nulls.append(_block_null(detector, seen, block_rows) if rows // block_rows >= needed else None)
+            nulls.append(_block_null(detector, seen, block_rows) if has_blocks else None)
         except DetectorError as error:
             raise InvalidReference(Fault("rows", f"{planned.name} cannot be fitted: {error}")) from error
     calibration = _calibration(nulls, plan.decision.false_alarm_rate)

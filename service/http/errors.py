@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 
 from service.domain.errors import (
     AccessUndecided,
+    CentralRefused,
+    CentralUnavailable,
     ConcurrentChange,
     ConflictingBatch,
     CorruptedState,
@@ -75,6 +77,8 @@ _PROBLEMS: dict[type[DriftwardenError], tuple[HTTPStatus, str, str]] = {
     Overloaded: (HTTPStatus.TOO_MANY_REQUESTS, "overloaded", "Too much of this model"),
     StoreUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "store-unavailable", "The store does not answer"),
     StoreFull: (HTTPStatus.SERVICE_UNAVAILABLE, "store-full", "The store is full"),
+    CentralUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "central-unavailable", "The central service does not answer"),
+    CentralRefused: (HTTPStatus.SERVICE_UNAVAILABLE, "central-refused", "The central service refuses this sidecar"),
     CorruptedState: (HTTPStatus.INTERNAL_SERVER_ERROR, "corrupted-state", "Stored state is damaged"),
 }
 

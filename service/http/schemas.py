@@ -192,6 +192,13 @@ class RegistrationView(_Document):
         )
 
 
+class ModelPage(_Document):
+    """By name."""
+
+    models: list[str]
+    after: Annotated[str | None, Field(description="Ask for the next page with `?after=` this; null on the last.")]
+
+
 class Acknowledgement(_Document):
     """The batch is kept as safely as this service promises (`DRIFT_STORE__ACKNOWLEDGE`)."""
 

@@ -23,6 +23,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._declare_work()
         self._declare_newest_verdict()
+        self._declare_forwarding()
 
     def _declare_work(self) -> None:
         """What this process did."""
@@ -76,6 +77,21 @@ class Metrics:
         self.oldest_waiting = gauge("oldest_waiting_batch_timestamp_seconds", oldest, "model")
         restarts = "Times that the embedded store ended by itself and was started again."
         self.embedded_store_restarts = self._counter("embedded_store_restarts", restarts)
+
+    def _declare_forwarding(self) -> None:
+        """What a sidecar does."""
+        counter, gauge = self._counter, self._gauge
+        self.forwarded_panes = counter("forwarded_panes", "Panes that the central service has acknowledged.", "model")
+        self.forwarded_rows = counter("forwarded_rows", "Rows of these.", "model")
+        refused = "Times that the central service refused what was sent; it stays here, and goes out again."
+        self.refused_panes = counter("refused_panes", refused, "model")
+        failures = "Attempts to forward that failed, whatever the reason."
+        self.forward_failures = counter("forward_failures", failures, "model")
+        success = "When the central service acknowledged something last."
+        self.forward_last_success = gauge("forward_last_success_timestamp_seconds", success, "model")
+        waiting = "What the logs of a sidecar take in its store: rows that wait, and a few that do not any more."
+        self.forward_waiting_bytes = gauge("forward_waiting_bytes", waiting)
+        self.forward_limit_bytes = gauge("forward_limit_bytes", "Beyond so many of them senders get 429.")
 
     def _declare_newest_verdict(self) -> None:
         """What the newest verdict says, whoever committed it."""

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Link, SpanKind, Tracer, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 MAXIMUM_TRACEPARENT = 55
@@ -20,11 +20,7 @@ class Tracing:
     """One tracer for the process; without an endpoint its spans are never recorded."""
 
     def __init__(self, version: str, *, export: bool) -> None:
-        self._provider: TracerProvider | None = None
-        if export:
-            resource = Resource.create({"service.name": "driftwarden", "service.version": version})
-            self._provider = TracerProvider(resource=resource)
-            self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._provider = _exporting(version) if export else None
         provider = self._provider or trace.NoOpTracerProvider()
         self._tracer: Tracer = provider.get_tracer("driftwarden", version)
 
@@ -53,6 +49,18 @@ class Tracing:
         """Send what waits, then stop."""
         if self._provider is not None:
             self._provider.shutdown()
+
+
+def _exporting(version: str) -> "TracerProvider":
+    # Half a second and 5 MiB, which most processes do without.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+    provider = TracerProvider(resource=Resource.create({"service.name": "driftwarden", "service.version": version}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return provider
 
 
 def current_traceparent(fallback: str | None = None) -> str | None:

@@ -18,7 +18,7 @@ from service.domain.models import Batch, BatchPosition, ModelName
 from service.domain.registration import Registration
 from service.domain.summaries import Pane, decode_panes, encode_panes, panes_of
 from service.domain.windows import NO_ROWS, event_times, moment
-from service.ports import Clock, ObservationLog
+from service.ports import Appends, Clock
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing, current_traceparent
 from service.usecases.fitted_models import FittedModels
@@ -60,7 +60,7 @@ class ObserveBatch:
         self,
         models: RegisteredModels,
         fitted: FittedModels,
-        log: ObservationLog,
+        log: Appends,
         notify: Notify,
         clock: Clock,
         metrics: Metrics,

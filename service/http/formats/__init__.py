@@ -6,14 +6,23 @@ from collections.abc import Callable
 import msgspec
 
 from service.domain.errors import Fault, UnreadableBody, UnsupportedFormat
-from service.http.formats import arrow_stream, csv_table, json_rows, kserve_v1, npy, open_inference, parquet
+from service.http.formats import (
+    arrow_stream,
+    csv_table,
+    json_rows,
+    kserve_v1,
+    npy,
+    open_inference,
+    parquet,
+    rows_document,
+)
 from service.http.formats.json_document import MEDIA_TYPE, UNDECODABLE, media_type_of
 from service.http.formats.json_end import end_of_object
 from service.http.formats.table import Format, Payload, Table
 
 Read = Callable[[Payload], Table]
 
-FORMATS: tuple[Format, ...] = (json_rows, csv_table, npy, open_inference, arrow_stream)
+FORMATS: tuple[Format, ...] = (json_rows, csv_table, npy, open_inference, arrow_stream, rows_document)
 """By media type. JSON is looked into: several protocols call themselves that."""
 REFERENCE_FORMATS: tuple[Format, ...] = (*FORMATS, parquet)
 

@@ -14,6 +14,8 @@ INTERNAL = {
     domain.TriggerRejected,
     domain.InvalidConfiguration,
     domain.StoreLost,
+    domain.ParcelRefused,
+    domain.ParcelTooLarge,
     DriftwardenError,
 }
 """Never the answer to a request."""
