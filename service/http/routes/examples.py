@@ -2,7 +2,15 @@
 
 from typing import Any
 
-from service.http.formats import REFERENCE_MEDIA_TYPES, arrow_stream, csv_table, npy, open_inference, parquet
+from service.http.formats import (
+    REFERENCE_MEDIA_TYPES,
+    arrow_stream,
+    csv_table,
+    npy,
+    open_inference,
+    parquet,
+    rows_document,
+)
 from service.http.formats.json_document import MEDIA_TYPE
 from service.http.formats.json_rows import JsonRows
 
@@ -35,10 +43,11 @@ _JSON = {
         },
     },
 }
+_BINARIES = (npy, open_inference, arrow_stream, parquet, rows_document)
 _CONTENT: dict[str, Any] = {
     MEDIA_TYPE: _JSON,
     **{name: {"schema": {"type": "string"}, "example": "a,b\n1.5,20\n0.5,18\n"} for name in csv_table.MEDIA_TYPES},
-    **{name: {"schema": _BINARY} for each in (npy, open_inference, arrow_stream, parquet) for name in each.MEDIA_TYPES},
+    **{name: {"schema": _BINARY} for each in _BINARIES for name in each.MEDIA_TYPES},
 }
 REFERENCE_BODIES: dict[str, Any] = {
     "requestBody": {"required": True, "content": {name: _CONTENT[name] for name in REFERENCE_MEDIA_TYPES}}
