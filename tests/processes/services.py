@@ -72,9 +72,12 @@ class ServiceProcess:
         """Begin to end it as Kubernetes does, without waiting."""
         self._send(signal.SIGTERM)
 
-    def wait(self) -> int:
-        """Exit status of one that ends by itself."""
-        return self._wait()
+    def wait(self, within_seconds: float = 60.0) -> int:
+        """Exit status of one that ends by itself, or was asked to."""
+        return self._wait(within_seconds)
+
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def said(self) -> str:
         """Everything that it logged since it was started last."""

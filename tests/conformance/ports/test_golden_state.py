@@ -1,6 +1,10 @@
 """What every release so far has stored is read by this one, and what a newer one has stored is refused by name."""
 
+import base64
+import copy
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +22,7 @@ from tests.conformance.ports.golden.expected import (
     UNTRACED,
     VERDICT,
 )
-from tests.conformance.ports.golden.state_files import FILES, load
+from tests.conformance.ports.golden.state_files import FILES, load, put, state_of
 
 pytestmark = pytest.mark.anyio
 
@@ -76,6 +80,44 @@ async def test_a_newer_format_is_refused_by_name_and_stops_no_other_model(store:
     await store.observations().append(OTHER_MODEL, batch(1))
     found = await store.observations().read(OTHER_MODEL, LOG_START, 9)
     assert np.array_equal(found[0].batch.rows, batch(1).rows)
+
+
+def with_more_fields(node: Any) -> Any:
+    """The same document as a release would write it that has added a field to each of its parts."""
+    if isinstance(node, list):
+        return [with_more_fields(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    free = {"parameters"}  # whose names are the detector's, not the document's
+    fields = {name: value if name in free else with_more_fields(value) for name, value in node.items()}
+    return {**fields, "later": {"added": [1, None, "x"]}}
+
+
+def written_by_a_newer_release(state: dict[str, Any]) -> dict[str, Any]:
+    changed = copy.deepcopy(state)
+    for value in changed.values():
+        for _, fields in value.get("entries", ()):
+            for field in fields:
+                text = base64.b64decode(field[1])
+                if text.startswith(b"{"):
+                    field[1] = base64.b64encode(json.dumps(with_more_fields(json.loads(text))).encode()).decode()
+            fields.append([base64.b64encode(b"later").decode(), ""])
+    return changed
+
+
+async def test_fields_that_a_newer_release_has_added_are_passed_over(store: Store) -> None:
+    state = state_of(FILES[-1])
+    newer = written_by_a_newer_release(state)
+    assert newer != state
+    await put(newer, store.redis, store.prefix)
+    assert await store.registrations().newest(MODEL) == REGISTRATION
+    assert await store.verdicts().newest(MODEL) == VERDICT
+    assert await store.deliveries().page(MODEL, 1, 9) == [DELIVERY]
+    first, second = await store.observations().read(MODEL, LOG_START, 9)
+    assert [each.batch.identifier for each in (first, second)] == [BATCH.identifier, UNTRACED.identifier]
+    assert first.batch.rows.tobytes() == BATCH.rows.tobytes()
+    position = await store.observations().append(MODEL, batch(1))
+    assert await store.observations().newest_position(MODEL) == position
 
 
 async def test_a_field_that_a_newer_release_added_to_a_batch_is_passed_over(store: Store) -> None:

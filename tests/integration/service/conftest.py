@@ -15,6 +15,7 @@ from service.adapters.store import Client, connection
 from service.app import Role, running
 from service.settings import EvaluationSettings, HttpSettings, Settings, StoreSettings
 from tests.processes.traffic import SMALL_PLAN, reference
+from tests.processes.waiting import eventually_async
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_REFERENCE_BYTES = 512 * 1024
@@ -32,11 +33,15 @@ class Application:
     """First part of every key of this application."""
 
     async def register(self, model: str = "churn", plan: dict[str, Any] | None = None) -> None:
-        """Put a model under watch."""
-        answer = await self.client.put(f"/v1/models/{model}/reference", json=reference())
-        assert answer.status_code == 200, answer.text
-        answer = await self.client.put(f"/v1/models/{model}/plan", json=plan or SMALL_PLAN)
-        assert answer.status_code == 200, answer.text
+        """Put a model under watch; asked again, as the answer says, where a store with little time was too busy."""
+        for path, body in (("reference", reference()), ("plan", plan or SMALL_PLAN)):
+
+            async def registered(path: str = path, body: dict[str, Any] = body) -> bool:
+                answer = await self.client.put(f"/v1/models/{model}/{path}", json=body)
+                assert answer.status_code in {200, 503}, answer.text
+                return answer.status_code == 200
+
+            await eventually_async(registered, f"the {path} of {model} is registered")
 
     async def observe(self, body: dict[str, Any], model: str = "churn", key: str | None = None) -> httpx.Response:
         headers = {} if key is None else {"Idempotency-Key": key}
