@@ -29,7 +29,7 @@ def main() -> None:
     file = HERE / f"{name}.tar.xz"
     if file.exists():
         sys.exit(f"{file} is there already")
-    what = ("service", "detectors", ":!service/demo")
+    what = ("service", "detectors", "deploy/retraining/job.yaml", ":!service/demo")
     packed = subprocess.run(["git", "archive", commit, *what], check=True, capture_output=True)
     file.write_bytes(lzma.compress(packed.stdout, preset=9 | lzma.PRESET_EXTREME))
 

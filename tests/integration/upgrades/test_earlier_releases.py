@@ -1,30 +1,45 @@
 """State that an earlier release has written goes on in this one, and both may work side by side on one store."""
 
-from pathlib import Path
+import subprocess
+import sys
+from collections.abc import Mapping
 
 import pytest
 
 from tests.integration.store.senders import WINDOW, register, verdicts, windows_of
 from tests.processes.earlier_releases import ARCHIVES, unpacked
 from tests.processes.fixtures import MakeService, MakeStore
+from tests.processes.services import environment
 from tests.processes.traffic import numbered
 from tests.processes.waiting import eventually
 from tests.soak.upgrade import upgrade
 
-archives = pytest.mark.parametrize("archive", ARCHIVES, ids=lambda file: file.name.removesuffix(".tar.xz"))
+SETTINGS = {"DRIFT_EVALUATION__POLL_SECONDS": "0.1"}
 
 
-def test_there_are_earlier_releases() -> None:
-    assert len(ARCHIVES) >= 2
+@pytest.fixture(scope="module", params=ARCHIVES, ids=lambda file: file.name.removesuffix(".tar.xz"))
+def earlier_release(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """Settings by which a process runs it."""
+    return unpacked(request.param, tmp_path_factory.mktemp("earlier"))
 
 
-@archives
+def test_what_runs_is_the_earlier_release(earlier_release: Mapping[str, str]) -> None:
+    code = "import detectors, service; print(detectors.__file__, service.__file__)"
+    command = [sys.executable, "-c", code]
+    answer = subprocess.run(
+        command, env={**environment(), **earlier_release}, check=True, capture_output=True, text=True
+    )
+    files = answer.stdout.split()
+    assert len(files) == 2
+    assert all(file.startswith(earlier_release["PYTHONPATH"]) for file in files)
+
+
 def test_what_an_earlier_release_judged_is_continued_after_it_was_killed(
-    archive: Path, make_store: MakeStore, make_service: MakeService, tmp_path: Path
+    earlier_release: Mapping[str, str], make_store: MakeStore, make_service: MakeService
 ) -> None:
     store = make_store()
-    earlier = make_service("serve", DRIFT_STORE__URL=store.url, **unpacked(archive, tmp_path))
-    current = make_service("serve", DRIFT_STORE__URL=store.url)
+    earlier = make_service("serve", DRIFT_STORE__URL=store.url, **SETTINGS, **earlier_release)
+    current = make_service("serve", DRIFT_STORE__URL=store.url, **SETTINGS)
     batch = {"json": {"rows": numbered(0, WINDOW + 20)}, "headers": {"Idempotency-Key": "a batch of both"}}
     earlier.start()
     with earlier.client() as client:
@@ -46,9 +61,8 @@ def test_what_an_earlier_release_judged_is_continued_after_it_was_killed(
             eventually(lambda: direct.xlen("driftwarden:{churn}:deliveries") == 2, "its action too, and no other")
 
 
-@archives
 def test_releases_side_by_side_judge_each_window_once_and_refuse_nothing(
-    archive: Path, make_store: MakeStore, make_service: MakeService, tmp_path: Path
+    earlier_release: Mapping[str, str], make_store: MakeStore, make_service: MakeService
 ) -> None:
-    (refused,) = upgrade(make_store, make_service, unpacked(archive, tmp_path), batches=400)
+    (refused,) = upgrade(make_store, make_service, earlier_release, batches=400)
     assert refused.is_kept
