@@ -119,6 +119,7 @@ def _half_a_request(service: ServiceProcess, model: str) -> socket.socket:
     connection = socket.create_connection((host, int(port)), timeout=30)
     head = f"POST /v1/models/{model}/observations HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
     connection.sendall(f'{head}Content-Length: 1000\r\n\r\n{{"rows": '.encode())
+    connection.setblocking(False)  # with a timeout, a look at it would wait for that long
     return connection
 
 
@@ -129,7 +130,7 @@ def _answered(connections: list[socket.socket], status: bytes) -> int:
 
 def _waiting(connection: socket.socket) -> bytes:
     try:
-        return connection.recv(100, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        return connection.recv(100, socket.MSG_PEEK)
     except BlockingIOError:
         return b""
 

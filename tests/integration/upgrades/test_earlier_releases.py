@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -23,12 +24,10 @@ def earlier_release(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
     return unpacked(request.param, tmp_path_factory.mktemp("earlier"))
 
 
-def test_what_runs_is_the_earlier_release(earlier_release: Mapping[str, str]) -> None:
-    code = "import detectors, service; print(detectors.__file__, service.__file__)"
-    command = [sys.executable, "-c", code]
-    answer = subprocess.run(
-        command, env={**environment(), **earlier_release}, check=True, capture_output=True, text=True
-    )
+def test_what_runs_is_the_earlier_release(earlier_release: Mapping[str, str], tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import detectors, service; print(detectors.__file__, service.__file__)"]
+    changed = {**environment(), **earlier_release}
+    answer = subprocess.run(command, env=changed, cwd=tmp_path, check=True, capture_output=True, text=True)
     files = answer.stdout.split()
     assert len(files) == 2
     assert all(file.startswith(earlier_release["PYTHONPATH"]) for file in files)
