@@ -1,10 +1,13 @@
 """The long forms: `make soak`, `make soak MINUTES=60`, or `python -m tests.soak --only survival,outages`."""
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
+import textwrap
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -172,6 +175,8 @@ SECTIONS: Mapping[str, Callable[[Size], Iterator[Figure]]] = {
 def run(names: Sequence[str], size: Size) -> list[Figure]:
     """One after another; a section that is not possible here says why."""
     found: list[Figure] = []
+    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    print(f"{cores} cores, load average {load:.1f}{': times say little of the service' if load > cores / 2 else ''}")
     for name in names:
         began = time.monotonic()
         print(f"\n{name}. {SECTIONS[name].__doc__}", flush=True)
@@ -181,7 +186,10 @@ def run(names: Sequence[str], size: Size) -> list[Figure]:
                 found.append(figure)
         except pytest.skip.Exception as reason:
             print(f"  not run: {reason}")
-        print(f"  took {time.monotonic() - began:.0f} s", flush=True)
+        except Exception:  # noqa: BLE001 - the others are still worth their time
+            print(textwrap.indent(traceback.format_exc(), "  "), flush=True)
+            found.append(Figure(name, "ended with an error", 1, "errors", at_most=0))
+        print(f"  took {time.monotonic() - began:.0f} s; load average {os.getloadavg()[0]:.1f}", flush=True)
     return found
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from tests.integration.store.senders import register
 from tests.processes.flood import Flood, flooding_client, resident_bytes
+from tests.processes.proxy import proxy_to
 from tests.processes.services import ServiceProcess
 from tests.processes.stores import StoreServer
 from tests.soak.figures import Figure, highest, percentile
@@ -18,18 +19,29 @@ OVERLOAD = 4 * ROOM_FOR
 """Senders at once: four times as many as there is room for."""
 LIMIT_MIB = 1024
 """Of the container (deploy/kustomize/base/deployment.yaml); promised is a fifth less."""
+STORE_SECONDS = 0.05
+"""How long the store takes to answer while it is flooded."""
 STEADY_A_SECOND = 25
 
 
 def overload(
     make_store: Callable[..., StoreServer], make_service: Callable[..., ServiceProcess], *, seconds: float
 ) -> list[Figure]:
-    """Refused in words, in bounded memory, and over as soon as the flood is."""
-    service = _started(make_store, make_service, "churn")
-    return asyncio.run(_overload(service, seconds))
+    """Refused in words, in bounded memory, and over as soon as the flood is.
+
+    The store answers after a while, so that what the service can take is less than is sent, on any machine.
+    """
+    return asyncio.run(_overload(make_store().port, make_service, seconds))
 
 
-async def _overload(service: ServiceProcess, seconds: float) -> list[Figure]:
+async def _overload(port: int, make_service: Callable[..., ServiceProcess], seconds: float) -> list[Figure]:
+    async with proxy_to(port) as proxy:
+        proxy.delay_seconds = STORE_SECONDS / 2
+        service = await asyncio.to_thread(_started, proxy.port, make_service, "churn")
+        return await _flooded(service, seconds)
+
+
+async def _flooded(service: ServiceProcess, seconds: float) -> list[Figure]:
     async with flooding_client(service, 2 * OVERLOAD) as client:
         calm = await _for_a_while(Flood(client, "churn"), min(10.0, seconds / 4))
         flood = Flood(client, "churn")
@@ -72,7 +84,7 @@ def fairness(
     make_store: Callable[..., StoreServer], make_service: Callable[..., ServiceProcess], *, seconds: float
 ) -> list[Figure]:
     """One model at a steady pace: alone, beside one with ten times its traffic, beside one that takes what it gets."""
-    service = _started(make_store, make_service, "steady", "flood")
+    service = _started(make_store().port, make_service, "steady", "flood")
     return asyncio.run(_fairness(service, seconds))
 
 
@@ -99,10 +111,8 @@ def _share_refused(answers: Counter[int]) -> float:
     return 1 - answers[200] / answers.total()
 
 
-def _started(
-    make_store: Callable[..., StoreServer], make_service: Callable[..., ServiceProcess], *models: str
-) -> ServiceProcess:
-    settings = {"DRIFT_STORE__URL": make_store().url, "DRIFT_STORE__MAX_WAITING_BATCHES": "10000000"}
+def _started(port: int, make_service: Callable[..., ServiceProcess], *models: str) -> ServiceProcess:
+    settings = {"DRIFT_STORE__URL": f"redis://127.0.0.1:{port}", "DRIFT_STORE__MAX_WAITING_BATCHES": "10000000"}
     service = make_service("serve", "--ingest-only", **settings, **ROOM)
     service.start()
     with service.client() as client:
