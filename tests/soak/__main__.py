@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from service.settings import StoreSettings
 from tests.processes.earlier_releases import ARCHIVES, unpacked
 from tests.processes.services import ServiceProcess
 from tests.processes.small_disk import small_disk
@@ -124,7 +125,8 @@ def store_outages(size: Size) -> Iterator[Figure]:
         disk = new.disk()
         store = new.store(directory=None if disk is None else disk / "data")
         filler = None if disk is None else disk / "filler"
-        yield from outages(store, new.service, seconds_each=size.fault_seconds, filler=filler)
+        as_delivered = {"DRIFT_STORE__TIMEOUT_SECONDS": str(StoreSettings().timeout_seconds)}
+        yield from outages(store, new.service, seconds_each=size.fault_seconds, filler=filler, **as_delivered)
 
 
 def draining(size: Size) -> Iterator[Figure]:

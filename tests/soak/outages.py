@@ -17,6 +17,7 @@ from tests.processes.services import ServiceProcess
 from tests.processes.small_disk import fill
 from tests.processes.stores import StoreServer, free_port
 from tests.processes.traffic import numbered
+from tests.processes.waiting import eventually_async
 from tests.soak.figures import Figure, highest
 
 SLOW_SECONDS = 3.0
@@ -164,10 +165,14 @@ async def _one(fault: Fault, watch: Watch, seconds: float) -> list[Figure]:
     await fault.begin()
     unready = await watch.when_ready(wanted=False, since=began)
     await asyncio.sleep(max(0.0, began + seconds - time.perf_counter()))
+
+    async def refused() -> bool:
+        return bool(watch.refusals)
+
+    await eventually_async(refused, f"batches are refused while the store is {fault.name}")
     await fault.end()
     ready = await watch.when_ready(wanted=True, since=time.perf_counter())
     slowest = highest(watch.refusals)
-    assert watch.refusals, f"nothing was refused while the store was {fault.name}"
     what = f"store {fault.name}:"
     return [
         Figure("R6", f"{what} slowest of {len(watch.refusals)} refusals", slowest, "s", at_most=REFUSED_WITHIN),

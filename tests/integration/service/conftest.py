@@ -14,6 +14,7 @@ from service.adapters.embedded_store import _socket_path, embedded_store
 from service.adapters.store import Client, connection
 from service.app import Role, running
 from service.settings import EvaluationSettings, HttpSettings, Settings, StoreSettings
+from tests.processes.services import PATIENT_SECONDS
 from tests.processes.traffic import SMALL_PLAN, reference
 from tests.processes.waiting import eventually_async
 
@@ -67,6 +68,8 @@ async def application(store: StoreSettings, role: Role = EVERYTHING, **groups: A
         "http": HttpSettings(max_body_bytes=MAX_BODY_BYTES, max_reference_bytes=MAX_REFERENCE_BYTES),
         "evaluation": EvaluationSettings(poll_seconds=0.05),
     }
+    if "timeout_seconds" not in store.model_fields_set:
+        store = store.model_copy(update={"timeout_seconds": PATIENT_SECONDS})
     async with running(Settings(store=store, **{**defaults, **groups}), role) as app:
         url = store.url or f"unix://{_socket_path(store.embedded_directory.resolve())}"
         async with (

@@ -60,9 +60,7 @@ async def test_overload_is_refused_in_bounded_memory_and_passes(
 
 
 async def test_a_flood_of_one_model_does_not_starve_another(make_service: MakeService, make_store: MakeStore) -> None:
-    # What is tested is admission: a store that is slow because this machine is busy must not refuse anybody.
-    settings = {"DRIFT_STORE__URL": make_store().url, "DRIFT_STORE__TIMEOUT_SECONDS": "30"}
-    service = make_service(*INGESTING, **settings, **ROOM)
+    service = make_service(*INGESTING, DRIFT_STORE__URL=make_store().url, **ROOM)
     service.start()
     with service.client() as setting_up:
         register(setting_up, "flood")
@@ -83,7 +81,7 @@ async def test_a_flood_of_one_model_does_not_starve_another(make_service: MakeSe
 def test_senders_that_stall_are_refused_beyond_their_share_before_their_bodies_are_read(
     make_service: MakeService, make_store: MakeStore
 ) -> None:
-    settings = {"DRIFT_STORE__URL": make_store().url, "DRIFT_STORE__TIMEOUT_SECONDS": "30"}
+    settings = {"DRIFT_STORE__URL": make_store().url}
     # Nobody's body is given up meanwhile, however long it takes to open so many connections here.
     service = make_service(
         *INGESTING, **settings, **ROOM, DRIFT_HTTP__BODY_SECONDS="600", DRIFT_HTTP__DRAIN_SECONDS="1"

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -22,12 +22,9 @@ from tests.soak.outages import outages
 
 pytestmark = pytest.mark.anyio
 
-AT_ONCE, NOT_AT_ALL = 10.0, 0.5
-"""How long an answer is waited for: of a store that says no, however busy this machine is; of one that says nothing."""
 
-
-def settings(port: int, timeout_seconds: float = AT_ONCE, level: Literal["log", "fsync"] = "log") -> StoreSettings:
-    return StoreSettings(url=f"redis://127.0.0.1:{port}", timeout_seconds=timeout_seconds, acknowledge=level)
+def settings(port: int, **more: Any) -> StoreSettings:
+    return StoreSettings(url=f"redis://127.0.0.1:{port}", **more)
 
 
 async def is_ready(app: Application) -> bool:
@@ -63,7 +60,7 @@ async def recovered(app: Application, key: str) -> None:
 async def test_half_open_connections_are_given_up_and_replaced(make_store: MakeStore) -> None:
     """A lost route: nothing is reset, neither on the pooled connections nor on new ones."""
     store = make_store()
-    async with proxy_to(store.port) as proxy, application(settings(proxy.port, NOT_AT_ALL)) as app:
+    async with proxy_to(store.port) as proxy, application(settings(proxy.port, timeout_seconds=0.5)) as app:
         await app.register()
         proxy.swallow()
         await unavailable(app)
@@ -127,7 +124,7 @@ async def test_a_disk_that_fails_to_sync_is_never_acknowledged(
 ) -> None:
     """At `appendfsync always`: the server gives up, and everything that was acknowledged is there when it is back."""
     store = make_store("valkey", "--appendfsync", "always")
-    async with application(settings(store.port, level=level)) as app:
+    async with application(settings(store.port, acknowledge=level)) as app:
         await app.register()
         store.kill()
         under_strace(store)

@@ -51,8 +51,7 @@ def admit(server: StoreServer) -> None:
 
 def on(group: OneServer) -> AbstractAsyncContextManager[Application]:
     """Run it as a user who may do what the documentation says."""
-    # Long enough that nobody is refused because this machine is busy; whoever is killed refuses at once.
-    return application(StoreSettings(url=with_user(group.url, "watch", "pass"), prefix=PREFIX, timeout_seconds=10.0))
+    return application(StoreSettings(url=with_user(group.url, "watch", "pass"), prefix=PREFIX))
 
 
 async def judged(app: Application, model: str, count: int) -> list[int]:
