@@ -65,17 +65,23 @@ async def test_it_is_continued_where_it_ended(store: Store, file: Path) -> None:
 
 async def test_a_newer_format_is_refused_by_name_and_stops_no_other_model(store: Store) -> None:
     await load(FILES[-1], store.redis, store.prefix)
-    for key in (store.keys.observations, store.keys.verdicts, store.keys.deliveries, store.keys.registrations):
+    newer = {
+        store.keys.observations: 3,
+        store.keys.verdicts: 2,
+        store.keys.deliveries: 2,
+        store.keys.registrations: 3,
+    }
+    for key, form in newer.items():
         newest = (await store.redis.xrevrange(key(MODEL), count=1))[0]
         number = int(newest[0].partition(b"-")[0]) + 1
-        await store.redis.xadd(key(MODEL), {**newest[1], b"f": b"2"}, id=f"{number}-0")
+        await store.redis.xadd(key(MODEL), {**newest[1], b"f": b"%d" % form}, id=f"{number}-0")
     for reading in (
         store.observations().read(MODEL, LOG_START, 9),
         store.verdicts().newest(MODEL),
         store.deliveries().page(MODEL, 1, 9),
         store.registrations().newest(MODEL),
     ):
-        with pytest.raises(CorruptedState, match="of format 2, which a newer release wrote"):
+        with pytest.raises(CorruptedState, match=r"of format [23], which a newer release wrote"):
             await reading
     await store.observations().append(OTHER_MODEL, batch(1))
     found = await store.observations().read(OTHER_MODEL, LOG_START, 9)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.replicas.fleet import metrics
 from tests.integration.store.senders import WINDOW, register, verdicts, windows_of
 from tests.processes.earlier_releases import ARCHIVES, unpacked
 from tests.processes.fixtures import MakeService, MakeStore
 from tests.processes.services import environment
-from tests.processes.traffic import numbered
+from tests.processes.traffic import SMALL_PLAN, numbered, payload, rows
 from tests.processes.waiting import eventually
 from tests.soak.upgrade import upgrade
 
@@ -65,3 +66,34 @@ def test_releases_side_by_side_judge_each_window_once_and_refuse_nothing(
 ) -> None:
     (refused,) = upgrade(make_store, make_service, earlier_release, batches=400)
     assert refused.is_kept
+
+
+def test_summaries_are_refused_by_name_by_a_release_that_knows_rows_only(
+    make_store: MakeStore, make_service: MakeService, tmp_path: Path
+) -> None:
+    """It would pass `keep` over, and count every summary as a misfit: so none of it is in a format that it reads."""
+    store = make_store()
+    settings = {"DRIFT_STORE__URL": store.url, **SETTINGS}
+    earlier = make_service("serve", **settings, **unpacked(ARCHIVES[-1], tmp_path))
+    current = make_service("serve", "--ingest-only", **settings)
+    current.start()
+    with current.client() as client:
+        register(client, plan={**SMALL_PLAN, "window": {"rows": WINDOW, "keep": "summaries"}})
+        for seed in range(4):
+            answer = client.post("/v1/models/churn/observations", json=payload(rows(seed, WINDOW // 2)))
+            assert answer.status_code == 200, answer.text
+        earlier.start()
+        with earlier.client() as older:
+            register(older, "healthy")
+            older.post("/v1/models/healthy/observations", json=payload(rows(1, WINDOW))).raise_for_status()
+            windows_of(older, 1, "healthy")
+            refused = older.post("/v1/models/churn/observations", json=payload(rows(1, 1)))
+            assert "of format 2, which a newer release wrote" in refused.json()["detail"]
+        failures = 'driftwarden_evaluation_failures_total{error="CorruptedState",model="churn"}'
+        eventually(lambda: failures in metrics(earlier), "it says that it cannot judge the model")
+        assert verdicts(client) == []
+        earlier.stop()
+        worker = make_service("worker", **settings)
+        worker.start()
+        found = eventually(lambda: len(verdicts(client)) == 2 and verdicts(client), "this release judges it")
+    assert [(each["rows"], each["misfits"]) for each in found] == [(WINDOW, 0)] * 2

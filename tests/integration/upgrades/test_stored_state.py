@@ -48,7 +48,7 @@ async def test_a_batch_of_a_newer_format_is_waited_for_and_not_skipped(shared_st
         await at_least(app, "churn", 1)
         key = app.key("churn", "observations")
         ((_, fields),) = await app.redis.xrange(key)
-        newer = await app.redis.xadd(key, {**fields, b"f": b"2", b"i": b"of a newer release"})
+        newer = await app.redis.xadd(key, {**fields, b"f": b"3", b"i": b"of a newer release"})
         for model in ("churn", "healthy"):
             answers = [await app.observe(payload(rows(seed, 50)), model) for seed in (2, 3)]
             assert {answer.status_code for answer in answers} == {200}, "what comes in is still taken"
