@@ -2,8 +2,8 @@
 
     python -m tests.processes.earlier_releases <commit> <name>     packs one, into earlier/<name>.tar.xz
 
-Names are in the order of time. One is packed when a release is made, and before a change of what is stored. What they need beyond the standard library
-is this environment's; the demonstration and its data are left out.
+Names are in the order of time. One is packed when a release is made, and before a change of what is stored. What they
+need beyond the standard library is this environment's; the demonstration and its data are left out.
 """
 
 import lzma

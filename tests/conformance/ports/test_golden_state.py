@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from service.domain.errors import CorruptedState
+from service.domain.fitted_plan import fit
 from service.domain.models import LOG_START
+from service.domain.summaries import decode_panes
 from tests.conformance.ports.conftest import Store
 from tests.conformance.ports.documents import OTHER_MODEL, batch
 from tests.conformance.ports.golden.expected import (
@@ -23,12 +25,20 @@ from tests.conformance.ports.golden.expected import (
     VERDICT,
 )
 from tests.conformance.ports.golden.state_files import FILES, load, put, state_of
+from tests.conformance.ports.golden.summaries import (
+    SUMMARIES_FILES,
+    SUMMARIES_MODEL,
+    SUMMARIES_REGISTRATION,
+    TIMES,
+    panes,
+)
 
 pytestmark = pytest.mark.anyio
 
 
 def test_there_are_golden_files() -> None:
     assert [file.name for file in FILES][:2] == ["state-0.json", "state-1.json"]
+    assert SUMMARIES_FILES[0].name == "summaries-2.json"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -51,6 +61,24 @@ async def test_state_of_every_release_is_read(store: Store, file: Path) -> None:
         assert found.rows.tobytes() == expected.rows.tobytes()
         assert (found.identifier, found.observed_at) == (expected.identifier, expected.observed_at)
         assert found.traceparent == expected.traceparent
+
+
+@pytest.mark.parametrize("file", SUMMARIES_FILES, ids=lambda file: file.stem)
+async def test_summaries_of_every_release_are_read(store: Store, file: Path) -> None:
+    await load(file, store.redis, store.prefix)
+    registration = await store.registrations().newest(SUMMARIES_MODEL)
+    assert registration == SUMMARIES_REGISTRATION
+    (logged,) = await store.observations().read(SUMMARIES_MODEL, LOG_START, 9)
+    assert logged.batch.panes is not None
+    fitted = fit(registration.plan, await store.registrations().reference(registration))
+    found, expected = decode_panes(fitted, logged.batch.panes), decode_panes(fitted, panes())
+    assert [(pane.begins_ms, pane.ends_ms, pane.summaries.rows) for pane in found] == [
+        (TIMES[0], TIMES[5], 6),
+        (TIMES[6], TIMES[9], 4),
+    ]
+    for one, other in zip(found, expected, strict=True):
+        measured = [[each.statistic.tolist() for each in pane.summaries.measured(fitted)] for pane in (one, other)]
+        assert measured[0] == measured[1]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
