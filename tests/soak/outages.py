@@ -83,6 +83,7 @@ class Watch:
     refusals: list[float] = field(default_factory=list)
     """How long each took, in seconds."""
     readiness: list[tuple[float, bool]] = field(default_factory=list)
+    fault_since: float = 0.0
     stopped: bool = False
 
     async def send(self) -> None:
@@ -101,7 +102,8 @@ class Watch:
             self.acknowledged.add(float(number))
             return
         assert int(answer.headers["retry-after"]) > 0
-        self.refusals.append(now - began)
+        if began > self.fault_since:  # who came before has seen two faults, or part of one
+            self.refusals.append(now - began)
 
     async def probe(self) -> None:
         while not self.stopped:
@@ -163,15 +165,21 @@ async def _one(fault: Fault, watch: Watch, seconds: float) -> list[Figure]:
     watch.refusals.clear()
     began = time.perf_counter()
     await fault.begin()
+    watch.fault_since = time.perf_counter()
     unready = await watch.when_ready(wanted=False, since=began)
     await asyncio.sleep(max(0.0, began + seconds - time.perf_counter()))
 
     async def refused() -> bool:
         return bool(watch.refusals)
 
+    async def taken() -> bool:
+        return len(watch.acknowledged) > before
+
     await eventually_async(refused, f"batches are refused while the store is {fault.name}")
     await fault.end()
+    before = len(watch.acknowledged)
     ready = await watch.when_ready(wanted=True, since=time.perf_counter())
+    await eventually_async(taken, "batches are taken again")
     slowest = highest(watch.refusals)
     what = f"store {fault.name}:"
     return [
