@@ -46,7 +46,7 @@ class Size:
     stalled: int = 100
     lives: int = 150
     takeovers: int = 10
-    upgrade_batches: int = 20_000
+    upgrade_batches: int = 9_000
     minutes: float = 10.0
     seed: int = 0
 
@@ -95,14 +95,15 @@ def started() -> Iterator[Started]:
 
 
 def survival(size: Size) -> Iterator[Figure]:
-    """R1: service and store killed together, at `log` and at `fsync`."""
-    flavours = [("valkey", "log"), ("valkey", "fsync")]
+    """R1: service and store killed together."""
+    kinds = [("valkey", "fsync", "always"), ("valkey", "log", "everysec")]
     if shutil.which(REDIS_SERVER):
-        flavours.append(("redis", "log"))
-    for flavour, level in flavours:
+        kinds.append(("redis", "log", "always"))
+    for flavour, level, appendfsync in kinds:
         with started() as new:
+            store = {"flavour": flavour, "level": level, "appendfsync": appendfsync}
             counts = {"kills": size.kills, "batches": size.batches, "senders": 8}
-            yield from survive(new.store, new.service, flavour=flavour, level=level, **counts)
+            yield from survive(new.store, new.service, **store, **counts)
 
 
 def disk_order(size: Size) -> Iterator[Figure]:
@@ -159,7 +160,8 @@ def steady(size: Size) -> Iterator[Figure]:
     fault_seconds = min(300.0, 20.0 * size.minutes)
     print(f"  {size.minutes:g} minutes, the store killed every {fault_seconds:g} s", flush=True)
     with started() as new:
-        yield from figures_of(soak(new.service, new.store(), size.minutes, fault_seconds))
+        store = new.store("valkey", "--appendfsync", "always")
+        yield from figures_of(soak(new.service, store, size.minutes, fault_seconds))
 
 
 SECTIONS: Mapping[str, Callable[[Size], Iterator[Figure]]] = {

@@ -3,8 +3,6 @@
 import random
 from collections.abc import Callable
 
-from redis import Redis
-
 from tests.integration.store.rows import distinct_rows
 from tests.integration.store.senders import acknowledged, register, sending
 from tests.processes.services import ServiceProcess
@@ -21,43 +19,42 @@ def survive(
     *,
     flavour: str,
     level: str,
+    appendfsync: str = "always",
     kills: int,
     batches: int,
     senders: int,
 ) -> list[Figure]:
-    """Every kill is SIGKILL, at a random moment; every batch has one row, which says which it is."""
-    store = make_store(flavour, "--appendfsync", "always" if level == "fsync" else "everysec")
+    """Every kill is SIGKILL, at a random moment; every batch has one row, which says which it is.
+
+    With `everysec` what is lost is said and not checked: while its disk is busy with a sync, a server holds back for up
+    to two seconds what it has acknowledged already, and that is lost if it is killed just then.
+    """
+    store = make_store(flavour, "--appendfsync", appendfsync)
     service = make_service(DRIFT_STORE__URL=store.url, DRIFT_STORE__ACKNOWLEDGE=level, **KEEP_ALL)
     service.start()
     with service.client() as client:
         register(client)
     each, draw = batches // senders, random.Random(7)  # noqa: S311 - when it is killed is no secret
-    refused = 0
     with sending(lambda: service, senders, each, rows_each=1) as sent:
         for kill in range(kills):
             wanted = batches * (kill + draw.random()) / (kills + 1)
             eventually(lambda wanted=wanted: acknowledged(sent) >= wanted, "batches are acknowledged", timeout_s=1200)
             for victim in draw.sample([service, store], 2):
                 victim.kill()
-            at_the_kill = acknowledged(sent)
             store.start()
-            with store.client() as direct:
-                assert _present(direct) >= at_the_kill, "an acknowledged batch is not in the log"
             service.start(timeout_s=120)
         eventually(lambda: acknowledged(sent) == each * senders, "everything is acknowledged", timeout_s=1200)
         refused = sum(sender.broken_connections + len(sender.refusals) for sender in sent)
     with store.client() as direct:
         found = distinct_rows(direct)
     missing = set(map(float, range(each * senders))) - set(found)
-    assert not missing, f"acknowledged and lost: {sorted(missing)[:5]}"
-    assert len(found) == each * senders, "something is in the log that was not sent"
-    what = f"{flavour}, {level}, {kills} kills of service and store"
+    promised = appendfsync == "always"
+    assert not (promised and missing), f"acknowledged and lost: {sorted(missing)[:5]}"
+    assert len(found) == each * senders - len(missing), "something is in the log that was not sent"
+    what = f"{flavour}, {level}, appendfsync {appendfsync}, {kills} kills of service and store"
+    lost_at_most = 0 if promised else None
     return [
         Figure("R1", f"batches acknowledged, {what}", each * senders, "batches"),
         Figure("R1", f"attempts that were refused or cut off, {what}", refused, "requests"),
-        Figure("R1", f"acknowledged and lost, {what}", len(missing), "batches", at_most=0),
+        Figure("R1", f"acknowledged and lost, {what}", len(missing), "batches", at_most=lost_at_most),
     ]
-
-
-def _present(direct: Redis) -> int:
-    return len(distinct_rows(direct))
