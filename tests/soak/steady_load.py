@@ -16,7 +16,7 @@ from tests.integration.store.senders import WINDOW, register, verdicts
 from tests.processes.services import ServiceProcess
 from tests.processes.stores import StoreServer
 from tests.processes.traffic import payload, rows
-from tests.processes.waiting import eventually
+from tests.processes.waiting import eventually, eventually_all
 from tests.soak.figures import Figure
 
 MODELS = tuple(f"soak-{number}" for number in range(4))
@@ -131,7 +131,7 @@ def _judged(client: httpx.Client, acknowledged: dict[str, int]) -> None:
             found = verdicts(client, model)
             return int(found[-1]["number"]) if found else 0
 
-        eventually(lambda newest=newest, count=count: newest() >= count // WINDOW, "everything is judged")
+        eventually_all(newest, count // WINDOW, f"windows of {model} are judged")
         assert newest() <= (count + 20) // WINDOW
 
 

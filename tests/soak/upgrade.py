@@ -11,7 +11,7 @@ from tests.integration.store.rows import distinct_rows, windows
 from tests.integration.store.senders import WINDOW, Sender, acknowledged, register, sending, windows_of
 from tests.processes.services import ServiceProcess
 from tests.processes.stores import StoreServer
-from tests.processes.waiting import eventually
+from tests.processes.waiting import eventually, eventually_all
 from tests.soak.figures import Figure
 
 SETTINGS = {
@@ -88,4 +88,5 @@ def _check(direct: Redis, found: Sequence[object], rows: int) -> None:
         entries = direct.xrange("driftwarden:{churn}:deliveries")
         return [json.loads(fields[b"d"])["receipt"]["name"] for _, fields in entries]
 
-    eventually(lambda: delivered() == wanted, "every action is delivered once, in order")
+    eventually_all(lambda: len(delivered()), len(wanted), "actions are delivered")
+    assert delivered() == wanted, "every action is delivered once, in order"

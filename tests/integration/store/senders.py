@@ -10,7 +10,7 @@ import httpx
 
 from tests.processes.services import ServiceProcess
 from tests.processes.traffic import SMALL_PLAN, numbered, reference
-from tests.processes.waiting import eventually
+from tests.processes.waiting import eventually, eventually_all
 
 WINDOW = 50
 
@@ -38,12 +38,8 @@ def verdicts(client: httpx.Client, model: str = "churn") -> list[dict[str, Any]]
 
 def windows_of(client: httpx.Client, count: int, model: str = "churn") -> list[dict[str, Any]]:
     """Exactly so many verdicts, once they are there."""
-
-    def enough() -> list[dict[str, Any]]:
-        found = verdicts(client, model)
-        return found if len(found) >= count else []
-
-    found = eventually(enough, f"{count} verdicts")
+    eventually_all(lambda: len(verdicts(client, model)), count, f"verdicts of {model}")
+    found = verdicts(client, model)
     assert [each["number"] for each in found] == list(range(1, count + 1))
     assert [each["first_row"] for each in found] == [WINDOW * index for index in range(count)]
     assert {each["rows"] for each in found} == {WINDOW}
