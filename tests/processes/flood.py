@@ -26,6 +26,8 @@ class Flood:
         self.seconds: list[float] = []
         """That the acknowledged ones took."""
         self.without_retry_after = 0
+        self.unanswered = 0
+        """Sent on a connection that the server was just closing, because it had been idle."""
         self.stopped = False
 
     async def send(self) -> None:
@@ -45,7 +47,11 @@ class Flood:
 
     async def post(self) -> int:
         began = time.perf_counter()
-        answer = await self._client.post(self._path, content=BATCH, headers=JSON)
+        try:
+            answer = await self._client.post(self._path, content=BATCH, headers=JSON)
+        except httpx.TransportError:
+            self.unanswered += 1
+            return 0
         self.answers[answer.status_code] += 1
         if answer.status_code == 200:
             self.seconds.append(time.perf_counter() - began)
@@ -56,7 +62,7 @@ class Flood:
 
 
 def flooding_client(service: ServiceProcess, connections: int) -> httpx.AsyncClient:
-    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=2)
     return httpx.AsyncClient(base_url=service.url, timeout=60, trust_env=False, limits=limits)
 
 

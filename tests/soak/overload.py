@@ -62,6 +62,7 @@ async def _flooded(service: ServiceProcess, seconds: float) -> list[Figure]:
             flood.answers[200] / seconds,
             "1/s",
         ),
+        Figure("R4", "sent on a connection that was just closed", flood.unanswered, "requests"),
         Figure("R4", "p99 of the acknowledged", percentile(flood.seconds, 0.99), "s", at_most=1.0),
         Figure("R4", "largest resident size", highest(resident), "MiB", at_most=0.8 * LIMIT_MIB),
         Figure("R4", "until answers are as quick as before", recovery, "s", at_most=10.0),
