@@ -31,8 +31,8 @@ check: env       ## format, lint, types, import contracts
 benchmarks: env  ## the figures, each a ratio measured side by side in one run
 	$(VENV)/bin/python -m benchmarks.detectors --quick
 
-soak: env        ## crashes at random places, then steady load with faults: make soak MINUTES=60
-	$(VENV)/bin/python -m tests.soak --minutes $(MINUTES)
+soak: env        ## every promise of docs/promises.md at its full size, with figures: make soak MINUTES=60
+	@$(VENV)/bin/python -m tests.soak --minutes $(MINUTES)
 
 alibi: env       ## make .venv-alibi with alibi-detect and torch (several GB), which tests and benchmarks compare with
 	@PYTHON=$(PYTHON) sh .ci/make_alibi_environment

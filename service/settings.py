@@ -106,8 +106,8 @@ class StoreSettings(_Group):
     """Where the embedded Valkey keeps its data; it survives restarts."""
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,32}$")] = "driftwarden"
     """First part of every key, so that a server may be shared."""
-    timeout_seconds: PositiveFloat = 2.0
-    """Longest wait for one answer; beyond it callers get 503 and Retry-After."""
+    timeout_seconds: PositiveFloat = 1.5
+    """Longest wait for one answer; beyond it callers get 503 and Retry-After, within two seconds (docs/promises.md)."""
     max_waiting_batches: Annotated[int, Field(ge=500)] = 100_000
     """Batches that a model's log may hold; beyond it callers get 429. At 16 KiB a batch: 1.6 GB.
 

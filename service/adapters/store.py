@@ -38,7 +38,8 @@ class Keys:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self.models = f"{prefix}:models"
-        self.probe = f"{prefix}:writable"
+        # By its hash tag in the slot of the list of models, without which nothing is judged.
+        self.probe = f"{prefix}:{{{self.models}}}:writable"
         self.sidecar = f"{prefix}:sidecar"
 
     def observations(self, model: ModelName) -> str:

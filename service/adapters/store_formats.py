@@ -14,12 +14,16 @@ from service.domain.errors import CorruptedState
 T = TypeVar("T")
 FORMAT = b"f"
 FORMAT_1 = b"1"
+FORMAT_2 = b"2"
+"""Summaries in place of rows, and the plans that keep them: to a release that knows rows only they would be misfits."""
 _LONGEST_NUMBER = 9
 
 
-def document(fields: dict[bytes, bytes], name: bytes, decode: Callable[[bytes], T], what: str) -> T:
+def document(
+    fields: dict[bytes, bytes], name: bytes, decode: Callable[[bytes], T], what: str, newest: bytes = FORMAT_1
+) -> T:
     """The JSON document of an entry; raises `CorruptedState` saying `what` it was."""
-    refuse_newer(fields, what)
+    refuse_newer(fields, what, newest)
     try:
         return decode(fields[name])
     except KeyError as error:
@@ -28,13 +32,14 @@ def document(fields: dict[bytes, bytes], name: bytes, decode: Callable[[bytes], 
         raise CorruptedState(f"{what} cannot be read: {error}") from error
 
 
-def refuse_newer(fields: dict[bytes, bytes], what: str) -> None:
-    """Raise `CorruptedState` unless the entry is of a format that this release reads."""
+def refuse_newer(fields: dict[bytes, bytes], what: str, newest: bytes = FORMAT_1) -> None:
+    """Raise `CorruptedState` unless the entry is of a format that this release reads, `newest` or an earlier one."""
     number = format_of(fields)
     if number is None:
         raise CorruptedState(f"{what} does not say which format it is of")
-    if number > 1:
-        raise CorruptedState(f"{what} is of format {number}, which a newer release wrote: this one reads 1")
+    if number > int(newest):
+        readable = f"this one reads {newest.decode()}"
+        raise CorruptedState(f"{what} is of format {number}, which a newer release wrote: {readable}")
 
 
 def format_of(fields: dict[bytes, bytes]) -> int | None:

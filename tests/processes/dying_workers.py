@@ -18,7 +18,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from service import app  # noqa: F401 - imported once, for all lives
 from service.__main__ import cli
-from tests.processes.services import ROOT
+from tests.processes.services import ROOT, environment
 
 
 class DyingWorkers:
@@ -39,12 +39,11 @@ class DyingWorkers:
 @contextmanager
 def dying_workers(log: Path, settings: Mapping[str, str]) -> Iterator[DyingWorkers]:
     """Start the process, and end it with whatever still lives."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DRIFT_", "OTEL_"))}
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     with log.open("wb") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.processes.dying_workers"],
-            env={**inherited, **one_thread, "DRIFT_WORKER__PORT": "0", **settings},
+            env={**environment(), **one_thread, "DRIFT_WORKER__PORT": "0", **settings},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

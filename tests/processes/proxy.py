@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a server: it can leave connections half open, as a lost route or a dead host does."""
+"""A TCP proxy in front of a server: connections through it can be half open, as with a lost route, or slow."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,6 +14,8 @@ class Proxy:
         self._passing.set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
+        self.delay_seconds = 0.0
+        """How long each piece of a connection is on its way, in either direction."""
 
     def swallow(self) -> None:
         """Connections stay open and new ones are taken, but nothing comes through in either direction."""
@@ -47,6 +49,8 @@ class Proxy:
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while some := await reader.read(2**16):
             await self._passing.wait()
+            if self.delay_seconds:
+                await asyncio.sleep(self.delay_seconds)  # the fault itself
             writer.write(some)
             await writer.drain()
         raise ConnectionResetError  # the other direction ends too

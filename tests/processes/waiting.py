@@ -22,6 +22,14 @@ def eventually(probe: Callable[[], T], what: str, *, timeout_s: float = PATIENCE
     return answer
 
 
+def eventually_all(count: Callable[[], int], wanted: int, what: str) -> None:
+    """Wait until there are so many, however long that takes here, as long as there are ever more of them."""
+    reached = count()
+    while reached < wanted:
+        eventually(lambda reached=reached: count() > reached, f"{what}: more than {reached} of {wanted}")
+        reached = count()
+
+
 async def eventually_async(probe: Callable[[], Awaitable[T]], what: str, *, timeout_s: float = PATIENCE_SECONDS) -> T:
     """Do the same without holding the event loop."""
     deadline = time.monotonic() + timeout_s

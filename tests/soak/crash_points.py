@@ -14,7 +14,7 @@ from tests.processes.dying_workers import dying_workers
 from tests.processes.services import ServiceProcess
 from tests.processes.stores import StoreServer
 from tests.processes.traffic import payload, rows
-from tests.processes.waiting import eventually
+from tests.processes.waiting import eventually_all
 
 ROWS_EACH = 80
 """In a batch: windows begin and end within batches."""
@@ -89,4 +89,5 @@ def _check(direct: Redis, found: list[dict]) -> None:
         entries = direct.xrange("driftwarden:{churn}:deliveries")
         return [json.loads(fields[b"d"])["receipt"]["name"] for _, fields in entries]
 
-    eventually(lambda: delivered() == wanted, "every action is delivered once, in order")
+    eventually_all(lambda: len(delivered()), len(wanted), "actions are delivered")
+    assert delivered() == wanted, "every action is delivered once, in order"

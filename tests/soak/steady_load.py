@@ -1,9 +1,10 @@
 """Steady load for as long as one likes, the store killed now and then: nothing grows, nothing is lost."""
 
 import itertools
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from tests.integration.store.senders import WINDOW, register, verdicts
 from tests.processes.services import ServiceProcess
 from tests.processes.stores import StoreServer
 from tests.processes.traffic import payload, rows
-from tests.processes.waiting import eventually
+from tests.processes.waiting import eventually, eventually_all
+from tests.soak.figures import Figure
 
 MODELS = tuple(f"soak-{number}" for number in range(4))
 SETTINGS = {
@@ -27,7 +29,9 @@ SETTINGS = {
     "MALLOC_ARENA_MAX": "2",
 }
 WARM = 0.4
-"""Share of the time after which nothing may grow any more."""
+"""Share of the time after which nothing may grow any more ..."""
+WARM_ROWS = 3000
+"""... if every model has had so many by then: a busy machine takes longer."""
 GROWTH_BYTES_AN_HOUR = 2**20
 NOISE_BYTES = 6 * 2**20
 """Of a resident size that is looked at for seconds or minutes."""
@@ -68,8 +72,10 @@ def soak(
     pids = {"serve": service.pid, "worker": worker.pid}
     samples: dict[str, list[Sample]] = {role: [] for role in pids}
     with loaded(service) as acknowledged:
-        began, next_fault = time.monotonic(), fault_seconds
-        while (now := time.monotonic() - began) < minutes * 60:
+        began, next_fault, warm = time.monotonic(), fault_seconds, math.inf
+        while (now := time.monotonic() - began) < warm + (1 - WARM) * minutes * 60:
+            if warm == math.inf and now >= WARM * minutes * 60 and min(acknowledged.values()) >= WARM_ROWS:
+                warm = now
             for role, pid in pids.items():
                 samples[role].append(Sample.of(pid, now))
             if now > next_fault:
@@ -84,7 +90,7 @@ def soak(
         assert process.stop() == 0
         assert "Traceback" not in process.said()
     for role, seen in samples.items():
-        check(role, seen)
+        check(role, [sample for sample in seen if sample.seconds >= warm])
     return dict(samples)
 
 
@@ -126,13 +132,12 @@ def _judged(client: httpx.Client, acknowledged: dict[str, int]) -> None:
             found = verdicts(client, model)
             return int(found[-1]["number"]) if found else 0
 
-        eventually(lambda newest=newest, count=count: newest() >= count // WINDOW, "everything is judged")
+        eventually_all(newest, count // WINDOW, f"windows of {model} are judged")
         assert newest() <= (count + 20) // WINDOW
 
 
-def check(role: str, seen: Sequence[Sample]) -> None:
+def check(role: str, warm: Sequence[Sample]) -> None:
     """Nothing grew after the warm-up."""
-    warm = [sample for sample in seen if sample.seconds >= WARM * seen[-1].seconds]
     seconds = np.array([sample.seconds for sample in warm])
     resident = np.array([sample.resident_bytes for sample in warm], dtype=float)
     slope = np.polyfit(seconds, resident, 1)[0]
@@ -141,3 +146,15 @@ def check(role: str, seen: Sequence[Sample]) -> None:
     assert grown < allowed, f"{role} grew by {grown / 2**20:.1f} MiB in {seconds[-1] - seconds[0]:.0f} s"
     assert warm[-1].files <= warm[0].files + MORE_FILES, f"{role}: {warm[0].files} files became {warm[-1].files}"
     assert warm[-1].threads <= warm[0].threads + MORE_THREADS, f"{role}: {warm[0]} became {warm[-1]}"
+
+
+def figures_of(samples: Mapping[str, Sequence[Sample]]) -> Iterator[Figure]:
+    """What `check` has let pass, in numbers."""
+    for role, seen in samples.items():
+        half, last = seen[len(seen) // 2], seen[-1]
+        grown = (last.resident_bytes - half.resident_bytes) / 2**20
+        yield Figure("R13", f"{role}: grown since half way ({half.resident_bytes / 2**20:.1f} MiB)", grown, "MiB")
+        yield Figure("R13", f"{role}: more open files than half way ({half.files})", last.files - half.files, "files")
+        yield Figure(
+            "R13", f"{role}: more threads than half way ({half.threads})", last.threads - half.threads, "threads"
+        )

@@ -15,7 +15,7 @@ from service.adapters.log.group_commit import Appending, Durability, GroupCommit
 from service.adapters.log.memory_buffer import MemoryBuffer
 from service.adapters.log.passed_batches import OVERHEAD_BYTES, Passed, PassedBatches
 from service.adapters.store import Client, Entry, Keys, answer, stream_entries
-from service.adapters.store_formats import FORMAT, FORMAT_1, format_of, refuse_newer
+from service.adapters.store_formats import FORMAT, FORMAT_1, FORMAT_2, format_of, refuse_newer
 from service.domain.errors import Overloaded, StoreFull
 from service.domain.models import LATEST_MS, LOG_START, Batch, BatchPosition, LoggedBatch, ModelName, arrival, is_after
 from service.domain.windows import NO_ROWS
@@ -201,7 +201,7 @@ class RedisObservationLog:
 
 def _encode(batch: Batch) -> dict[bytes, bytes]:
     fields = {
-        FORMAT: FORMAT_1,
+        FORMAT: FORMAT_1 if batch.panes is None else FORMAT_2,
         _IDENTIFIER: batch.identifier.encode(),
         _OBSERVED: b"%d" % round(batch.observed_at.timestamp() * 1000),
         _DOCUMENT: codec.encode(BATCH_KIND, _arrays(batch)) if batch.panes is None else batch.panes,
@@ -233,7 +233,7 @@ def logged_batch(entry: Entry) -> LoggedBatch:
     place = BatchPosition(position.decode())
     if format_of(fields) is None:
         return LoggedBatch(place, _unreadable(place))
-    refuse_newer(fields, f"batch {place}")
+    refuse_newer(fields, f"batch {place}", FORMAT_2)
     try:
         of_panes = fields.get(_CONTENT) == _PANES
         rows, times = (NO_ROWS, None) if of_panes else _rows(fields[_DOCUMENT])

@@ -1,12 +1,18 @@
 """What every release so far has stored is read by this one, and what a newer one has stored is refused by name."""
 
+import base64
+import copy
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from service.domain.errors import CorruptedState
+from service.domain.fitted_plan import fit
 from service.domain.models import LOG_START
+from service.domain.summaries import decode_panes
 from tests.conformance.ports.conftest import Store
 from tests.conformance.ports.documents import OTHER_MODEL, batch
 from tests.conformance.ports.golden.expected import (
@@ -18,13 +24,21 @@ from tests.conformance.ports.golden.expected import (
     UNTRACED,
     VERDICT,
 )
-from tests.conformance.ports.golden.state_files import FILES, load
+from tests.conformance.ports.golden.state_files import FILES, load, put, state_of
+from tests.conformance.ports.golden.summaries import (
+    SUMMARIES_FILES,
+    SUMMARIES_MODEL,
+    SUMMARIES_REGISTRATION,
+    TIMES,
+    panes,
+)
 
 pytestmark = pytest.mark.anyio
 
 
 def test_there_are_golden_files() -> None:
     assert [file.name for file in FILES][:2] == ["state-0.json", "state-1.json"]
+    assert SUMMARIES_FILES[0].name == "summaries-2.json"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -49,6 +63,24 @@ async def test_state_of_every_release_is_read(store: Store, file: Path) -> None:
         assert found.traceparent == expected.traceparent
 
 
+@pytest.mark.parametrize("file", SUMMARIES_FILES, ids=lambda file: file.stem)
+async def test_summaries_of_every_release_are_read(store: Store, file: Path) -> None:
+    await load(file, store.redis, store.prefix)
+    registration = await store.registrations().newest(SUMMARIES_MODEL)
+    assert registration == SUMMARIES_REGISTRATION
+    (logged,) = await store.observations().read(SUMMARIES_MODEL, LOG_START, 9)
+    assert logged.batch.panes is not None
+    fitted = fit(registration.plan, await store.registrations().reference(registration))
+    found, expected = decode_panes(fitted, logged.batch.panes), decode_panes(fitted, panes())
+    assert [(pane.begins_ms, pane.ends_ms, pane.summaries.rows) for pane in found] == [
+        (TIMES[0], TIMES[5], 6),
+        (TIMES[6], TIMES[9], 4),
+    ]
+    for one, other in zip(found, expected, strict=True):
+        measured = [[each.statistic.tolist() for each in pane.summaries.measured(fitted)] for pane in (one, other)]
+        assert measured[0] == measured[1]
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 async def test_it_is_continued_where_it_ended(store: Store, file: Path) -> None:
     await load(file, store.redis, store.prefix)
@@ -61,21 +93,65 @@ async def test_it_is_continued_where_it_ended(store: Store, file: Path) -> None:
 
 async def test_a_newer_format_is_refused_by_name_and_stops_no_other_model(store: Store) -> None:
     await load(FILES[-1], store.redis, store.prefix)
-    for key in (store.keys.observations, store.keys.verdicts, store.keys.deliveries, store.keys.registrations):
+    newer = {
+        store.keys.observations: 3,
+        store.keys.verdicts: 2,
+        store.keys.deliveries: 2,
+        store.keys.registrations: 3,
+    }
+    for key, form in newer.items():
         newest = (await store.redis.xrevrange(key(MODEL), count=1))[0]
         number = int(newest[0].partition(b"-")[0]) + 1
-        await store.redis.xadd(key(MODEL), {**newest[1], b"f": b"2"}, id=f"{number}-0")
+        await store.redis.xadd(key(MODEL), {**newest[1], b"f": b"%d" % form}, id=f"{number}-0")
     for reading in (
         store.observations().read(MODEL, LOG_START, 9),
         store.verdicts().newest(MODEL),
         store.deliveries().page(MODEL, 1, 9),
         store.registrations().newest(MODEL),
     ):
-        with pytest.raises(CorruptedState, match="of format 2, which a newer release wrote"):
+        with pytest.raises(CorruptedState, match=r"of format [23], which a newer release wrote"):
             await reading
     await store.observations().append(OTHER_MODEL, batch(1))
     found = await store.observations().read(OTHER_MODEL, LOG_START, 9)
     assert np.array_equal(found[0].batch.rows, batch(1).rows)
+
+
+def with_more_fields(node: Any) -> Any:
+    """The same document as a release would write it that has added a field to each of its parts."""
+    if isinstance(node, list):
+        return [with_more_fields(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    free = {"parameters"}  # whose names are the detector's, not the document's
+    fields = {name: value if name in free else with_more_fields(value) for name, value in node.items()}
+    return {**fields, "later": {"added": [1, None, "x"]}}
+
+
+def written_by_a_newer_release(state: dict[str, Any]) -> dict[str, Any]:
+    changed = copy.deepcopy(state)
+    for value in changed.values():
+        for _, fields in value.get("entries", ()):
+            for field in fields:
+                text = base64.b64decode(field[1])
+                if text.startswith(b"{"):
+                    field[1] = base64.b64encode(json.dumps(with_more_fields(json.loads(text))).encode()).decode()
+            fields.append([base64.b64encode(b"later").decode(), ""])
+    return changed
+
+
+async def test_fields_that_a_newer_release_has_added_are_passed_over(store: Store) -> None:
+    state = state_of(FILES[-1])
+    newer = written_by_a_newer_release(state)
+    assert newer != state
+    await put(newer, store.redis, store.prefix)
+    assert await store.registrations().newest(MODEL) == REGISTRATION
+    assert await store.verdicts().newest(MODEL) == VERDICT
+    assert await store.deliveries().page(MODEL, 1, 9) == [DELIVERY]
+    first, second = await store.observations().read(MODEL, LOG_START, 9)
+    assert [each.batch.identifier for each in (first, second)] == [BATCH.identifier, UNTRACED.identifier]
+    assert first.batch.rows.tobytes() == BATCH.rows.tobytes()
+    position = await store.observations().append(MODEL, batch(1))
+    assert await store.observations().newest_position(MODEL) == position
 
 
 async def test_a_field_that_a_newer_release_added_to_a_batch_is_passed_over(store: Store) -> None:

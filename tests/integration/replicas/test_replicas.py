@@ -40,7 +40,7 @@ def test_batches_sent_one_to_five_times_at_once_while_a_replica_dies_count_once(
     fleet.ingesting[1].kill()
     eventually(lambda: len(sender.acknowledged) > 120, "batches are acknowledged by the other one")
     fleet.ingesting[1].start()
-    sending.join(60)
+    sending.join(120)
     assert sender.acknowledged == set(range(200))
     assert sender.sent > 300
     with fleet.ingesting[0].client() as client, fleet.store.client() as direct:

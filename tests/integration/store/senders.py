@@ -10,16 +10,21 @@ import httpx
 
 from tests.processes.services import ServiceProcess
 from tests.processes.traffic import SMALL_PLAN, numbered, reference
-from tests.processes.waiting import eventually
+from tests.processes.waiting import eventually, eventually_all
 
 WINDOW = 50
 
 
 def register(client: httpx.Client, model: str = "churn", plan: dict[str, Any] | None = None) -> None:
-    """Put a model under watch."""
+    """Put a model under watch; asked again, as the answer says, where a store with little time was too busy."""
     for path, body in (("reference", reference()), ("plan", plan or SMALL_PLAN)):
-        answer = client.put(f"/v1/models/{model}/{path}", json=body)
-        assert answer.status_code == 200, answer.text
+
+        def registered(path: str = path, body: dict[str, Any] = body) -> bool:
+            answer = client.put(f"/v1/models/{model}/{path}", json=body)
+            assert answer.status_code in {200, 503}, answer.text
+            return answer.status_code == 200
+
+        eventually(registered, f"the {path} of {model} is registered")
 
 
 def verdicts(client: httpx.Client, model: str = "churn") -> list[dict[str, Any]]:
@@ -33,12 +38,8 @@ def verdicts(client: httpx.Client, model: str = "churn") -> list[dict[str, Any]]
 
 def windows_of(client: httpx.Client, count: int, model: str = "churn") -> list[dict[str, Any]]:
     """Exactly so many verdicts, once they are there."""
-
-    def enough() -> list[dict[str, Any]]:
-        found = verdicts(client, model)
-        return found if len(found) >= count else []
-
-    found = eventually(enough, f"{count} verdicts")
+    eventually_all(lambda: len(verdicts(client, model)), count, f"verdicts of {model}")
+    found = verdicts(client, model)
     assert [each["number"] for each in found] == list(range(1, count + 1))
     assert [each["first_row"] for each in found] == [WINDOW * index for index in range(count)]
     assert {each["rows"] for each in found} == {WINDOW}
@@ -99,7 +100,7 @@ def sending(
     try:
         yield started
         for sender in started:
-            sender.join(60)
+            sender.join(120)
             assert not sender.is_alive(), f"a sender got {sender.acknowledged} of {sender.batches} acknowledged"
     finally:
         for sender in started:

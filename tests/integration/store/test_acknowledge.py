@@ -1,26 +1,18 @@
 """What each acknowledge level promises, seen from outside the process."""
 
-import re
-import shutil
-import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.integration.store.rows import distinct_rows
 from tests.integration.store.senders import register
 from tests.processes.fixtures import MakeService, MakeStore
 from tests.processes.traffic import numbered
 from tests.processes.waiting import eventually
+from tests.soak.disk_order import ALWAYS, answers_follow_the_disk
 
 OBSERVATIONS = "/v1/models/churn/observations"
-ALWAYS = ("--appendfsync", "always")
 INGESTING = ("serve", "--ingest-only")
-_SYNCED = re.compile(r"fdatasync(?:\(| resumed>).*= 0$")
 
 
 def send(client: httpx.Client, number: int) -> httpx.Response:
@@ -28,49 +20,13 @@ def send(client: httpx.Client, number: int) -> httpx.Response:
     return client.post(OBSERVATIONS, json={"rows": numbered(number, 1)}, headers=headers)
 
 
-@contextmanager
-def traced(output: Path, *processes: int) -> Iterator[None]:
-    """What these processes write and sync meanwhile, in the order in which it happened."""
-    calls = "trace=fsync,fdatasync,write,writev,sendto,sendmsg"
-    attached = [argument for process in processes for argument in ("-p", str(process))]
-    tracer = subprocess.Popen(
-        ["strace", "-f", "-s", "3000", "-e", calls, "-o", str(output), *attached], stderr=subprocess.PIPE, text=True
-    )
-    assert tracer.stderr is not None
-    for _ in processes:
-        said = tracer.stderr.readline()
-        if "attached" not in said:
-            tracer.kill()
-            tracer.communicate(timeout=30)
-            pytest.skip("strace may not look at other processes here")
-    try:
-        yield
-    finally:
-        tracer.send_signal(signal.SIGINT)
-        tracer.communicate(timeout=30)
+def test_at_fsync_no_answer_precedes_the_disk(make_store: MakeStore, make_service: MakeService, tmp_path: Path) -> None:
+    answers_follow_the_disk(make_store, make_service, tmp_path, batches=80, senders=4)
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="no strace on PATH: install it, e.g. apt-get install strace")
-def test_at_fsync_the_answer_follows_the_disk(make_store: MakeStore, make_service: MakeService, tmp_path: Path) -> None:
-    store = make_store("valkey", *ALWAYS)
-    settings = {"DRIFT_STORE__URL": store.url, "DRIFT_STORE__TIMEOUT_SECONDS": "10"}
-    service = make_service(*INGESTING, **settings, DRIFT_STORE__ACKNOWLEDGE="fsync")
-    service.start()
-    with service.client() as client, store.client() as direct:
-        register(client)
-        writer = direct.info("server")["process_id"]
-        with traced(tmp_path / "calls", service.pid, writer):
-            for number in range(3):
-                assert send(client, number).status_code == 200
-    calls = (tmp_path / "calls").read_text(errors="replace").splitlines()
-    for number in range(3):
-        of_this = [(place, call) for place, call in enumerate(calls) if f"batch-{number}-" in call]
-        written = min(place for place, call in of_this if call.startswith(str(writer)) and "XADD" in call)
-        answered = min(place for place, call in of_this if "position" in call)
-        assert any(_SYNCED.search(call) for call in calls[written:answered]), calls[written : answered + 1]
-
-
-def test_at_fsync_a_disk_that_fails_is_no_acknowledgement(make_store: MakeStore, make_service: MakeService) -> None:
+def test_at_fsync_a_store_that_no_longer_writes_to_its_disk_is_no_acknowledgement(
+    make_store: MakeStore, make_service: MakeService
+) -> None:
     store = make_store("valkey", *ALWAYS)
     service = make_service(*INGESTING, DRIFT_STORE__URL=store.url, DRIFT_STORE__ACKNOWLEDGE="fsync")
     service.start()

@@ -25,7 +25,7 @@ def is_ready(client: httpx.Client) -> bool:
 def test_a_store_that_is_killed_under_load_loses_nothing_acknowledged(
     make_store: MakeStore, make_service: MakeService, flavour: str
 ) -> None:
-    store = make_store(flavour)
+    store = make_store(flavour, "--appendfsync", "always")
     service = make_service(DRIFT_STORE__URL=store.url, **KEEP_ALL)
     service.start()
     with service.client() as client, store.client() as direct:

@@ -22,7 +22,8 @@ from tests.processes.waiting import eventually
 
 @pytest.fixture
 def service(make_service: MakeService) -> ServiceProcess:
-    started = make_service()
+    # At this level its server writes to the disk before it answers: killed at any moment, it has forgotten nothing.
+    started = make_service(DRIFT_STORE__ACKNOWLEDGE="fsync")
     started.start()
     return started
 

@@ -2,29 +2,29 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
 from service.settings import StoreSettings
 from tests.integration.service.conftest import Application, application
 from tests.integration.store.test_outage import assert_unavailable
-from tests.processes.fixtures import MakeStore
+from tests.processes.fixtures import MakeService, MakeStore
 from tests.processes.proxy import proxy_to
+from tests.processes.small_disk import fill, small_disk
 from tests.processes.stores import StoreServer, valkey_binary
 from tests.processes.traffic import payload, rows
 from tests.processes.waiting import eventually, eventually_async
+from tests.soak.outages import outages
 
 pytestmark = pytest.mark.anyio
 
-TIMEOUT_SECONDS = 0.5
 
-
-def settings(port: int) -> StoreSettings:
-    return StoreSettings(url=f"redis://127.0.0.1:{port}", timeout_seconds=TIMEOUT_SECONDS)
+def settings(port: int, **more: Any) -> StoreSettings:
+    return StoreSettings(url=f"redis://127.0.0.1:{port}", **more)
 
 
 async def is_ready(app: Application) -> bool:
@@ -60,7 +60,7 @@ async def recovered(app: Application, key: str) -> None:
 async def test_half_open_connections_are_given_up_and_replaced(make_store: MakeStore) -> None:
     """A lost route: nothing is reset, neither on the pooled connections nor on new ones."""
     store = make_store()
-    async with proxy_to(store.port) as proxy, application(settings(proxy.port)) as app:
+    async with proxy_to(store.port) as proxy, application(settings(proxy.port, timeout_seconds=0.5)) as app:
         await app.register()
         proxy.swallow()
         await unavailable(app)
@@ -104,51 +104,43 @@ async def refused(app: Application) -> bool:
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
     """Give a file system of 64 MB that may be filled."""
-    if os.geteuid() != 0:
-        pytest.skip("a small file system can be mounted by root only")
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)], check=False, capture_output=True
-    )
-    if mounted.returncode != 0:
-        pytest.skip("this machine does not let a test mount a small file system")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with small_disk(tmp_path / "disk") as place:
+        yield place
 
 
 @contextmanager
 def filled(file: Path) -> Iterator[None]:
     """Nothing more can be written while the context lasts."""
-    piece = bytes(2**16)
-    with file.open("wb", buffering=0) as writing:
-        try:
-            while writing.write(piece) == len(piece):
-                pass
-        except OSError:
-            pass
+    fill(file)
     try:
         yield
     finally:
         file.unlink()
 
 
-async def test_a_disk_that_fails_to_sync_is_never_acknowledged(make_store: MakeStore) -> None:
+@pytest.mark.parametrize("level", ["log", "fsync"])
+async def test_a_disk_that_fails_to_sync_is_never_acknowledged(
+    make_store: MakeStore, level: Literal["log", "fsync"]
+) -> None:
     """At `appendfsync always`: the server gives up, and everything that was acknowledged is there when it is back."""
     store = make_store("valkey", "--appendfsync", "always")
-    async with application(settings(store.port)) as app:
+    async with application(settings(store.port, acknowledge=level)) as app:
         await app.register()
         store.kill()
         under_strace(store)
         await eventually_async(lambda: is_ready(app), "the service is ready again")
-        acknowledged = []
+        acknowledged, statuses = [], set()
         for number in range(200):
-            if (await app.observe(payload(rows(number, 5)), key=f"batch {number}")).status_code == 200:
+            answer = await app.observe(payload(rows(number, 5)), key=f"batch {number}")
+            statuses.add(answer.status_code)
+            if answer.status_code == 200:
                 acknowledged.append(f"batch {number}")
             if store.has_ended():
                 break
         eventually(store.has_ended, "the server has given up")
         assert acknowledged
+        assert statuses <= {200, 503}
+        assert_unavailable(await app.observe(payload(rows(1, 5))))
         await eventually_async(lambda: is_unready(app), "the service says that it is not ready")
         store.wrapper = ()
         store.start()
@@ -168,3 +160,17 @@ def under_strace(store: StoreServer) -> None:
         store.start()
     except RuntimeError:
         pytest.skip("this machine does not let a test trace processes")
+
+
+def test_every_fault_is_refused_told_and_mended_under_load(make_service: MakeService, tmp_path: Path) -> None:
+    """One service sees them all; how long answers take is measured by `make soak`, which lets each last a minute."""
+    with small_disk(tmp_path / "disk") as place:
+        store = StoreServer(valkey_binary(), place / "data")
+        store.start()
+        try:
+            short = {"DRIFT_STORE__TIMEOUT_SECONDS": "0.5"}
+            figures = outages(store, make_service, seconds_each=0.2, filler=place / "filler", **short)
+        finally:
+            store.resume()
+            store.kill()
+    assert figures[-1].is_kept

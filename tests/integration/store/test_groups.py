@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.adapters.store import Keys
 from service.adapters.store_permissions import access_rules
 from service.settings import StoreSettings
 from tests.integration.service.conftest import Application, application
@@ -19,6 +20,7 @@ from tests.processes.waiting import eventually_async
 pytestmark = pytest.mark.anyio
 
 PREFIX = "shared"
+KEYS = Keys(PREFIX)
 MODELS = ("churn", "fraud", "price", "returns", "claims")
 
 
@@ -49,7 +51,7 @@ def admit(server: StoreServer) -> None:
 
 def on(group: OneServer) -> AbstractAsyncContextManager[Application]:
     """Run it as a user who may do what the documentation says."""
-    return application(StoreSettings(url=with_user(group.url, "watch", "pass"), prefix=PREFIX, timeout_seconds=1.0))
+    return application(StoreSettings(url=with_user(group.url, "watch", "pass"), prefix=PREFIX))
 
 
 async def judged(app: Application, model: str, count: int) -> list[int]:
@@ -124,9 +126,22 @@ async def test_a_model_on_another_master_goes_on_while_one_is_down(cluster: Clus
 
 def master_without_the_list(cluster: Cluster) -> StoreServer:
     """One that holds some model, but not the list of models, which all of them need."""
-    listed = {cluster.master_of(key).port for key in (f"{PREFIX}:models", f"{PREFIX}:writable")}
+    listed = cluster.master_of(KEYS.models)
     holders = [cluster.master_of(f"{PREFIX}:{{{model}}}:verdicts") for model in MODELS]
-    return next(server for server in holders if server.port not in listed)
+    return next(server for server in holders if server is not listed)
+
+
+async def test_readiness_is_that_of_the_master_that_has_the_list_of_models(cluster: Cluster) -> None:
+    async with on(cluster) as app:
+        await app.register(MODELS[0])
+        listed = cluster.master_of(KEYS.models)
+        assert cluster.master_of(KEYS.probe) is listed
+        listed.kill()
+        refused = await app.client.get("/readyz")
+        assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
+        listed.start()
+        admit(listed)
+        await eventually_async(lambda: ready(app), "the service is ready again")
 
 
 async def test_after_a_fail_over_writes_go_on_and_what_had_been_replicated_is_there(sentinels: SentinelGroup) -> None:

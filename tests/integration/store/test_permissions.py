@@ -6,6 +6,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import NoPermissionError
 
+from service.adapters.store import Keys
 from service.adapters.store_permissions import access_rules
 from tests.processes.fixtures import MakeStore
 from tests.processes.stores import NO_RETRY
@@ -58,7 +59,7 @@ def test_whatever_is_not_named_is_denied(make_store: MakeStore, flavour: str) ->
         for command in DENIED:
             with pytest.raises(NoPermissionError):
                 client.execute_command(*command)
-        client.set("driftwarden:writable", "")
+        client.set(Keys("driftwarden").probe, "")
         assert client.xadd(OURS, {"a": "b"})
         if durable:
             assert client.waitaof(1, 0, 10_000)[0] == 1

@@ -94,7 +94,7 @@ async def test_a_server_without_tls_is_not_spoken_to_in_the_clear(
     certificates: Certificates, secured: tuple[StoreServer, int]
 ) -> None:
     with pytest.raises(StoreUnavailable, match="no TLS with the store"):
-        await attempt(f"rediss://localhost:{secured[0].port}", files(certificates), 0.5)
+        await attempt(f"rediss://localhost:{secured[0].port}", files(certificates), 2.0)
 
 
 async def test_an_expired_certificate_and_one_of_another_host_are_refused(

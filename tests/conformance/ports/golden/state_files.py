@@ -53,7 +53,8 @@ async def put(state: dict[str, Any], redis: Client, prefix: str) -> None:
                 await redis.set(key, _bytes(value["value"]))
 
 
-async def _dump(redis: Client, prefix: str) -> dict[str, Any]:
+async def dump(redis: Client, prefix: str) -> dict[str, Any]:
+    """What is stored under a prefix."""
     state: dict[str, Any] = {}
     for key in sorted([key async for key in redis.scan_iter(match=f"{prefix}:*")]):
         kind = (await redis.type(key)).decode()
@@ -95,7 +96,7 @@ async def _written(url: str) -> dict[str, Any]:
         await RedisVerdictLog(redis, keys, 100).commit(VERDICT)
         await RedisDeliveryLog(redis, keys, 100).record(MODEL, DELIVERY)
         await RedisRegistrations(redis, keys).register(REGISTRATION, REFERENCE)
-        return await _dump(redis, "golden")
+        return await dump(redis, "golden")
 
 
 def main() -> None:
