@@ -278,7 +278,7 @@ async def test_panes_are_given_back_as_they_were(store: Store) -> None:
 
 
 async def test_panes_count_by_their_size_when_it_is_asked_what_may_be_kept(store: Store) -> None:
-    log = store.observations(kept_bytes=100_000)
+    log = store.observations(retained_bytes=100_000)
     positions = [await log.append(MODEL, batch(n, rows=NO_ROWS, panes=b"p" * 30_000)) for n in range(300)]
     await everything(log, limit=500)
     await log.forget_before(MODEL, positions[-1], 100)
