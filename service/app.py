@@ -138,7 +138,8 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
         stack.push_async_callback(_finish, stores.observations, settings.http.drain_seconds)
         app, watch = _wire(settings, role, stores, trigger, _Instruments(metrics, tracing), backend)
         if entrance.admit is not None:
-            app.add_middleware(AuthenticationFirst, admit=entrance.admit)  # added last: outermost
+            # Added last: outermost.
+            app.add_middleware(AuthenticationFirst, admit=entrance.admit, monotonic=time.monotonic)
         app.state.tls = entrance.tls
         app.state.stop_begins = store_watch.stop_begins if store_watch is not None else _nothing_to_do
         with _plain(StoreLost):
