@@ -157,7 +157,8 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
             sidecar = await open_sidecar(settings, own, metrics, stack)
         app, watch = _wire(settings, role, stores, trigger, _Instruments(metrics, tracing), backend, sidecar)
         if entrance.admit is not None:
-            app.add_middleware(AuthenticationFirst, admit=entrance.admit)  # added last: outermost
+            # Added last: outermost.
+            app.add_middleware(AuthenticationFirst, admit=entrance.admit, monotonic=time.monotonic)
         app.state.tls = entrance.tls
         if role.ingests:
             stack.push_async_callback(app.state.finish_events, settings.http.drain_seconds)  # before the log's

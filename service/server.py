@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.http.authentication import CERTIFICATE, NAMES
+from service.http.authentication import CERTIFICATE_NAMES, CONNECTION
 from service.http.cut_off import AnswerWhenCutOff
 from service.http.errors import unreadable
 from service.http.tls import RenewedTls, certificate_names
@@ -54,19 +54,19 @@ class ProblemProtocol(HttpToolsProtocol):
     """Answers what is no HTTP request (a Content-Length that is no number, for one) with a problem document, too.
 
     Uvicorn answers it in plain text, before any application sees it, and takes headers of any length. And tells the
-    application what the client's certificate is called, which uvicorn does not.
+    application which requests share a connection, and what the client's certificate is called, which uvicorn does not.
     """
 
-    _certificate_names: tuple[str, ...] = ()
     _in_head = False
     _head_bytes = 0
     _unfinished_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._known: dict[object, object] = {}
         connection = transport.get_extra_info("ssl_object")
         if connection is not None:
-            self._certificate_names = certificate_names(connection.getpeercert())
+            self._known[CERTIFICATE_NAMES] = certificate_names(connection.getpeercert())
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -78,8 +78,7 @@ class ProblemProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head, self._head_bytes, self._unfinished_bytes = True, 0, 0
-        if self._certificate_names:
-            self.scope["extensions"] = {CERTIFICATE: {NAMES: self._certificate_names}}
+        self.scope["extensions"] = {CONNECTION: self._known}
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head_bytes += len(name) + len(value) + _HEADER_BYTES

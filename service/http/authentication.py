@@ -1,7 +1,9 @@
 """Who may come in at all: the layer in front of everything, which reads a request's head and nothing of its body."""
 
-from collections.abc import Sequence
+import hmac
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -11,8 +13,12 @@ from service.domain.models import ModelName, model_name
 from service.http.errors import answer_to
 from service.usecases.admit_caller import AdmitCaller
 
-CERTIFICATE, NAMES = "driftwarden.certificate", "names"
-"""Extension of a request's scope: what the verified client certificate is called. Only the server sets it."""
+CONNECTION = "driftwarden.connection"
+"""Extension of a request's scope, which only the server sets: what is known of its connection, while it lasts."""
+CERTIFICATE_NAMES, ADMITTED = "certificate_names", "admitted"
+"""What the verified client certificate is called; and what was let in last."""
+ADMITTED_SECONDS = 1.0
+"""The same request on the same connection is let in again for so long: asking would cost it some hundredths."""
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 MAXIMUM_TOKEN_BYTES = 8 * 2**10
 DISCARDED_BYTES = 64 * 2**10
@@ -27,9 +33,10 @@ _ASKING = frozenset({"evaluations"})
 class AuthenticationFirst:
     """Lets callers through to the application behind it, and everybody to what Kubernetes probes."""
 
-    def __init__(self, app: ASGIApp, admit: AdmitCaller) -> None:
+    def __init__(self, app: ASGIApp, admit: AdmitCaller, monotonic: Callable[[], float]) -> None:
         self._app = app
         self._admit = admit
+        self._monotonic = monotonic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -38,11 +45,28 @@ class AuthenticationFirst:
         method, path = scope["method"], scope["path"]
         if path not in OPEN_PATHS or method not in _READING:
             try:
-                await self._admit(credentials_of(scope), wanted(method, path))
+                connection = scope["extensions"].get(CONNECTION) if "extensions" in scope else None
+                authorization = _authorization(scope)
+                if connection is None or not self._was_let_in(connection, method, path, authorization):
+                    await self._admit(_credentials(authorization, connection), wanted(method, path))
+                    if connection is not None:
+                        until = self._monotonic() + ADMITTED_SECONDS
+                        connection[ADMITTED] = (until, method, path, authorization)
             except (NotAuthenticated, NotAllowed, AccessUndecided) as error:
                 await _refuse(error, scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    def _was_let_in(self, connection: dict[str, Any], method: str, path: str, authorization: bytes) -> bool:
+        if ADMITTED not in connection:
+            return False
+        until, same_method, same_path, same = connection[ADMITTED]
+        return (
+            self._monotonic() < until
+            and path == same_path
+            and method == same_method
+            and hmac.compare_digest(authorization, same)  # behind a proxy, others may be on the same connection
+        )
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":  # there are none, and none shall be without this
@@ -83,25 +107,25 @@ def _verb(method: str, of_model: Sequence[str]) -> Verb:
 _remembered = lru_cache(1024)(_wanted)  # a path is asked for thousands of times a second
 
 
-def credentials_of(scope: Scope) -> Credentials:
-    """Raises `NotAuthenticated` for a header that is none."""
-    token = None
+def _authorization(scope: Scope) -> bytes:
+    """Empty without one; raises `NotAuthenticated` for several."""
+    found = None
     for name, value in scope["headers"]:
         if name == b"authorization":
-            if token is not None:
+            if found is not None:
                 raise NotAuthenticated("there is more than one Authorization", presented=True)
-            token = _bearer(value)
-    if token is not None:  # it decides alone
-        return Credentials(token)
-    certificate = scope.get("extensions", {}).get(CERTIFICATE)
-    return Credentials(None, certificate[NAMES] if certificate else ())
+            found = value or b"-"  # an empty one is none that anybody could have
+    return found or b""
 
 
-def _bearer(value: bytes) -> str:
-    token = value[7:].strip()
-    if value[:7].lower() != b"bearer " or not token or len(token) > MAXIMUM_TOKEN_BYTES or not token.isascii():
+def _credentials(authorization: bytes, connection: dict[str, Any] | None) -> Credentials:
+    """A token decides alone. Raises `NotAuthenticated` for a header that brings none."""
+    if not authorization:
+        return Credentials(None, () if connection is None else connection.get(CERTIFICATE_NAMES, ()))
+    token = authorization[7:].strip()
+    if authorization[:7].lower() != b"bearer " or not 0 < len(token) <= MAXIMUM_TOKEN_BYTES or not token.isascii():
         raise NotAuthenticated("Authorization is not a Bearer with a key or a token", presented=True)
-    return token.decode()
+    return Credentials(token.decode())
 
 
 def _name(text: str) -> ModelName | None:

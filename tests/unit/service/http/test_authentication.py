@@ -9,7 +9,7 @@ from starlette.types import Message, Scope
 from service.domain.access import Access, Caller, Credentials, Verb
 from service.domain.errors import AccessUndecided
 from service.domain.models import model_name
-from service.http.authentication import CERTIFICATE, NAMES, AuthenticationFirst, wanted
+from service.http.authentication import ADMITTED_SECONDS, CERTIFICATE_NAMES, CONNECTION, AuthenticationFirst, wanted
 from service.usecases.admit_caller import AdmitCaller
 
 pytestmark = pytest.mark.anyio
@@ -69,7 +69,10 @@ def test_what_a_request_asks_for(method: str, path: str, access: Access | None) 
 class Known:
     """Knows one token and one certificate, which may hand in rows for `fraud`."""
 
+    asked = 0
+
     async def authenticate(self, credentials: Credentials, /) -> Caller | None:
+        self.asked += 1
         if credentials.token == "away":  # noqa: S105
             raise AccessUndecided("nobody could be asked")
         known = credentials.token in TOKENS or (credentials.token is None and "CN:pod" in credentials.certificate_names)
@@ -85,7 +88,10 @@ class Layer:
     def __init__(self) -> None:
         self.refused: list[str] = []
         self.reached = 0
-        self._layer = AuthenticationFirst(self._application, AdmitCaller([Known()], self.refused.append))
+        self.known = Known()
+        self.now = 0.0
+        admit = AdmitCaller([self.known], self.refused.append)
+        self._layer = AuthenticationFirst(self._application, admit, lambda: self.now)
 
     async def _application(self, *_: Any) -> None:
         self.reached += 1
@@ -118,7 +124,9 @@ async def test_who_may_is_let_through_by_token_or_certificate() -> None:
     layer = Layer()
     assert not await layer.asked("POST", OBSERVATIONS, bearer(b"good"))
     assert not await layer.asked("POST", OBSERVATIONS, (b"authorization", b"bearer   good "))
-    assert not await layer.asked("POST", OBSERVATIONS, extensions={CERTIFICATE: {NAMES: ("DNS:x", "CN:pod")}})
+    assert not await layer.asked(
+        "POST", OBSERVATIONS, extensions={CONNECTION: {CERTIFICATE_NAMES: ("DNS:x", "CN:pod")}}
+    )
     assert layer.reached == 3
     assert layer.refused == []
 
@@ -214,3 +222,34 @@ async def test_a_websocket_is_closed_and_the_servers_own_messages_pass() -> None
     assert await layer.asked("GET", "/livez", type="websocket") == [{"type": "websocket.close", "code": 1008}]
     assert not await layer.asked("GET", "/", type="lifespan")
     assert layer.reached == 1
+
+
+async def test_the_same_request_on_the_same_connection_is_let_in_again_for_a_moment() -> None:
+    layer, connection = Layer(), {CONNECTION: {}}
+    for layer.now in (0.0, ADMITTED_SECONDS / 2):
+        assert not await layer.asked("POST", OBSERVATIONS, bearer(b"good"), extensions=connection)
+    assert layer.known.asked == 1
+    layer.now = ADMITTED_SECONDS
+    assert not await layer.asked("POST", OBSERVATIONS, bearer(b"good"), extensions=connection)
+    assert layer.known.asked == 2
+    assert not await layer.asked("POST", OBSERVATIONS, bearer(b"good"), extensions={CONNECTION: {}})
+    assert layer.known.asked == 3
+
+
+async def test_nothing_else_on_that_connection_is_let_in_by_it() -> None:
+    layer, connection = Layer(), {CONNECTION: {}}
+    for method, path, headers, status in (
+        ("POST", OBSERVATIONS, [bearer(b"bad")], 401),
+        ("POST", OBSERVATIONS, [bearer(b"goo")], 401),
+        ("POST", OBSERVATIONS, [bearer(b"goodd")], 401),
+        ("POST", OBSERVATIONS, [], 401),
+        ("POST", OBSERVATIONS, [(b"authorization", b"")], 401),
+        ("POST", OBSERVATIONS, [bearer(b"good"), bearer(b"good")], 401),
+        ("PUT", OBSERVATIONS, [bearer(b"good")], 403),
+        ("POST", "/v1/models/churn/observations", [bearer(b"good")], 403),
+    ):
+        assert not await layer.asked("POST", OBSERVATIONS, bearer(b"good"), extensions=connection)
+        sent = await layer.asked(method, path, *headers, extensions=connection)
+        assert head(sent)[0] == status, (method, path, headers)
+    # And what was refused is not remembered as let in.
+    assert head(await layer.asked("PUT", OBSERVATIONS, bearer(b"good"), extensions=connection))[0] == 403
