@@ -64,8 +64,8 @@ VERSION = version("driftwarden")
 _log = logging.getLogger(__name__)
 _GROUPS_WAITING_FOR_A_DISK = 16
 _TURN_SECONDS = 0.0005
-"""A test's thread gives the interpreter back to the event loop after so long: the usual 5 ms, several times a request,
-would be most of what an acknowledgement takes."""
+"""A test's thread, or one that folds panes, gives the interpreter back to the event loop after so long: the usual 5 ms,
+several times a request, would be most of what an acknowledgement takes."""
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -152,6 +152,7 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
                     sys.setswitchinterval(_TURN_SECONDS)
                     tasks.start_soon(watch.run)
                 if sidecar is not None:
+                    sys.setswitchinterval(_TURN_SECONDS)
                     tasks.start_soon(sidecar.keep.run)
                     settle_down()
                 try:
