@@ -129,6 +129,7 @@ class KeepForwarding:
         label = self._metrics.model(model)
         asked = None
         try:
+            await self._backlog.measure()
             async with self._slots:
                 more = await self._forward(model)
             await self._backlog.measure()

@@ -3,6 +3,7 @@
 For the embedded store only: MEMORY is not among the commands that a user of a shared store is allowed.
 """
 
+from dataclasses import dataclass
 from typing import Any, cast
 from uuid import uuid4
 
@@ -13,8 +14,17 @@ from service.domain.errors import CorruptedState, InvalidConfiguration
 from service.domain.forwarding import Place, Progress
 from service.domain.models import ModelName
 
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    format: int
+    progress: Progress
+
+
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Progress).decode
+_decode = msgspec.json.Decoder(_Kept).decode  # fields that a newer release has added are passed over
 
 
 class RedisForwardProgress:
@@ -50,16 +60,19 @@ class RedisForwardProgress:
             return Progress()
         what = f"how far model {model} is forwarded"
         try:
-            progress = _decode(blob)
+            kept = _decode(blob)
         except (msgspec.MsgspecError, RecursionError) as error:
             raise CorruptedState(f"{what} cannot be read: {error}") from error
+        if kept.format > FORMAT:
+            raise CorruptedState(f"{what} was written by a newer release: this one reads format {FORMAT}")
+        progress = kept.progress
         places = [progress.done] if progress.sending is None else [progress.done, progress.sending.end]
         if not all(map(_is_place, places)):
             raise CorruptedState(f"{what} points nowhere")
         return progress
 
     async def record(self, model: ModelName, progress: Progress, /) -> None:
-        await answer(self._redis.set(self._keys.forwarded(model), _encode(progress)))
+        await answer(self._redis.set(self._keys.forwarded(model), _encode(_Kept(FORMAT, progress))))
 
     async def waiting_bytes(self) -> int:
         with store_errors():
