@@ -219,7 +219,14 @@ def demo_command(*, serve: bool, plot: Path | None) -> None:
     help="File to write: .parquet, .arrows (an Arrow IPC stream) or .csv.",
 )
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Where the service listens.")
-def export_command(*, model: str, first: int, last: int | None, output: Path, url: str) -> None:
+@click.option(
+    "--token-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File with the key or token to call with, where the service wants one (docs/security.md).",
+)
+def export_command(
+    *, model: str, first: int, last: int | None, output: Path, url: str, token_file: Path | None
+) -> None:
     """Write the rows of judged windows of MODEL to a file, for labelling or retraining.
 
     Asks a running service, which has them while its store retains them (DRIFT_STORE__RETAINED_BYTES). The file
@@ -237,7 +244,7 @@ def export_command(*, model: str, first: int, last: int | None, output: Path, ur
     """
     from service.export_command import Wanted, export_to  # noqa: PLC0415 - the service itself needs none of it
 
-    written = export_to(output, Wanted(url, model, first, first if last is None else last))
+    written = export_to(output, Wanted(url, model, first, first if last is None else last, token_file))
     click.echo(f"{output}: {written:,} bytes", err=True)
 
 

@@ -34,6 +34,8 @@ class Wanted:
     model: str
     first: int
     last: int
+    token_file: Path | None = None
+    """Holds the key or token that the service knows its callers by, and nothing else."""
 
 
 def export_to(output: Path, wanted: Wanted) -> int:
@@ -42,7 +44,7 @@ def export_to(output: Path, wanted: Wanted) -> int:
     if media_type is None:
         raise ClickException(f"--output must end with {', '.join(MEDIA_TYPES)}: that says which format it is to have")
     try:
-        with _client(wanted.url) as client, _whole_file(output) as file:
+        with _client(wanted) as client, _whole_file(output) as file:
             return _download(client, _path(wanted), media_type, file)
     except httpx.RemoteProtocolError as error:
         message = "the service ended the answer before the file was whole (its log says why); nothing was written"
@@ -53,8 +55,16 @@ def export_to(output: Path, wanted: Wanted) -> int:
         raise ClickException(f"{output} cannot be written: {error.strerror}") from error
 
 
-def _client(url: str) -> httpx.Client:
-    return httpx.Client(base_url=url, timeout=_ANSWER_SECONDS)
+def _client(wanted: Wanted) -> httpx.Client:
+    headers = {} if wanted.token_file is None else {"Authorization": f"Bearer {_token(wanted.token_file)}"}
+    return httpx.Client(base_url=wanted.url, timeout=_ANSWER_SECONDS, headers=headers)
+
+
+def _token(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClickException(f"no key can be read from {file} ({type(error).__name__})") from error
 
 
 def _path(wanted: Wanted) -> str:

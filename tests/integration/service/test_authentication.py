@@ -10,7 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from service.__main__ import cli
 from service.adapters.access.callers_file import line_of
 from service.domain.access import Verb
 from tests.integration.service.test_overload import resident_bytes
@@ -86,6 +88,22 @@ def test_each_may_do_what_its_line_says(guarded: Guarded, caller: str, method: s
     assert answer.status_code == status, answer.text
     if status >= 400:
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_rows_are_exported_by_whoever_may_read_the_model(guarded: Guarded, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+
+    def said(*arguments: str) -> str:
+        asked = ["export", "fraud", "--verdict", "1", "--output", str(tmp_path / "rows.csv"), "--url"]
+        done = CliRunner().invoke(cli, [*asked, guarded.service.url, *arguments])
+        assert done.exit_code == 1
+        return done.output
+
+    assert "Who calls is not known" in said()
+    assert "no key can be read" in said("--token-file", str(key))
+    for caller, answer in (("pods", "The caller may not do this"), ("dashboard", "No such verdict")):
+        key.write_text(guarded.as_caller(caller)["Authorization"].removeprefix("Bearer ") + "\n")
+        assert answer in said("--token-file", str(key))
 
 
 def test_whether_a_model_exists_is_told_to_those_only_who_may_ask(guarded: Guarded) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+from redis.exceptions import RedisError
 
 from tests.integration.service.test_windows import batch, judged, measured, put_under_watch, statistics
 from tests.integration.sidecar.chain import SUMMARIES, Chain, a_chain, accepted, post
@@ -141,14 +142,17 @@ def test_every_acknowledged_row_counts_once_though_everything_is_killed(tmp_path
 def nothing_waits(chain: Chain) -> None:
     """Until each sidecar's store says that its log is forwarded to the end."""
     for sidecar in chain.sidecars:
-        with sidecar.embedded_server() as direct:
+        eventually(lambda sidecar=sidecar: everything_is_forwarded(sidecar), "everything is forwarded")
 
-            def done(direct=direct) -> bool:
-                for model in ("summed", "churn"):
-                    newest = direct.xrevrange(f"driftwarden:{{{model}}}:observations", count=1)
-                    progress = direct.get(f"driftwarden:{{{model}}}:forwarded") or b""
-                    if newest and b'"done":{"position":"' + newest[0][0] + b'","offset":0}' not in progress:
-                        return False
-                return True
 
-            eventually(done, "everything is forwarded")
+def everything_is_forwarded(sidecar: ServiceProcess) -> bool:
+    with sidecar.embedded_server() as direct:
+        try:
+            for model in ("summed", "churn"):
+                newest = direct.xrevrange(f"driftwarden:{{{model}}}:observations", count=1)
+                progress = direct.get(f"driftwarden:{{{model}}}:forwarded") or b""
+                if newest and b'"done":{"position":"' + newest[0][0] + b'","offset":0}' not in progress:
+                    return False
+        except (RedisError, OSError):  # it was killed, and is started again
+            return False
+    return True
