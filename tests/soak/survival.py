@@ -1,5 +1,6 @@
 """Service and store are killed together, again and again, while batches are sent: what was acknowledged is there."""
 
+import math
 import random
 from collections.abc import Callable
 
@@ -7,7 +8,7 @@ from tests.integration.store.rows import distinct_rows
 from tests.integration.store.senders import acknowledged, register, sending
 from tests.processes.services import ServiceProcess
 from tests.processes.stores import StoreServer
-from tests.processes.waiting import eventually
+from tests.processes.waiting import eventually_all
 from tests.soak.figures import Figure
 
 KEEP_ALL = {
@@ -42,12 +43,12 @@ def survive(
     with sending(lambda: service, senders, each, rows_each=1) as sent:
         for kill in range(kills):
             wanted = batches * (kill + draw.random()) / (kills + 1)
-            eventually(lambda wanted=wanted: acknowledged(sent) >= wanted, "batches are acknowledged", timeout_s=1200)
+            eventually_all(lambda: acknowledged(sent), math.ceil(wanted), "batches are acknowledged")
             for victim in draw.sample([service, store], 2):
                 victim.kill()
             store.start()
             service.start(timeout_s=120)
-        eventually(lambda: acknowledged(sent) == each * senders, "everything is acknowledged", timeout_s=1200)
+        eventually_all(lambda: acknowledged(sent), each * senders, "batches are acknowledged")
         refused = sum(sender.broken_connections + len(sender.refusals) for sender in sent)
     with store.client() as direct:
         found = distinct_rows(direct)

@@ -11,7 +11,7 @@ from tests.integration.store.rows import distinct_rows, windows
 from tests.integration.store.senders import WINDOW, Sender, acknowledged, register, sending, windows_of
 from tests.processes.services import ServiceProcess
 from tests.processes.stores import StoreServer
-from tests.processes.waiting import eventually, eventually_all
+from tests.processes.waiting import eventually_all
 from tests.soak.figures import Figure
 
 SETTINGS = {
@@ -49,13 +49,13 @@ def upgrade(
     with sending(lambda: random.choice(serving), SENDERS, each, ROWS_EACH) as senders:  # noqa: S311
         for step, (index, release) in enumerate(STEPS):
             share = (step + 1) * batches // (len(STEPS) + 1)
-            eventually(lambda share=share: acknowledged(senders) >= share, "batches are acknowledged", timeout_s=300)
+            eventually_all(lambda: acknowledged(senders), share, "batches are acknowledged")
             leaving = serving[index]
             serving[index] = serving[1 - index]  # taken from the balancer first, as Kubernetes does
             assert leaving.stop() == 0
             said.append(leaving.said())
             serving[index] = started(release)
-        eventually(lambda: acknowledged(senders) == each * SENDERS, "all is acknowledged", timeout_s=300)
+        eventually_all(lambda: acknowledged(senders), each * SENDERS, "batches are acknowledged")
     with serving[0].client() as client, store.client() as direct:
         _check(direct, windows_of(client, each * SENDERS * ROWS_EACH // WINDOW), each * SENDERS * ROWS_EACH)
     for service in serving:
