@@ -138,7 +138,10 @@ def test_the_files_of_a_store_are_mounted_where_the_readme_says_and_need_not_be_
         "callers-access": {"secretName": "driftwarden-access", "optional": True},
     }
     readme = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
-    for name, variables in (("store-access", r"DRIFT_STORE__\w+_FILE"), ("callers-access", r"DRIFT_(?!STORE|FORWARD)\w+_FILE")):
+    for name, variables in (
+        ("store-access", r"DRIFT_STORE__\w+_FILE"),
+        ("callers-access", r"DRIFT_(?!STORE|FORWARD)\w+_FILE"),
+    ):
         mount = next(mount for mount in container["volumeMounts"] if mount["name"] == name)
         assert mount["readOnly"] is True
         files = re.findall(rf"({variables})=(\S+)", readme)
