@@ -69,19 +69,19 @@ _WORDS = {
         "a small change of one feature among many, and changes much finer than the bandwidth",
     ),
     "aggregated_maximum_mean_discrepancy": Words(
-        "The same at several scales at once, the best of which counts.",
+        "The same as maximum_mean_discrepancy, at several scales at once, the best of which counts.",
         "The distance at that scale, from 0 to about 1.4.",
         "changes whose scale nobody knows beforehand",
         "a small change of one feature among many",
     ),
     "fast_maximum_mean_discrepancy": Words(
-        "The same by sums that merge, without rows and without permutations.",
+        "The same as maximum_mean_discrepancy, by sums that merge, without rows and without permutations.",
         "The distance between the two samples' mean embeddings, from 0 to about 1.4.",
         "floods of rows, and models whose rows are not kept",
         "differences that only many random features would show; see docs/kernel_tests.md for its power",
     ),
     "cross_maximum_mean_discrepancy": Words(
-        "The same between halves of the samples, so that no permutations are needed.",
+        "The same as maximum_mean_discrepancy, between halves of the samples, so no permutations are needed.",
         "The distance between the halves' mean embeddings, from 0 to about 1.4.",
         "large windows where permutations take too long",
         "what half of the rows does not show",

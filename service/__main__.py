@@ -87,7 +87,7 @@ def sidecar_command(*, forward_to: str | None) -> None:
     DRIFT_FORWARD__MAX_BYTES; each counts once, whatever is killed meanwhile. Models are registered there, not here.
 
     \b
-    driftwarden sidecar --forward-to http://driftwarden.driftwarden:8080
+    driftwarden sidecar --forward-to http://driftwarden.driftwarden
     """
     _run(ingests=True, evaluates=False, forward_to=forward_to, forwards=True)
 
@@ -204,6 +204,10 @@ def demo_command(*, serve: bool, plot: Path | None) -> None:
     """
     from service.demo.command import demonstrate  # noqa: PLC0415 - the service itself needs none of it
 
+    if plot is not None and plot.suffix.lower() not in {".png", ".svg", ".pdf"}:
+        raise click.ClickException("--plot must end with .png, .svg or .pdf: that says which format it is to have")
+    if plot is not None and not plot.parent.is_dir():
+        raise click.ClickException(f"{plot} cannot be written: there is no directory {plot.parent}")
     if not demonstrate(serve=serve, plot=plot):
         raise click.ClickException("the week that really drifted was not found: please report this")
 
@@ -288,8 +292,16 @@ def _settings(given: dict[str, Any] | None = None) -> Settings:
     try:
         return Settings(**(given or {}))
     except ValidationError as error:
-        lines = [f"  DRIFT_{'__'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()]
-        raise click.ClickException("these settings cannot be used:\n" + "\n".join(lines)) from None
+        lines = "".join(f"\n  {_said_of_settings(fault)}" for fault in error.errors())
+        raise click.ClickException(f"these settings cannot be used:{lines}") from None
+
+
+def _said_of_settings(fault: Any) -> str:
+    name = "__".join(("DRIFT", *map(str, fault["loc"]))).upper().replace("__", "_", 1)
+    if fault["type"] == "extra_forbidden":
+        return f"{name} is no setting; `driftwarden settings` lists them"
+    said = str(fault["msg"]).removeprefix("Value error, ")
+    return f"{name}: {said}" if fault["loc"] else said
 
 
 def _stop_before_serving(number: int, _: object) -> None:

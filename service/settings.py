@@ -160,7 +160,7 @@ class ForwardSettings(_Group):
     """`driftwarden sidecar`, which judges nothing and forwards what it takes to a central service."""
 
     url: str | None = None
-    """The central service, e.g. `http://driftwarden.driftwarden:8080`; `--forward-to` says the same."""
+    """The central service, e.g. `http://driftwarden.driftwarden`; `--forward-to` says the same."""
     token_file: Path | None = None
     """File that holds the key or token for it and nothing else, sent as `Bearer`; read anew for every request."""
     tls_ca_file: Path | None = None
@@ -258,5 +258,5 @@ class Settings(BaseSettings):
         for variable in map(str.upper, environ):
             group, nested, _ = variable.removeprefix("DRIFT_").partition("__")
             if variable.startswith("DRIFT_") and nested and group.lower() not in type(self).model_fields:
-                raise ValueError(f"{variable} is no setting")
+                raise ValueError(f"{variable} is no setting; `driftwarden settings` lists them")
         return self

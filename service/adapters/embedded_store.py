@@ -171,7 +171,7 @@ def _owned(directory: Path) -> Iterator[None]:
         except OSError as error:
             message = (
                 f"another process ({_owner(lock)}) uses the embedded store in {directory}; "
-                "give DRIFT_STORE__EMBEDDED_DIRECTORY another directory, or both the same DRIFT_STORE__URL"
+                "give DRIFT_STORE__EMBEDDED_DIRECTORY another directory, or, to services alone, one DRIFT_STORE__URL"
             )
             raise InvalidConfiguration(message) from error
         lock.truncate(0)

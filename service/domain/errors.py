@@ -121,6 +121,11 @@ class NotAcceptable(InvalidInput):
 class UnknownModel(DriftwardenError):
     """No reference was registered under this name."""
 
+    @classmethod
+    def here(cls, model: str) -> "UnknownModel":
+        """With what would make it known."""
+        return cls(f"no model is registered as {model!r}: PUT its reference to /v1/models/{model}/reference first")
+
 
 class UnknownRevision(DriftwardenError):
     """No registration of the model has this number, or it is not kept any more."""

@@ -193,7 +193,11 @@ async def _unexpected(_: Request, __: Exception) -> JSONResponse:
 
 def faults_of(errors: Any) -> tuple[Fault, ...]:
     """Pydantic's errors as places and messages, without the values themselves."""
-    return tuple(Fault(place(error["loc"]) or "body", str(error["msg"])) for error in list(errors)[:MAXIMUM_FAULTS])
+    return tuple(Fault(place(error["loc"]) or "body", _said(error)) for error in list(errors)[:MAXIMUM_FAULTS])
+
+
+def _said(error: Any) -> str:
+    return "is not known here; see /docs" if error["type"] == "extra_forbidden" else str(error["msg"])
 
 
 def place(location: tuple[int | str, ...]) -> str:

@@ -30,7 +30,7 @@ class ReadRegistrations:
         """Raises `UnknownModel`, `StoreUnavailable`, `CorruptedState`."""
         registration = await self._registrations.newest(model)
         if registration is None:
-            raise UnknownModel(f"no model is registered as {model!r}")
+            raise UnknownModel.here(model)
         return registration
 
     async def registered(self, registration: Registration) -> Registered:

@@ -94,7 +94,7 @@ class RegisterModel:
         """Those that are kept, newest first. Raises `UnknownModel`, `StoreUnavailable`, `CorruptedState`."""
         found = await self._registrations.revisions(model)
         if not found:
-            raise UnknownModel(f"no model is registered as {model!r}")
+            raise UnknownModel.here(model)
         return found
 
     async def activate(self, model: ModelName, revision: int) -> Registered:

@@ -27,9 +27,7 @@ class RegisteredModels:
         registration = await self._registrations.newest(model)
         if registration is None:
             self._known.pop(model, None)
-            raise UnknownModel(
-                f"no model is registered as {model!r}: PUT its reference to /v1/models/{model}/reference first"
-            )
+            raise UnknownModel.here(model)
         self.remember(registration)
         return registration
 
