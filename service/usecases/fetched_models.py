@@ -21,6 +21,7 @@ from service.ports import Central, Registrations
 from service.usecases.registered_models import RegisteredModels
 
 ASKED_AT_ONCE = 8
+_SILENT_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -39,6 +40,7 @@ class FetchedModels(RegisteredModels):
         self._registrations = registrations
         self._central = central
         self._optional_engines = optional_engines
+        self._silent_until = 0.0
         self._asking = CapacityLimiter(ASKED_AT_ONCE)
         self._under_way: dict[ModelName, anyio.Lock] = {}
         self._tags: dict[ModelName, str] = {}
@@ -67,9 +69,18 @@ class FetchedModels(RegisteredModels):
         try:
             async with lock, self._asking:
                 return await self._refreshed(model)
+        except CentralRefused as error:
+            self._say(error)
+            raise
         finally:
             if not lock.statistics().tasks_waiting:
                 self._under_way.pop(model, None)
+
+    def _say(self, error: CentralRefused) -> None:
+        """Callers are told each time, and cannot do anything about it; who runs the sidecar is told now and then."""
+        if self._monotonic() >= self._silent_until:
+            self._silent_until = self._monotonic() + _SILENT_SECONDS
+            _log.warning("no registration can be fetched: %s (DRIFT_FORWARD__TOKEN_FILE: verbs read and ingest)", error)
 
     async def _refreshed(self, model: ModelName) -> Registration:
         kept = await self._registrations.newest(model)

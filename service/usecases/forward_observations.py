@@ -93,6 +93,8 @@ class ForwardObservations:
                 await self._progress.record(model, replace(progress, sending=sending))
             await self._send(registration, gathered, replace(progress, sending=sending))
         await self._progress.record(model, Progress(gathered.end))
+        if not gathered.full:  # or else the next call says what waits
+            self._metrics.show_oldest_waiting(model, None)
         self._count(label, gathered)
         await self._log.forget_before(model, gathered.end.position, 0)
         return gathered.full

@@ -11,6 +11,7 @@ from tests.integration.replicas.fleet import metric
 from tests.integration.service.test_windows import batch, judged, measured, put_under_watch, statistics
 from tests.integration.sidecar.chain import SUMMARIES, Chain, a_chain, accepted, post
 from tests.integration.store.rows import distinct_rows
+from tests.processes.callers import write_callers
 from tests.processes.fixtures import MakeService
 from tests.processes.services import ServiceProcess
 from tests.processes.traffic import FEATURES, numbered, payload, rows
@@ -123,3 +124,20 @@ def test_the_store_of_a_service_is_no_sidecars(make_service: MakeService, tmp_pa
     sidecar.launch()
     assert sidecar.wait() == 1
     assert "a directory of its own" in sidecar.said()
+
+
+def test_a_sidecar_that_may_not_ask_says_so_to_its_callers_and_now_and_then_in_its_log(
+    make_service: MakeService, tmp_path: Path
+) -> None:
+    callers = write_callers(tmp_path / "callers")
+    central = make_service("serve", DRIFT_AUTHENTICATION__CALLERS_FILE=str(callers.file))
+    central.start()
+    sidecar = make_service("sidecar", "--forward-to", central.url)
+    sidecar.start()
+    with sidecar.client() as taking:
+        for number in range(5):
+            answer = post(taking, "churn", payload(numbered(0, 1)), f"{number}")
+            assert (answer.status_code, answer.json()["type"]) == (503, "urn:driftwarden:problem:central-refused")
+    assert sidecar.stop() == 0
+    assert sidecar.said().count("no registration can be fetched") == 1
+    assert "DRIFT_FORWARD__TOKEN_FILE" in sidecar.said()

@@ -9,6 +9,7 @@ import pytest
 from tests.integration.service.test_windows import batch, judged, measured, put_under_watch, statistics
 from tests.integration.sidecar.chain import SUMMARIES, Chain, a_chain, accepted, all_forwarded, post
 from tests.processes.traffic import payload, rows
+from tests.processes.waiting import eventually
 
 BATCHES, ROWS = 60, 15
 
@@ -94,3 +95,12 @@ def test_the_central_service_says_which_models_there_are(chain: Chain) -> None:
     central.start()
     with central.client() as manage:
         assert judged(manage, "churn", 1)[0]["rows"] == 50
+
+
+def test_when_all_is_forwarded_nothing_is_said_to_wait(chain: Chain) -> None:
+    before, waiting = chain.forwarded(), 'oldest_waiting_batch_timestamp_seconds{model="quiet"}'
+    with chain.central.client() as client, chain.sidecars[0].client() as sidecar:
+        put_under_watch(client, "quiet", SUMMARIES)
+        accepted(sidecar, "quiet", payload(rows(8, 3)), "one")
+        all_forwarded(chain, before + 3)
+        eventually(lambda: waiting not in sidecar.get("/metrics").text, "nothing waits")
