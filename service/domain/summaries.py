@@ -21,8 +21,8 @@ from service.domain.fitted_plan import FittedPlan
 from service.domain.models import LATEST_MS
 
 SUMMARIES_KIND = "summaries"
-MAXIMUM_PANES = 200
-"""Of one document, whose header names them all."""
+MAXIMUM_PANES = 100
+"""Of one document, whose header has room for the arrays of so many, whatever the plan."""
 MAXIMUM_PANE_ROWS = 2**31
 """What a pane says of its rows is its sender's word; so bounded, all that a log holds add up within 64 bits."""
 

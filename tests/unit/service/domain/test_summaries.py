@@ -8,10 +8,11 @@ import pytest
 
 from detectors import codec
 from detectors.errors import InvalidDocument, InvalidRows, ReferenceMismatch
+from detectors.registry import DETECTORS
 from service.domain.errors import InvalidBatch
 from service.domain.fitted_plan import fit
-from service.domain.models import Reference
-from service.domain.plan import DetectorPlan, Plan, WindowPlan
+from service.domain.models import LATEST_MS, Reference
+from service.domain.plan import MAXIMUM_DETECTORS, DetectorPlan, Plan, WindowPlan
 from service.domain.summaries import (
     MAXIMUM_PANE_ROWS,
     MAXIMUM_PANES,
@@ -173,3 +174,11 @@ def test_rows_of_more_windows_than_a_document_holds_are_refused(fitted):
         panes_of(fitted, rows(7, count), np.arange(count) * 1000, 1000)
     most = panes_of(fitted, rows(7, MAXIMUM_PANES), np.arange(MAXIMUM_PANES) * 1000, 1000)
     assert len(decode_panes(fitted, encode_panes(most))) == MAXIMUM_PANES
+
+
+@pytest.mark.parametrize("name", sorted(detector.name for detector in DETECTORS if detector.bounded))
+def test_the_header_of_a_document_has_room_for_as_many_panes_as_it_may_have(name):
+    fitted = fit(Plan(PLAN.window, (DetectorPlan(name),)), Reference(FEATURES, np.sign(rows(1, 500))))
+    (part,) = Summaries.of(fitted, np.sign(rows(2, 40))).parts
+    pane = Pane(LATEST_MS, LATEST_MS, Summaries(40, (part,) * MAXIMUM_DETECTORS))
+    assert codec.decode(encode_panes([pane] * MAXIMUM_PANES), kind=SUMMARIES_KIND).arrays
