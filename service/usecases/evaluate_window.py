@@ -152,8 +152,9 @@ class EvaluateWindow:
         return progress
 
     async def _next_window(self, model: ModelName, progress: _Progress) -> Window | None:
-        shown = self._show_oldest(model, progress.cutter)
-        while (window := progress.cutter.cut()) is None:
+        self._show_oldest(model, progress.cutter)
+        window = progress.cutter.cut()
+        while window is None:
             if not progress.ahead:
                 read = await self._log.read(model, progress.cutter.position, READ_BATCHES)
                 if not read:
@@ -161,9 +162,21 @@ class EvaluateWindow:
                 progress.silent_since = self._monotonic()
                 arranged = [await progress.order.arranged(logged) for logged in read]
                 progress.ahead.extend(zip(arranged, await self._panes(progress, arranged), strict=True))
+            if progress.registration.plan.window.keep == "rows":
+                window = self._handed_in(model, progress)
+            else:  # adding to a sum copies it, and it may be large
+                window = await to_thread.run_sync(self._handed_in, model, progress, limiter=self._limiter)
+        return window
+
+    def _handed_in(self, model: ModelName, progress: _Progress) -> Window | None:
+        """Of what was read, as much as the next window needs; the window, if that is enough."""
+        shown = self._show_oldest(model, progress.cutter)
+        while progress.ahead:
             progress.cutter.feed(*progress.ahead.popleft())
             shown = shown or self._show_oldest(model, progress.cutter)  # what comes later is not older
-        return window
+            if (window := progress.cutter.cut()) is not None:
+                return window
+        return None
 
     def _show_oldest(self, model: ModelName, cutter: Cutter) -> bool:
         oldest = cutter.oldest_waiting
