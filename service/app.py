@@ -378,11 +378,18 @@ def _manage(
     judged = RedisJudgedBatches(stores.redis, stores.keys)
     export = ExportRows(known, stores.registrations, stores.verdicts, judged, settings.store.kept_batches)
     return [
-        models.routes(register, read_verdicts, settings.http.max_reference_bytes),
+        models.routes(register, read_verdicts, bodies, _references(settings.http)),
         registrations.routes(ReadRegistrations(stores.registrations, fitted)),
         management.routes(register, evaluate, admission, bodies),
         rows.routes(export),
     ]
+
+
+def _references(http: HttpSettings) -> Bodies:
+    """Room of their own, for two of the largest, and as much time for each byte as batches have."""
+    seconds = http.body_seconds * max(1.0, http.max_reference_bytes / http.max_body_bytes)
+    admission = Admission(http.max_requests, 2 * http.max_reference_bytes)
+    return Bodies(admission, BodyBounds(http.max_reference_bytes, seconds))
 
 
 def _watch(
