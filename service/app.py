@@ -385,9 +385,9 @@ def _manage(
 
 
 def _references(http: HttpSettings) -> Bodies:
-    """Room of their own, for two of the largest, and as much time for each byte as batches have."""
+    """Room of their own, for two of the largest and what is spared, and as much time for each byte as batches have."""
     seconds = http.body_seconds * max(1.0, http.max_reference_bytes / http.max_body_bytes)
-    admission = Admission(http.max_requests, 2 * http.max_reference_bytes)
+    admission = Admission(http.max_requests, 3 * http.max_reference_bytes)
     return Bodies(admission, BodyBounds(http.max_reference_bytes, seconds))
 
 

@@ -32,12 +32,17 @@ async def test_a_body_that_never_comes_to_an_end_is_given_up(tmp_path: Path, doc
 
 
 async def test_of_the_largest_references_two_are_taken_at_once(running_app: Application) -> None:
-    answers: list[httpx.Response] = []
+    answers, begun = list[httpx.Response](), list[str]()
+
+    async def read(model: str) -> AsyncIterator[bytes]:
+        begun.append(model)
+        async for part in unending():
+            yield part
 
     async def put(model: str) -> None:
         headers = {**JSON, "Content-Length": str(MAX_REFERENCE_BYTES)}
         path = f"/v1/models/{model}/reference"
-        answers.append(await running_app.client.put(path, content=unending(), headers=headers))
+        answers.append(await running_app.client.put(path, content=read(model), headers=headers))
         if len(answers) == 3:
             tasks.cancel_scope.cancel()
 
@@ -45,6 +50,7 @@ async def test_of_the_largest_references_two_are_taken_at_once(running_app: Appl
         async with create_task_group() as tasks:
             for number in range(5):
                 tasks.start_soon(put, f"model-{number}")
+    assert len(begun) == 2
     assert {answer.status_code for answer in answers} <= {429, 503}
     assert all("Retry-After" in answer.headers for answer in answers)
 
