@@ -84,7 +84,7 @@ VERSION = version("driftwarden")
 _log = logging.getLogger(__name__)
 _GROUPS_WAITING_FOR_A_DISK = 16
 _TURN_SECONDS = 0.0005
-"""A test's thread, or one that folds panes, gives the interpreter back to the event loop after so long: the usual 5 ms,
+"""A thread that fits, summarises or tests gives the interpreter back to the event loop after so long: the usual 5 ms,
 several times a request, would be most of what an acknowledgement takes."""
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -168,8 +168,7 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
                 keeping = (store_watch, watch, None if sidecar is None else sidecar.keep)
                 for loop in (*(each.run for each in keeping if each is not None), *entrance.watches):
                     tasks.start_soon(loop)
-                if watch is not None or sidecar is not None:
-                    sys.setswitchinterval(_TURN_SECONDS)
+                sys.setswitchinterval(_TURN_SECONDS)
                 if sidecar is not None:
                     settle_down()
                 try:
@@ -378,11 +377,18 @@ def _manage(
     judged = RedisJudgedBatches(stores.redis, stores.keys)
     export = ExportRows(known, stores.registrations, stores.verdicts, judged, settings.store.kept_batches)
     return [
-        models.routes(register, read_verdicts, settings.http.max_reference_bytes),
+        models.routes(register, read_verdicts, bodies, _references(settings.http)),
         registrations.routes(ReadRegistrations(stores.registrations, fitted)),
         management.routes(register, evaluate, admission, bodies),
         rows.routes(export),
     ]
+
+
+def _references(http: HttpSettings) -> Bodies:
+    """Room of their own, for two of the largest and what is spared, and as much time for each byte as batches have."""
+    seconds = http.body_seconds * max(1.0, http.max_reference_bytes / http.max_body_bytes)
+    admission = Admission(http.max_requests, 3 * http.max_reference_bytes)
+    return Bodies(admission, BodyBounds(http.max_reference_bytes, seconds))
 
 
 def _watch(

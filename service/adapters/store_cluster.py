@@ -16,6 +16,10 @@ from service.adapters.store_errors import OF_THE_DRIVER
 
 T = TypeVar("T")
 ELSEWHERE = (MovedError, AskError, TryAgainError)
+MAXIMUM_CONNECTIONS = 100
+"""Of a pool, which refuses who finds none instead of making them wait: so no more ask it at a time."""
+_COMMANDS = MAXIMUM_CONNECTIONS - 20
+"""Of a cluster, whose pipelines need connections as well."""
 
 
 async def in_time(seconds: float, doing: Awaitable[T]) -> T:
@@ -34,13 +38,15 @@ class ClusterInTime(RedisCluster):
         # 0: a slot that has moved is looked up; by default every fifth would close everybody's connections.
         super().__init__(**arguments, reinitialize_steps=0)
         self.timeout = timeout
+        self._places = asyncio.Semaphore(_COMMANDS)
 
     async def execute_command(self, *arguments: Any, **options: Any) -> Any:
         return await in_time(self.timeout, self._execute(*arguments, **options))
 
     async def _execute(self, *arguments: Any, **options: Any) -> Any:
-        await self.initialize()  # before the driver knows the slots, it would ask any node
-        return await super().execute_command(*arguments, **options)
+        async with self._places:
+            await self.initialize()  # before the driver knows the slots, it would ask any node
+            return await super().execute_command(*arguments, **options)
 
     def pipeline(self, transaction: Any | None = None, shard_hint: Any | None = None) -> ClusterPipeline:
         if transaction or shard_hint:

@@ -26,7 +26,7 @@ from redis.credentials import CredentialProvider
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.adapters.store_address import Access, Address, Credentials, Kind, TlsFiles, parse_address
-from service.adapters.store_cluster import ClusterInTime, in_time
+from service.adapters.store_cluster import MAXIMUM_CONNECTIONS, ClusterInTime, in_time
 from service.adapters.store_errors import NoHandshake, UnreadableFile
 from service.adapters.store_tls import Trust
 from service.domain.errors import InvalidConfiguration
@@ -141,6 +141,7 @@ def _arguments(credentials: Credentials, timeout: float, retries: int) -> dict[s
         "socket_connect_timeout": 0.8 * timeout,
         "socket_timeout": timeout,
         "health_check_interval": _IDLE_SECONDS,
+        "max_connections": MAXIMUM_CONNECTIONS,
         # One immediate retry mends pooled connections that a restarted server has closed. A command sent twice is
         # harmless: repeated batches are dropped when read, and numbered entries are refused. Never after a timeout:
         # nobody who waits is helped by waiting twice.
@@ -156,21 +157,31 @@ class _InTime(Redis):
     def __init__(self, timeout: float, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._timeout = timeout
+        self._places = asyncio.Semaphore(MAXIMUM_CONNECTIONS)
 
     async def execute_command(self, *arguments: Any, **options: Any) -> Any:
-        return await in_time(self._timeout, super().execute_command(*arguments, **options))  # type: ignore[no-untyped-call]
+        return await in_time(self._timeout, self._execute(*arguments, **options))
+
+    async def _execute(self, *arguments: Any, **options: Any) -> Any:
+        async with self._places:
+            return await super().execute_command(*arguments, **options)  # type: ignore[no-untyped-call]
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         made = _PipelineInTime(self.connection_pool, self.response_callbacks, transaction, shard_hint)
-        made.timeout = self._timeout
+        made.timeout, made.places = self._timeout, self._places
         return made
 
 
 class _PipelineInTime(Pipeline):
     timeout: float
+    places: asyncio.Semaphore
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
-        return await in_time(self.timeout, super().execute(raise_on_error))
+        return await in_time(self.timeout, self._execute(raise_on_error))
+
+    async def _execute(self, raise_on_error: bool) -> list[Any]:
+        async with self.places:
+            return await super().execute(raise_on_error)
 
 
 class _FromFile(CredentialProvider):

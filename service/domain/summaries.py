@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 from detectors import codec
 from detectors.arrays import Rows
 from detectors.codec import Blob, Document
-from detectors.errors import InvalidDocument, ReferenceMismatch
+from detectors.errors import InvalidDocument, InvalidRows, ReferenceMismatch
 from detectors.results import DriftResult
 from service.domain.errors import Fault, InvalidBatch
 from service.domain.fitted_plan import FittedPlan
 from service.domain.models import LATEST_MS
 
 SUMMARIES_KIND = "summaries"
-MAXIMUM_PANES = 200
-"""Of one document, whose header names them all."""
+MAXIMUM_PANES = 100
+"""Of one document, whose header has room for the arrays of so many, whatever the plan."""
+MAXIMUM_PANE_ROWS = 2**31
+"""What a pane says of its rows is its sender's word; so bounded, all that a log holds add up within 64 bits."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +33,8 @@ class Summaries:
 
     rows: int
     parts: tuple[Any, ...]
+    unmeasurable: str = ""
+    """Why there are no parts: of more rows than some detector can sum, nothing is kept but their number."""
 
     @classmethod
     def of(cls, fitted: FittedPlan, rows: Rows) -> Self:
@@ -39,10 +43,18 @@ class Summaries:
 
     def __add__(self, other: Self, /) -> Self:
         """Merge; raises `ReferenceMismatch`."""
-        return type(self)(self.rows + other.rows, tuple(a + b for a, b in zip(self.parts, other.parts, strict=True)))
+        rows, reason = self.rows + other.rows, self.unmeasurable or other.unmeasurable
+        if not reason:
+            try:
+                return type(self)(rows, tuple(a + b for a, b in zip(self.parts, other.parts, strict=True)))
+            except InvalidRows as error:  # what was sent as summaries must not stop the log
+                reason = str(error)
+        return type(self)(rows, (), reason)
 
     def measured(self, fitted: FittedPlan) -> Sequence[DriftResult]:
         """What every detector says of the rows; raises `DetectorError`."""
+        if self.unmeasurable:
+            raise InvalidRows(self.unmeasurable)
         return [
             each.detector.test(each.reference, part) for each, part in zip(fitted.detectors, self.parts, strict=True)
         ]
@@ -127,8 +139,9 @@ def _said(document: Document) -> tuple[list[tuple[int, int, int]], list[Any]]:
         if not (isinstance(pane, list) and len(pane) == 3 and all(type(number) is int for number in pane)):
             raise InvalidDocument("a pane says when it begins and ends, and of how many rows it is")
         begins_ms, ends_ms, rows = pane
-        if not (0 <= begins_ms <= ends_ms <= LATEST_MS and rows >= 1):
-            raise InvalidDocument("a pane begins in 1970 or later, ends no earlier, and has at least one row")
+        if not (0 <= begins_ms <= ends_ms <= LATEST_MS and 1 <= rows <= MAXIMUM_PANE_ROWS):
+            message = f"ends no earlier, and has 1 to {MAXIMUM_PANE_ROWS} rows"
+            raise InvalidDocument(f"a pane begins in 1970 or later, {message}")
     return [tuple(pane) for pane in panes], references
 
 

@@ -1,10 +1,12 @@
 """From a body as it arrived to what is in it: its coding undone within bounds, read on a thread if it is large."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 from anyio import to_thread
+from starlette.requests import Request
 from starlette.types import Receive
 
 from service.http.admission import Admission
@@ -48,6 +50,13 @@ class Bodies:
         if size > most:
             raise BodyTooLarge
         return size if declared_coding(content_encoding) is None else most_unpacked(size, most)
+
+    @asynccontextmanager
+    async def held(self, model: str, request: Request) -> AsyncIterator[bytes]:
+        """The body, which has room while this lasts. Raises what `size`, `Admission.place` and `receive` do."""
+        headers = request.headers
+        with self._admission.place(model, self.size(headers.get("content-length"), headers.get("content-encoding"))):
+            yield await self.receive(request.receive)
 
     async def receive(self, receive: Receive) -> bytes:
         """Raises `BodyTooLarge`, `SlowBody`, `ClientDisconnect`."""

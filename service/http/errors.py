@@ -8,6 +8,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 
 from service.domain.errors import (
     AccessUndecided,
@@ -137,6 +139,7 @@ def install(app: FastAPI) -> None:
     """Make every error of the application a problem document."""
     app.add_exception_handler(DriftwardenError, _ours)
     app.add_exception_handler(BodyTooLarge, _too_large)
+    app.add_exception_handler(ClientDisconnect, _gone_away)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _of_the_framework)
     app.add_exception_handler(Exception, _unexpected)
@@ -167,6 +170,11 @@ def answer_to(error: Exception) -> JSONResponse:
 
 async def _too_large(_: Request, __: Exception) -> JSONResponse:
     return too_large()
+
+
+async def _gone_away(_: Request, __: Exception) -> Response:
+    """Nobody reads it; without it, a client that goes away would be logged as a defect of ours."""
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
 async def _invalid_request(_: Request, error: Exception) -> JSONResponse:

@@ -17,7 +17,7 @@ from service.domain.decision import decide, undecided
 from service.domain.errors import InvalidBatch, StoreFull
 from service.domain.fitted_plan import FittedPlan
 from service.domain.models import (
-    Batch,
+    BatchPosition,
     Cursor,
     Decision,
     LoggedBatch,
@@ -32,7 +32,7 @@ from service.domain.models import (
 from service.domain.registration import Registration
 from service.domain.response import action_name, respond
 from service.domain.summaries import Pane, decode_panes, panes_of
-from service.domain.windows import Cutter, RecentIdentifiers, cutter, event_times
+from service.domain.windows import Cutter, RecentIdentifiers, cutter, event_times, not_judged
 from service.ports import Clock, ObservationLog, Registrations, VerdictLog
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing, current_traceparent
@@ -64,6 +64,8 @@ class _Progress:
     newest: Verdict | None
     registration: Registration
     order: ColumnOrder
+    start: Cursor
+    """Of the cutter, when it began."""
     cutter: Cutter
     silent_since: float
     """On the monotonic clock: when the log gave the last batch."""
@@ -146,12 +148,13 @@ class EvaluateWindow:
         recent = RecentIdentifiers(self._horizon, seen)
         cuts = cutter(registration.plan.window, len(registration.features), start, recent, key=model.encode())
         order = ColumnOrder(self._registrations, registration)
-        self._progress[model] = progress = _Progress(newest, registration, order, cuts, self._monotonic())
+        self._progress[model] = progress = _Progress(newest, registration, order, start, cuts, self._monotonic())
         return progress
 
     async def _next_window(self, model: ModelName, progress: _Progress) -> Window | None:
-        shown = self._show_oldest(model, progress.cutter)
-        while (window := progress.cutter.cut()) is None:
+        self._show_oldest(model, progress.cutter)
+        window = progress.cutter.cut()
+        while window is None:
             if not progress.ahead:
                 read = await self._log.read(model, progress.cutter.position, READ_BATCHES)
                 if not read:
@@ -159,9 +162,21 @@ class EvaluateWindow:
                 progress.silent_since = self._monotonic()
                 arranged = [await progress.order.arranged(logged) for logged in read]
                 progress.ahead.extend(zip(arranged, await self._panes(progress, arranged), strict=True))
+            if progress.registration.plan.window.keep == "rows":
+                window = self._handed_in(model, progress)
+            else:  # adding to a sum copies it, and it may be large
+                window = await to_thread.run_sync(self._handed_in, model, progress, limiter=self._limiter)
+        return window
+
+    def _handed_in(self, model: ModelName, progress: _Progress) -> Window | None:
+        """Of what was read, as much as the next window needs; the window, if that is enough."""
+        shown = self._show_oldest(model, progress.cutter)
+        while progress.ahead:
             progress.cutter.feed(*progress.ahead.popleft())
             shown = shown or self._show_oldest(model, progress.cutter)  # what comes later is not older
-        return window
+            if (window := progress.cutter.cut()) is not None:
+                return window
+        return None
 
     def _show_oldest(self, model: ModelName, cutter: Cutter) -> bool:
         oldest = cutter.oldest_waiting
@@ -181,9 +196,11 @@ class EvaluateWindow:
         if window.keep == "rows":
             return [None] * len(logged)
         fitted = await self._fitted.fitted(progress.registration)
-        batches = [each.batch for each in logged]
+        before = [progress.cutter.position, *(each.position for each in logged)]
         return await to_thread.run_sync(
-            lambda: [_panes_of(fitted, batch) for batch in batches], limiter=self._limiter, abandon_on_cancel=True
+            lambda: [_panes_of(fitted, progress.start, *each) for each in zip(before, logged, strict=False)],
+            limiter=self._limiter,
+            abandon_on_cancel=True,
         )
 
     async def _judge(self, progress: _Progress, window: Window) -> bool:
@@ -266,15 +283,16 @@ def _decision(fitted: FittedPlan, window: Window) -> Decision:
         return undecided(fitted, str(error))
 
 
-def _panes_of(fitted: FittedPlan, batch: Batch) -> Sequence[Pane] | None:
-    """Of rows, too, that came before the plan kept none."""
+def _panes_of(fitted: FittedPlan, start: Cursor, before: BatchPosition, logged: LoggedBatch) -> Sequence[Pane] | None:
+    """Of rows, too, that came before the plan kept none: of those that no window has had."""
+    batch = logged.batch
     try:
         if batch.panes is not None:
             return decode_panes(fitted, batch.panes)
-        if batch.rows.shape[1] != len(fitted.features) or not len(batch.rows):
+        if batch.rows.shape[1] != len(fitted.features):
             return None
-        every = fitted.plan.window.every_seconds
-        return panes_of(fitted, batch.rows, event_times(batch), None if every is None else every * 1000)
+        left, every = not_judged(logged, before, start), fitted.plan.window.every_seconds
+        return panes_of(fitted, left.rows, event_times(left), None if every is None else every * 1000)
     except (InvalidDocument, ReferenceMismatch, InvalidBatch, DetectorError):
         return None
 

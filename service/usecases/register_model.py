@@ -111,7 +111,8 @@ class RegisterModel:
         reference = await self._registrations.reference(earlier)
 
         def next_one(newest: Registration | None) -> Registration | None:
-            newest = newest or earlier
+            if newest is None:  # the store was emptied meanwhile
+                raise UnknownModel(f"no model is registered as {model!r}")
             if (newest.reference_digest, newest.plan) == (earlier.reference_digest, earlier.plan):
                 return None
             return replace(earlier, revision=newest.revision + 1, since=newest.since, registered_at=self._clock())

@@ -107,7 +107,9 @@ class PassedBatches:
     def have_read(self, model: ModelName, after: BatchPosition, batches: Sequence[Passed]) -> None:
         """These follow `after` in the log."""
         read = self._read.setdefault(model, deque())
-        if read and read[-1].position != after:  # it begins anew, at an earlier or a later place
+        while read and is_after(read[-1].position, after):  # they are read again: what came of it was lost
+            read.pop()
+        if read and read[-1].position != after:  # it begins anew, at a later place
             read.clear()
         if not read:
             self._follow[model] = after

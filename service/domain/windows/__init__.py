@@ -2,7 +2,7 @@
 
 from service.domain.models import Cursor
 from service.domain.plan import WindowPlan
-from service.domain.windows.admission import NO_ROWS, Admission, event_times
+from service.domain.windows.admission import NO_ROWS, Admission, event_times, not_judged
 from service.domain.windows.cutter import MAXIMUM_TRACEPARENTS, Cutter, moment
 from service.domain.windows.identifiers import RecentIdentifiers
 from service.domain.windows.intervals import IntervalCutter
@@ -23,6 +23,7 @@ __all__ = [
     "cutter",
     "event_times",
     "moment",
+    "not_judged",
     "ranks",
 ]
 

@@ -4,7 +4,7 @@ Where rows are not kept, panes of them take their place: none is divided.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,6 +134,19 @@ class Admission:
         start = self._start
         if self._judged(position) is None and (start.ends is None or is_after(position, start.read)):
             self._dropped = self._dropped.and_these(future=rows)
+
+
+def not_judged(logged: LoggedBatch, before: BatchPosition, start: Cursor) -> Batch:
+    """The batch without the rows that windows up to `start` have had: those alone are left to be summarised.
+
+    `before` is the entry before it in the log; the batch has as many times as rows.
+    """
+    batch = logged.batch
+    times = event_times(batch)
+    kept = np.arange(len(times)) >= (start.offset if before == start.position else 0)
+    if start.until is not None and not is_after(logged.position, start.closed_at):
+        kept &= times >= start.until
+    return batch if kept.all() else replace(batch, rows=batch.rows[kept], times=times[kept])
 
 
 def event_times(batch: Batch) -> NDArray[np.int64]:

@@ -3,6 +3,8 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
 
 from service.domain.models import BatchPosition, Cursor, LoggedBatch, Window
 from service.domain.summaries import Pane, Summaries
@@ -57,17 +59,18 @@ class PaneCutter:
         admitted = self._admission.take(logged, panes)
         if admitted is None:
             return
-        for pane in admitted.panes:
-            held = self._sum
-            if held is None:
-                held = self._sum = _Sum(admitted.position, pane.summaries, pane.begins_ms, pane.ends_ms)
-            else:
-                held.summaries += pane.summaries
-                held.first, held.last = min(held.first, pane.begins_ms), max(held.last, pane.ends_ms)
-        assert self._sum is not None  # noqa: S101 - what is admitted has a pane
-        self._sum.batches += 1
+        # Merged with one another first: the sum of many rows is copied whenever something is added to it.
+        summaries = reduce(add, [pane.summaries for pane in admitted.panes])
+        first, last = min(pane.begins_ms for pane in admitted.panes), int(admitted.times.max())
+        held = self._sum
+        if held is None:
+            held = self._sum = _Sum(admitted.position, summaries, first, last)
+        else:
+            held.summaries += summaries
+            held.first, held.last = min(held.first, first), max(held.last, last)
+        held.batches += 1
         if admitted.traceparent is not None:
-            self._sum.traceparents.append(admitted.traceparent)
+            held.traceparents.append(admitted.traceparent)
 
     def cut(self) -> Window | None:
         """The next window, if its rows are there."""

@@ -10,8 +10,9 @@ from pydantic import AwareDatetime, TypeAdapter
 
 from service.domain.errors import InvalidInput, InvalidPlan, InvalidReference, UnreadableBody, UnsupportedFormat
 from service.domain.models import Finding, Reference, model_name
+from service.http.bodies import Bodies
 from service.http.formats import read_reference
-from service.http.formats.content_coding import coding_of, declared_coding, refuse_coded, unpacked
+from service.http.formats.content_coding import coding_of, refuse_coded, unpacked
 from service.http.formats.json_document import read_document, require_json
 from service.http.formats.open_inference import head_bytes
 from service.http.formats.table import refuse
@@ -28,27 +29,32 @@ PLAN_BODY: dict[str, Any] = {
 }
 
 
-def routes(register: RegisterModel, read_verdicts: ReadVerdicts, max_reference_bytes: int) -> APIRouter:
-    """The management routes over their use cases."""
+def routes(register: RegisterModel, read_verdicts: ReadVerdicts, bodies: Bodies, references: Bodies) -> APIRouter:
+    """The management routes over their use cases; `references` may be larger than other bodies."""
     router = APIRouter(prefix="/v1/models/{model}", tags=["models"])
 
-    @router.put("/reference", responses=problems(400, 409, 413, 415, 422, 503), openapi_extra=REFERENCE_BODIES)
+    @router.put(
+        "/reference", responses=problems(400, 408, 409, 413, 415, 422, 429, 503), openapi_extra=REFERENCE_BODIES
+    )
     async def put_reference(model: ModelPath, request: Request) -> RegistrationView:
         """Register the rows that production is compared with, in time order; windows begin anew after them."""
         name = model_name(model)
         coding = request.headers.get("content-encoding")
-        declared_coding(coding)
         head = head_bytes(request.headers.get("inference-header-content-length"))
-        read = partial(_reference, coding, request.headers.get("content-type"), head, max_reference_bytes)
-        # A reference may be large: parsing it on the event loop would hold up every batch meanwhile.
-        reference = await to_thread.run_sync(read, await request.body())
-        return RegistrationView.of(await register.reference(name, reference))
+        read = partial(_reference, coding, request.headers.get("content-type"), head, references.max_bytes)
+        async with references.held(name, request) as body:
+            # A reference may be large: parsing it on the event loop would hold up every batch meanwhile.
+            reference = await to_thread.run_sync(read, body)
+            return RegistrationView.of(await register.reference(name, reference))
 
-    @router.put("/plan", responses=problems(400, 404, 409, 413, 415, 422, 503), openapi_extra=PLAN_BODY)
+    @router.put("/plan", responses=problems(400, 404, 408, 409, 413, 415, 422, 429, 503), openapi_extra=PLAN_BODY)
     async def put_plan(model: ModelPath, request: Request) -> RegistrationView:
         """Set the plan: detectors, window, budget, response."""
         name = model_name(model)
-        plan = await _plan(request)
+        refuse_coded(request.headers.get("content-encoding"))
+        require_json(request.headers.get("content-type"))
+        async with bodies.held(name, request) as body:
+            plan = _plan(body)
         return RegistrationView.of(await register.plan(name, plan.to_domain()))
 
     @router.get("/verdicts", responses=problems(404, 422, 503))
@@ -70,11 +76,9 @@ def routes(register: RegisterModel, read_verdicts: ReadVerdicts, max_reference_b
     return router
 
 
-async def _plan(request: Request) -> Plan:
-    refuse_coded(request.headers.get("content-encoding"))
-    require_json(request.headers.get("content-type"))
+def _plan(body: bytes) -> Plan:
     try:
-        return read_document(_PLAN, await request.body(), '{"window": {"rows": 300}}, for one')
+        return read_document(_PLAN, body, '{"window": {"rows": 300}}, for one')
     except InvalidInput as error:
         raise InvalidPlan(*error.faults) from error
 

@@ -249,6 +249,18 @@ async def test_what_a_crash_left_unwritten_is_read_from_the_log(store: Store) ->
     assert await store.observations().recent_identifiers(MODEL, positions[29], 100) == names
 
 
+async def test_what_is_read_again_leaves_no_gap_in_what_is_remembered(store: Store) -> None:
+    log = store.observations()
+    positions = [await log.append(MODEL, batch(number)) for number in range(20)]
+    first = await log.read(MODEL, LOG_START, 8)
+    lost = await log.read(MODEL, first[-1].position, 8)  # what was to be done with these failed
+    again = await log.read(MODEL, first[-1].position, 8)
+    assert [each.position for each in again] == [each.position for each in lost]
+    await log.forget_before(MODEL, again[-1].position, 100)
+    names = [f"batch {number}" for number in range(16)]
+    assert await store.observations().recent_identifiers(MODEL, positions[15], 100) == names
+
+
 async def test_large_batches_are_read_a_few_at_a_time(store: Store) -> None:
     log = store.observations()
     rows = np.zeros((100_000, 3))  # 2.4 MB

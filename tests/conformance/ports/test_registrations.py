@@ -36,6 +36,13 @@ async def test_what_was_registered_is_read(store: Store) -> None:
     assert np.array_equal(found.rows, reference().rows)
 
 
+async def test_of_many_who_ask_at_once_some_wait_and_none_is_refused(store: Store) -> None:
+    registrations = store.registrations()
+    assert await registrations.register(registration(), reference())
+    found = await asyncio.gather(*(registrations.newest(MODEL) for _ in range(400)))
+    assert found == [registration()] * 400
+
+
 async def test_earlier_revisions_can_be_read(store: Store) -> None:
     registrations = store.registrations()
     await registrations.register(registration(1, features=("c", "b", "a")), reference())

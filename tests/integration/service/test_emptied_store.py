@@ -8,10 +8,12 @@ import pytest
 from redis.asyncio import Redis
 
 from service.adapters.log import RedisDeliveryLog, RedisVerdictLog
+from service.adapters.reference_store import RedisRegistrations
 from service.adapters.store import Keys
 from service.adapters.trigger.dry_run import DryRunTrigger
 from service.adapters.trigger.template import SHIPPED_TEMPLATE, read_template
-from service.domain.models import BatchPosition, Cursor
+from service.domain.models import BatchPosition, Cursor, Reference
+from service.domain.registration import Registration
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
 from service.usecases.deliver_actions import BackOff, DeliverActions
@@ -97,6 +99,22 @@ class Outbox:
 
     async def empty(self) -> None:
         await self.redis.delete(*await self.redis.keys(f"{self.prefix}:*"))
+
+
+async def test_there_is_nothing_to_go_back_to_in_a_store_that_is_emptied_meanwhile(
+    running_app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await running_app.register()
+    reference_of = RedisRegistrations.reference
+
+    async def then_emptied(self: RedisRegistrations, registration: Registration) -> Reference:
+        found = await reference_of(self, registration)
+        await empty(running_app)
+        return found
+
+    monkeypatch.setattr(RedisRegistrations, "reference", then_emptied)
+    answer = await running_app.client.post("/v1/models/churn/registrations/1/activate")
+    assert (answer.status_code, answer.json()["type"]) == (404, "urn:driftwarden:problem:unknown-model")
 
 
 @pytest.fixture

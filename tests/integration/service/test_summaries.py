@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from threading import get_ident
 from typing import Any
 
 import httpx
@@ -10,9 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from service.domain.fitted_plan import FittedPlan, fit
-from service.domain.models import Reference
+from service.domain.models import LoggedBatch, Reference
 from service.domain.plan import DetectorPlan, Plan, WindowPlan
 from service.domain.summaries import Pane, encode_panes, panes_of
+from service.domain.windows.panes import PaneCutter
 from service.http.routes.summaries import MEDIA_TYPE
 from tests.integration.service.conftest import Application
 from tests.integration.service.test_windows import (
@@ -192,6 +194,28 @@ async def test_summaries_for_a_plan_that_keeps_rows_for_no_model_and_under_a_use
     assert await answered(one) == (200, "")
     assert await answered(other) == (409, "conflicting-batch")
     assert await running_app.stored_batches() == 1
+
+
+@pytest.mark.anyio
+async def test_panes_are_added_up_beside_the_event_loop(
+    running_app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads, feed = set[int](), PaneCutter.feed
+
+    def watched(self: PaneCutter, logged: LoggedBatch, panes: Sequence[Pane] | None = None) -> None:
+        threads.add(get_ident())
+        feed(self, logged, panes)
+
+    monkeypatch.setattr(PaneCutter, "feed", watched)
+    await running_app.register(plan={**SMALL_PLAN, "window": {"rows": 50, "keep": "summaries"}})
+    await running_app.observe(payload(rows(9, 60)))
+
+    async def one() -> bool:
+        return len(await running_app.verdicts()) == 1
+
+    await eventually_async(one, "a window")
+    assert threads
+    assert get_ident() not in threads
 
 
 @pytest.mark.anyio

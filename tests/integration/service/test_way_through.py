@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,17 @@ async def test_a_process_that_only_ingests_judges_nothing_and_a_worker_takes_not
             assert (await worker.client.get("/v1/models/churn/verdicts")).status_code == 404
             for path in ("/livez", "/readyz", "/metrics"):
                 assert (await worker.client.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize("role", [Role(), Role(evaluates=False), Role(ingests=False)])
+async def test_threads_leave_the_event_loop_its_turns_whatever_the_role(role: Role, shared_store: str) -> None:
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(0.005)
+    try:
+        async with application(StoreSettings(url=shared_store, prefix=secrets.token_hex(8)), role):
+            assert sys.getswitchinterval() < 0.001
+    finally:
+        sys.setswitchinterval(usual)
 
 
 @pytest.mark.parametrize("role", [Role(evaluates=False), Role(ingests=False)])

@@ -84,7 +84,7 @@ def test_a_span_that_was_cut_once_is_the_same_ever_after(entries: list[Sent], sk
 
 def test_a_parcel_has_no_more_panes_than_a_document_may() -> None:
     times = tuple(DAY + number * 1000 for number in range(MAXIMUM_PANES + 5))
-    log = logged([Sent("a", times[:150]), Sent("b", times[150:])])
+    log = logged([Sent("a", times[:75]), Sent("b", times[75:])])
     first = gather(log, Place(), Room(10_000, 1000))
     assert len(first.times) == MAXIMUM_PANES
     assert first.full

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from detectors import codec
-from detectors.errors import InvalidDocument, ReferenceMismatch
+from detectors.errors import InvalidDocument, InvalidRows, ReferenceMismatch
+from detectors.registry import DETECTORS
 from service.domain.errors import InvalidBatch
 from service.domain.fitted_plan import fit
-from service.domain.models import Reference
-from service.domain.plan import DetectorPlan, Plan, WindowPlan
+from service.domain.models import LATEST_MS, Reference
+from service.domain.plan import MAXIMUM_DETECTORS, DetectorPlan, Plan, WindowPlan
 from service.domain.summaries import (
+    MAXIMUM_PANE_ROWS,
     MAXIMUM_PANES,
     SUMMARIES_KIND,
     Pane,
@@ -60,6 +62,28 @@ def test_panes_merged_say_what_their_rows_say(fitted):
     for found, expected in zip(merged.measured(fitted), fitted.measure(window), strict=True):
         np.testing.assert_allclose(found.statistic, expected.statistic, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(found.p_value, expected.p_value, rtol=1e-6, atol=1e-12)
+
+
+def test_what_is_said_of_more_rows_than_can_be_summed_is_not_measured_and_does_not_stop_the_log():
+    plan = Plan(WindowPlan(100, keep="summaries"), (DetectorPlan("fast_maximum_mean_discrepancy"),))
+    fitted = fit(plan, Reference(FEATURES, rows(1, 500)), calibrates=False)
+    (each,) = fitted.detectors
+    sums = np.zeros((2, each.reference.map.count), dtype=np.int64)
+    one_more, part = (
+        each.detector.restore(each.reference, {"counts": np.array([0, count]), "sums": sums})
+        for count in (MAXIMUM_PANE_ROWS + 1, MAXIMUM_PANE_ROWS)
+    )
+    with pytest.raises(InvalidDocument, match=f"1 to {MAXIMUM_PANE_ROWS} rows"):
+        decode(fitted, encode(Summaries(MAXIMUM_PANE_ROWS + 1, (one_more,))))
+    said = decode(fitted, encode(Summaries(MAXIMUM_PANE_ROWS, (part,))))
+    merged = said
+    for _ in range(12):
+        merged += merged
+    assert merged.rows == 2**43
+    for more in (merged, merged + said, said + merged):
+        assert not more.parts
+        with pytest.raises(InvalidRows, match="at most"):
+            more.measured(fitted)
 
 
 def test_a_document_does_not_grow_with_the_rows(fitted):
@@ -150,3 +174,11 @@ def test_rows_of_more_windows_than_a_document_holds_are_refused(fitted):
         panes_of(fitted, rows(7, count), np.arange(count) * 1000, 1000)
     most = panes_of(fitted, rows(7, MAXIMUM_PANES), np.arange(MAXIMUM_PANES) * 1000, 1000)
     assert len(decode_panes(fitted, encode_panes(most))) == MAXIMUM_PANES
+
+
+@pytest.mark.parametrize("name", sorted(detector.name for detector in DETECTORS if detector.bounded))
+def test_the_header_of_a_document_has_room_for_as_many_panes_as_it_may_have(name):
+    fitted = fit(Plan(PLAN.window, (DetectorPlan(name),)), Reference(FEATURES, np.sign(rows(1, 500))))
+    (part,) = Summaries.of(fitted, np.sign(rows(2, 40))).parts
+    pane = Pane(LATEST_MS, LATEST_MS, Summaries(40, (part,) * MAXIMUM_DETECTORS))
+    assert codec.decode(encode_panes([pane] * MAXIMUM_PANES), kind=SUMMARIES_KIND).arrays
