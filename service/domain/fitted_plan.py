@@ -139,6 +139,7 @@ def block_size(
     most = window.most_tested_rows
     doublings = int(2 * log2(most / window.minimum_rows))
     sizes = {most, *(round(window.minimum_rows * 2 ** (half / 2)) for half in range(doublings + 1))}
+    sizes |= {window.rows} if window.rows is not None else set()  # what a window by count of summaries has as a rule
     usable = [size for size in sizes if size <= min(tested_rows, most) and reference_rows // size >= blocks]
     return max(usable, default=window.minimum_rows)
 

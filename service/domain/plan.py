@@ -50,14 +50,16 @@ class WindowPlan:
 
     @property
     def most_tested_rows(self) -> int:
-        """The most rows of a window that detectors look at."""
+        """The most rows of a window that detectors look at; where summaries stand for them, that blocks stand for."""
+        if self.keep == "summaries":
+            return MAXIMUM_WINDOW_ROWS
         largest = DEFAULT_SAMPLE_ROWS if self.rows is None else self.rows
         return largest if self.sample_rows is None else min(self.sample_rows, self.rows or self.sample_rows)
 
     @property
     def varies(self) -> bool:
         """Whether windows may have fewer rows than that."""
-        return self.every_seconds is not None
+        return self.every_seconds is not None or self.keep == "summaries"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +160,16 @@ def _window_faults(window: WindowPlan) -> list[Fault]:
     if not MINIMUM_WINDOW_ROWS <= window.minimum_rows <= MAXIMUM_WINDOW_ROWS:
         message = f"must lie between {MINIMUM_WINDOW_ROWS} and {MAXIMUM_WINDOW_ROWS}"
         faults.append(Fault("window.minimum_rows", message))
-    elif window.minimum_rows > max(window.most_tested_rows, MINIMUM_WINDOW_ROWS):
+    elif window.minimum_rows > max(_always_there(window), MINIMUM_WINDOW_ROWS):
         most = "window.rows" if window.rows is not None else "the rows that are tested"
         faults.append(Fault("window.minimum_rows", f"must not be larger than {most}, or nothing is ever decided"))
     return faults
+
+
+def _always_there(window: WindowPlan) -> int:
+    """Rows that a full window has, or by time may have."""
+    most = window.most_tested_rows
+    return most if window.rows is None else min(window.rows, most)
 
 
 def _size_faults(window: WindowPlan) -> list[Fault]:

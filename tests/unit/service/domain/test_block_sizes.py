@@ -46,6 +46,14 @@ def test_a_full_window_by_count_or_time_is_judged_by_blocks_of_its_own_size() ->
     assert block_size(WindowPlan(501, every_seconds=60), 500, 100_000, 19) < 500
 
 
+def test_windows_of_summaries_are_judged_by_blocks_as_large_as_the_batch_that_fills_them_makes_them() -> None:
+    by_count = WindowPlan(100, keep="summaries")
+    assert block_size(by_count, 100, 100_000, 19) == 100
+    assert 3500 < block_size(by_count, 5000, 100_000, 19) <= 5000
+    assert block_size(by_count, 5000, 1900, 19) == 100
+    assert 28_000 < block_size(WindowPlan(None, every_seconds=60, keep="summaries"), 40_000, 10**6, 19) <= 40_000
+
+
 @pytest.mark.parametrize("size", [25, 70, 150])
 def test_windows_of_any_size_are_calibrated_and_say_by_what(size: int) -> None:
     blocks = block_size(BY_TIME, size, len(REFERENCE.rows), fitted().blocks_needed)
