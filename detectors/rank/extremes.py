@@ -117,7 +117,7 @@ class _Window:
         up_to = np.cumsum(tally.counts)
         up_to -= (up_to - tally.counts)[starts[:-1]][feature]
         below, not_above = (reference.below(k[:, np.newaxis], feature)[:, 0] for k in (cell >> 1, (cell + 1) >> 1))
-        n, m = (each.astype(np.int64)[feature if len(each) > 1 else 0, 0] for each in (self.n, self.m))
+        n, m = (each.astype(np.int64)[feature if len(each) > 1 else [0], 0] for each in (self.n, self.m))
         return self._either(
             np.maximum,
             lambda: np.maximum.reduceat(m * below - n * (up_to - tally.counts), starts[:-1]),
@@ -154,7 +154,8 @@ class _Window:
         below, not_above = (
             self.reference.below(k[:, np.newaxis], feature)[:, 0] for k in (cells >> 1, (cells + 1) >> 1)
         )
-        n, m = (each[feature, 0] if len(each) > 1 else each[0, 0] for each in (self.n, self.m))
+        # As arrays of one number, not as numbers: those would not widen what they are multiplied with in numpy 1.
+        n, m = (each[feature, 0] if len(each) > 1 else each[0] for each in (self.n, self.m))
         return self._either(np.maximum, lambda: m * below - n * row, lambda: n + n * row - m * not_above)
 
     def _either(self, both: np.ufunc, ahead: Asked, behind: Asked) -> NDArray[Any]:

@@ -96,6 +96,9 @@ def _read(payload: Payload, member: str) -> Table:
     if behind < 0:
         raise UnreadableBody(Fault("Inference-Header-Content-Length", "is longer than the body"))
     told = (_known if behind and length <= _REMEMBERED_HEAD_BYTES else _told)(body[:length], member)
+    if not behind and payload.head_bytes is None and told.binary <= len(body) - len(body.rstrip()):
+        # What looks like white space behind the JSON is a tensor: it says that there is one.
+        length, behind = length - told.binary, told.binary
     if told.binary != behind:
         message = f"has {behind} bytes behind its JSON, which announces {told.binary}"
         raise UnreadableBody(Fault("body", message))

@@ -104,12 +104,15 @@ def _flat(tensor: Layout, data: msgspec.Raw) -> NDArray[Any]:
     integers = _integers(data)
     if None in integers:
         return np.array(integers, dtype=np.float64)
-    dtype = DATATYPES[tensor.datatype]
+    signed = DATATYPES[tensor.datatype].kind == "i"
     try:
-        return np.array(integers, dtype=np.int64 if dtype.kind == "i" else np.uint64)
+        if signed or all(
+            each is not None and each >= 0 for each in integers
+        ):  # numpy 1 would take those below for very large ones
+            return np.array(integers, dtype=np.int64 if signed else np.uint64)
     except OverflowError:
-        message = f"holds a number that is no {tensor.datatype}"
-        raise InvalidInput(Fault(f"{tensor.place}.data", message)) from None
+        pass
+    raise InvalidInput(Fault(f"{tensor.place}.data", f"holds a number that is no {tensor.datatype}"))
 
 
 def _unusual(tensor: Layout, data: msgspec.Raw) -> Rows:

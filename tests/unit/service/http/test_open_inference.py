@@ -63,6 +63,12 @@ def test_a_binary_tensor_is_read_to_the_last_bit(drawn: tuple[str, NDArray[Any]]
     assert table.rows.tolist() == array.astype(np.float64).reshape(len(array), -1).tolist()
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_tensor_of_bytes_that_look_like_white_space_is_a_tensor(told: bool) -> None:
+    body, head = v2_binary({"x": ("UINT8", np.array([32, 10], dtype=np.uint8))})
+    assert read_table(BINARY, body, head if told else None).rows.tolist() == [[32.0], [10.0]]
+
+
 @given(numbers)
 def test_the_same_as_json_is_the_same(drawn: tuple[str, NDArray[Any]]) -> None:
     datatype, array = drawn
