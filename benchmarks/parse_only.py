@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 
 from service.__main__ import _new_event_loop
 from service.http.formats import read_table
-from service.server import listening_socket, serve
+from service.server import Served, listening_socket, serve
 
 application = FastAPI()
 
@@ -27,4 +27,4 @@ if __name__ == "__main__":
         listening_socket("127.0.0.1", int(sys.argv[1])) as listener,
         asyncio.Runner(loop_factory=_new_event_loop) as runner,
     ):
-        runner.run(serve(application, listener, 1, lambda: None))
+        runner.run(serve(Served(application, listener), 1, lambda: None))
