@@ -4,8 +4,12 @@ Any number of evaluators may do this for the same model at the same time. Each c
 store takes it from one of them. What an evaluator holds between calls is a cache of the log, rebuilt from it at will.
 """
 
+import os
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from anyio import CapacityLimiter, to_thread
@@ -39,6 +43,7 @@ from service.telemetry.tracing import Tracing, current_traceparent
 from service.usecases.column_order import ColumnOrder
 from service.usecases.fitted_models import FittedModels
 
+_NICENESS = 10
 READ_BATCHES = 256
 """Batches read from the log at a time, and fewer where they are large."""
 
@@ -273,6 +278,7 @@ def _identity(verdict: Verdict | None) -> tuple[int, Cursor]:
 
 def _decision(fitted: FittedPlan, window: Window) -> Decision:
     """The arithmetic, on a thread of its own."""
+    _step_back()
     minimum = fitted.plan.window.minimum_rows
     if window.tested < minimum:
         return undecided(fitted, f"{window.tested} rows are too few: the plan asks for {minimum} or more")
@@ -281,6 +287,17 @@ def _decision(fitted: FittedPlan, window: Window) -> Decision:
         return decide(fitted, fitted.measure(window.rows) if summaries is None else summaries.measured(fitted))
     except (DetectorError, ArithmeticError) as error:  # rows that defeat a detector must not stop the log
         return undecided(fitted, str(error))
+
+
+def _step_back() -> None:
+    """On a busy core the event loop goes first: whoever hands in rows waits for an answer, nobody for this thread.
+
+    Linux has a niceness for each thread; elsewhere it is the process's, which must not change. It cannot be taken back,
+    so threads that have tested once do whatever they do later behind the event loop, too.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 def _panes_of(fitted: FittedPlan, start: Cursor, before: BatchPosition, logged: LoggedBatch) -> Sequence[Pane] | None:
