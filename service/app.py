@@ -44,6 +44,7 @@ from service.domain.sharing import Outlook
 from service.http import errors
 from service.http.admission import Admission
 from service.http.authentication import AuthenticationFirst
+from service.http.before_framework import TakenFirst
 from service.http.bodies import Bodies, BodyBounds
 from service.http.limits import BodyLimits
 from service.http.logged_events import LoggedEvents
@@ -58,8 +59,8 @@ from service.http.routes import (
     rows,
     summaries,
 )
-from service.http.routes.events import EventsFirst, TakeEvents
-from service.http.routes.observations import ObservationsFirst, TakeObservations
+from service.http.routes.events import TakeEvents
+from service.http.routes.observations import TakeObservations
 from service.ports import Appends, Trigger
 from service.settings import ComputeSettings, HttpSettings, Settings, StoreSettings, TriggerSettings
 from service.sidecar import OwnStore, Sidecar, open_sidecar, refuse_what_no_sidecar_can, settle_down
@@ -355,9 +356,9 @@ def _ways_in(
     logged = LoggedEvents(observe_event, bodies, metrics, time.monotonic)
     app.state.finish_events = logged.finish
     take_events = TakeEvents(logged, admission, bodies)
-    app.add_middleware(EventsFirst, take=take_events)
+    app.add_middleware(TakenFirst, path=events.PATH, take=take_events)
     take = TakeObservations(observe, metrics, admission, bodies)
-    app.add_middleware(ObservationsFirst, take=take)
+    app.add_middleware(TakenFirst, path=observations.PATH, take=take)
     return [observations.routes(take), events.routes(take_events)]
 
 

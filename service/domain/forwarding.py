@@ -202,7 +202,7 @@ def room(registration: Registration, most_rows: int) -> Room:
     if not keeps_summaries(registration):
         return Room(fitting)
     window = registration.plan.window
-    return Room(min(fitting, window.rows or fitting), _every_ms(registration))
+    return Room(min(fitting, window.rows or fitting), registration.plan.window.every_ms)
 
 
 def parcel_name(identity: str, gathered: Gathered, registration: Registration) -> str:
@@ -226,9 +226,4 @@ def rows_document(registration: Registration, gathered: Gathered) -> bytes:
 
 def summaries_document(registration: Registration, fitted: FittedPlan, gathered: Gathered) -> bytes:
     """What the plan's detectors keep of the rows: a pane for each window by time that has some, or one for all."""
-    return encode_panes(panes_of(fitted, gathered.rows, gathered.times, _every_ms(registration)))
-
-
-def _every_ms(registration: Registration) -> int | None:
-    every_seconds = registration.plan.window.every_seconds
-    return None if every_seconds is None else every_seconds * 1000
+    return encode_panes(panes_of(fitted, gathered.rows, gathered.times, registration.plan.window.every_ms))

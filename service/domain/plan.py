@@ -49,6 +49,11 @@ class WindowPlan:
     ends with the batch that fills it, and detectors must be `bounded`."""
 
     @property
+    def every_ms(self) -> int | None:
+        """`every_seconds` in milliseconds, as event times are."""
+        return None if self.every_seconds is None else self.every_seconds * 1000
+
+    @property
     def most_tested_rows(self) -> int:
         """The most rows of a window that detectors look at; where summaries stand for them, that blocks stand for."""
         if self.keep == "summaries":

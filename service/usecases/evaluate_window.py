@@ -308,8 +308,8 @@ def _panes_of(fitted: FittedPlan, start: Cursor, before: BatchPosition, logged: 
             return decode_panes(fitted, batch.panes)
         if batch.rows.shape[1] != len(fitted.features):
             return None
-        left, every = not_judged(logged, before, start), fitted.plan.window.every_seconds
-        return panes_of(fitted, left.rows, event_times(left), None if every is None else every * 1000)
+        left = not_judged(logged, before, start)
+        return panes_of(fitted, left.rows, event_times(left), fitted.plan.window.every_ms)
     except (InvalidDocument, ReferenceMismatch, InvalidBatch, DetectorError):
         return None
 

@@ -150,7 +150,7 @@ class ObserveBatch:
 
 
 def _summarised(fitted: FittedPlan, batch: Batch) -> Batch:
-    panes = panes_of(fitted, batch.rows, event_times(batch), _every_ms(fitted))
+    panes = panes_of(fitted, batch.rows, event_times(batch), fitted.plan.window.every_ms)
     return replace(batch, rows=NO_ROWS, times=None, panes=encode_panes(panes))
 
 
@@ -162,7 +162,7 @@ def _panes(fitted: FittedPlan, document: bytes) -> Sequence[Pane]:
         raise OutdatedSummaries(f"{message} the same rows anew") from error
     except InvalidDocument as error:
         raise InvalidBatch(Fault("", f"these are no summaries: {error}")) from error
-    every_ms = _every_ms(fitted)
+    every_ms = fitted.plan.window.every_ms
     faults = [
         Fault(f"panes[{place}]", "crosses the boundary of a window: begin a new pane at every multiple of its length")
         for place, pane in enumerate(panes)
@@ -171,11 +171,6 @@ def _panes(fitted: FittedPlan, document: bytes) -> Sequence[Pane]:
     if faults:
         raise InvalidBatch(*faults[:20])
     return panes
-
-
-def _every_ms(fitted: FittedPlan) -> int | None:
-    every_seconds = fitted.plan.window.every_seconds
-    return None if every_seconds is None else every_seconds * 1000
 
 
 def fitting_rows(observations: Observations, features: tuple[str, ...]) -> NDArray[np.float64]:

@@ -30,7 +30,7 @@ __all__ = [
 
 def cutter(plan: WindowPlan, features: int, start: Cursor, recent: RecentIdentifiers, key: bytes) -> Cutter:
     """What cuts windows as planned, from `start` on; the same `key` draws the same samples."""
-    every_ms = None if plan.every_seconds is None else plan.every_seconds * 1000
+    every_ms = plan.every_ms
     of_panes = plan.keep == "summaries"
     if plan.rows is not None and of_panes:
         return PaneCutter(plan.rows, start, recent)

@@ -70,8 +70,8 @@ def excerpt(plan: WindowPlan, features: int, extent: Extent, recent: RecentIdent
     if plan.rows is not None:
         admission = Admission(features, extent.start, recent, by_time=plan.every_seconds is not None)
         return RunExcerpt(extent, admission)
-    assert plan.every_seconds is not None  # noqa: S101 - a plan with neither is refused
-    return IntervalExcerpt(extent, Admission(features, extent.start, recent, by_time=True), plan.every_seconds * 1000)
+    assert plan.every_ms is not None  # noqa: S101 - a plan with neither is refused
+    return IntervalExcerpt(extent, Admission(features, extent.start, recent, by_time=True), plan.every_ms)
 
 
 class RunExcerpt:

@@ -9,8 +9,7 @@ from contextlib import ExitStack
 import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope
 
 from service.domain.errors import DriftwardenError, Fault, InvalidInput
 from service.domain.models import ModelName, model_name
@@ -25,7 +24,7 @@ from service.http.routes.models import ModelPath
 from service.http.schemas import AcceptedEvent
 from service.telemetry.tracing import checked_traceparent
 
-_PATH = re.compile(r"/v1/(?:models/(?P<model>[^/]+)/)?cloudevents")
+PATH = re.compile(r"/v1/(?:models/(?P<model>[^/]+)/)?cloudevents")
 _HEADERS = frozenset(
     {b"content-type", b"content-encoding", b"content-length", b"traceparent", b"inference-header-content-length"}
 )
@@ -68,25 +67,6 @@ class TakeEvents:
             accepted = Accepted(model or _named_by(event), event, body, coding, traceparent)
             self._events.take(accepted, room.pop_all())
             return event.identifier
-
-
-class EventsFirst:
-    """Takes events, and leaves everything else to the application behind it."""
-
-    def __init__(self, app: ASGIApp, take: TakeEvents) -> None:
-        self._app = app
-        self._take = take
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = _PATH.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if asked is None:
-            await self._app(scope, receive, send)
-            return
-        try:
-            response = await self._take(asked["model"], scope, receive)
-        except ClientDisconnect:
-            return
-        await response(scope, receive, send)
 
 
 def routes(take: TakeEvents) -> APIRouter:

@@ -14,8 +14,7 @@ from uuid import uuid4
 import msgspec
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
-from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope
 
 from service.domain.errors import DriftwardenError, Fault, InvalidBatch, InvalidInput, UnreadableBody, UnsupportedFormat
 from service.domain.models import ModelName, model_name
@@ -34,7 +33,7 @@ from service.telemetry.tracing import checked_traceparent
 from service.usecases.observe_batch import Observations, ObserveBatch
 
 MAXIMUM_KEY = 200
-_PATH = re.compile(r"/v1/models/([^/]+)/observations")
+PATH = re.compile(r"/v1/models/(?P<model>[^/]+)/observations")
 _LENGTH = b"inference-header-content-length"
 _HEADERS = frozenset(
     {b"content-type", b"content-encoding", b"content-length", b"idempotency-key", b"ce-id", b"traceparent", _LENGTH}
@@ -73,25 +72,6 @@ class TakeObservations:
             position = await self._observe(model, identifier, observations, traceparent, digest)
         acknowledgement = {"batch": identifier, "rows": len(observations.rows), "position": position}
         return Response(_to_json(acknowledgement), media_type="application/json")
-
-
-class ObservationsFirst:
-    """Takes observations, and leaves everything else to the application behind it."""
-
-    def __init__(self, app: ASGIApp, take: TakeObservations) -> None:
-        self._app = app
-        self._take = take
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = _PATH.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if asked is None:
-            await self._app(scope, receive, send)
-            return
-        try:
-            response = await self._take(asked[1], scope, receive)
-        except ClientDisconnect:
-            return
-        await response(scope, receive, send)
 
 
 def routes(take: TakeObservations) -> APIRouter:
