@@ -60,7 +60,7 @@ class Target:
     url: str
     process: int
     stream: str | None = None
-    """Where it stores them, if nobody reads them there."""
+    """Where it stores them, if it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +144,9 @@ class Machine:
                 client.put(f"/v1/models/{MODEL}/plan", json=plan).raise_for_status()
         if apart:
             self._process(store, prefix, "worker")
-        stream = f"{prefix}:{{{MODEL}}}:observations" if plan is None else None
-        return Target(f"{service.url}/v1/models/{MODEL}/observations", service.pid, stream)
+        return Target(
+            f"{service.url}/v1/models/{MODEL}/observations", service.pid, f"{prefix}:{{{MODEL}}}:observations"
+        )
 
     def _process(self, store: StoreServer, prefix: str, *arguments: str, **settings: str) -> ServiceProcess:
         where = {"DRIFT_STORE__URL": store.url, "DRIFT_STORE__PREFIX": prefix}
@@ -237,7 +238,8 @@ def measure(
 
 
 def empty(client: Redis, stream: str | None) -> None:
-    """Of what nobody reads, so that neither memory nor disk has to hold everything that is ever sent."""
+    """So that neither memory nor disk has to hold everything that is ever sent, and nobody tests what is left of a
+    round on the next one's time."""
     if stream is not None and client.exists(stream):
         client.xtrim(stream, maxlen=0, approximate=False)
         for key in client.scan_iter(match=stream.replace("observations", "batch:*"), count=10_000):

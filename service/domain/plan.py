@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from math import isfinite
 from typing import Literal
 
@@ -119,7 +120,7 @@ def detectors_on_summaries() -> tuple[DetectorPlan, ...]:
 _WINDOW_DEFAULTS = asdict(WindowPlan())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """All of it; every field has a default, so that a reference alone is enough to begin."""
 
@@ -130,7 +131,7 @@ class Plan:
     missing_values: Literal["refuse", "keep"] = "refuse"
     """Of observations: `refuse` answers 422 to a batch with a hole; `keep` takes it, and detectors count holes."""
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of the canonical JSON form: two plans that say the same have the same."""
         document = asdict(self)
