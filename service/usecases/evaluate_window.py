@@ -44,8 +44,8 @@ from service.usecases.column_order import ColumnOrder
 from service.usecases.fitted_models import FittedModels
 
 _NICENESS = 19
-"""The share of a processor that is left to tests where the event loop wants all of it is 1.5 %; at 10, which would leave
-them a tenth, Linux makes the event loop wait for several milliseconds every now and then, because it had its share."""
+"""It leaves tests 1.5 % of a processor that the event loop wants all of. At 10, which would leave them a tenth, Linux
+makes the event loop wait for several milliseconds every now and then, because it had its share."""
 READ_BATCHES = 256
 """Batches read from the log at a time, and fewer where they are large."""
 
