@@ -173,7 +173,11 @@ def judge(store: StoreServer, directory: Path, workers: int, load: Load) -> Judg
         total = len(load.models) * load.windows
         with store.client() as client:
             # Each fits the plan for itself, once; that is not what is asked here.
-            eventually(lambda: all(_metric(worker.url, "windows_total") for worker in running), "all are at it")
+            eventually(
+                lambda: all(_metric(worker.url, "windows_total") for worker in running)
+                or judged(client, keys, load) == total,
+                "all are at it",
+            )
             began, ended = reached(client, keys, load, 0), reached(client, keys, load, STEADY_UNTIL * total)
             assert began[1] < STEADY_UNTIL * total / 2, "they were at it too late: more windows are needed"
             reached(client, keys, load, total)
@@ -189,14 +193,19 @@ def reached(client: Redis, keys: Keys, load: Load, windows: float) -> tuple[floa
 
     def enough() -> bool:
         nonlocal found
-        pipeline = client.pipeline(transaction=False)
-        for model in load.models:
-            pipeline.xlen(keys.verdicts(model))
-        found = sum(pipeline.execute())
+        found = judged(client, keys, load)
         return found >= windows
 
     eventually(enough, f"{windows:.0f} windows are judged", timeout_s=600)
     return time.perf_counter(), found
+
+
+def judged(client: Redis, keys: Keys, load: Load) -> int:
+    """Windows of all models, as far as they are committed."""
+    pipeline = client.pipeline(transaction=False)
+    for model in load.models:
+        pipeline.xlen(keys.verdicts(model))
+    return sum(pipeline.execute())
 
 
 def _metric(url: str, name: str) -> float:
