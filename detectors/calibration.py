@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv
+from scipy.special import betainc, betaincinv
 
 from detectors.arrays import Backend, Rows, backend_of, frozen, measurable_rows
 from detectors.errors import InvalidParameter, TooFewRows
@@ -25,6 +25,7 @@ Progress = Callable[[int, int], None]
 MINIMUM_BLOCKS = 3
 """The others of a block need a mean and a deviation."""
 
+_CONFIDENCE = 0.9
 _NO_DEVIATION = 1e-9  # what a statistic that never moved is measured in: any move is large, and still finite
 
 
@@ -110,6 +111,12 @@ class FalseAlarms:
     upper: float
     """95 % confidence interval of the rate (Clopper-Pearson), as if blocks were independent."""
 
+    @classmethod
+    def of(cls, alarms: int, blocks: int) -> Self:
+        lower = float(betaincinv(alarms, blocks - alarms + 1, 0.025)) if alarms else 0.0
+        upper = float(betaincinv(alarms + 1, blocks - alarms, 0.975)) if alarms < blocks else 1.0
+        return cls(alarms, blocks, alarms / blocks, lower, upper)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JointNull:
@@ -130,16 +137,9 @@ class JointNull:
     @classmethod
     def of(cls, statistics: Values, widths: tuple[int, ...]) -> Self:
         """From the shape (blocks, all statistics)."""
-        blocks = len(statistics)
-        means = statistics.mean(axis=0)
-        centred = statistics - means
-        squares = (centred**2).sum(axis=0)
-        # Without block b the mean moves by -c_b / (B - 1), and the sum of squares shrinks by c_b^2 B / (B - 1).
-        squares_of_others = np.maximum(squares - centred**2 * (blocks / (blocks - 1)), 0)
-        least = _NO_DEVIATION * np.maximum(np.abs(statistics).max(axis=0), 1)
-        scores = centred * (blocks / (blocks - 1)) / np.maximum(np.sqrt(squares_of_others / (blocks - 2)), least)
-        deviations = np.maximum(np.sqrt(squares / (blocks - 1)), least)
-        return cls(widths, frozen(means), frozen(deviations), frozen(np.sort(scores.max(axis=1))))
+        deviations = np.maximum(statistics.std(axis=0, ddof=1), _least_deviation(statistics))
+        largest = np.sort(scores_by_others(statistics).max(axis=1))
+        return cls(widths, frozen(statistics.mean(axis=0)), frozen(deviations), frozen(largest))
 
     @property
     def blocks(self) -> int:
@@ -172,6 +172,25 @@ class JointNull:
         return None if rank < 1 else float(self.largest[-rank])
 
 
+def scores_by_others(statistics: Values, least_share: float = 0.0) -> Values:
+    """Each block standardised by the mean and deviation of the others, shape (blocks, statistics).
+
+    `least_share`: of the deviation of all blocks, which that of the others is taken to have at least, so that one block
+    that differs from others which are all the same does so by a finite number of deviations.
+    """
+    blocks = len(statistics)
+    centred = statistics - statistics.mean(axis=0)
+    squares = (centred**2).sum(axis=0)
+    # Without block b the mean moves by -c_b / (B - 1), and the sum of squares shrinks by c_b^2 B / (B - 1).
+    squares_of_others = np.maximum(squares - centred**2 * (blocks / (blocks - 1)), 0)
+    least = np.maximum(_least_deviation(statistics), least_share * np.sqrt(squares / (blocks - 1)))
+    return np.asarray(centred * (blocks / (blocks - 1)) / np.maximum(np.sqrt(squares_of_others / (blocks - 2)), least))
+
+
+def _least_deviation(statistics: Values) -> Values:
+    return np.asarray(_NO_DEVIATION * np.maximum(np.abs(statistics).max(axis=0), 1))
+
+
 def blocks_needed(alpha: float) -> int:
     """The fewest blocks with which a p-value can be as small as alpha."""
     _refuse_no_probability(alpha)
@@ -181,29 +200,54 @@ def blocks_needed(alpha: float) -> int:
     return blocks
 
 
+def level_held(alpha: float, blocks: int) -> float:
+    """The p-value at or below which to alarm, so that this reference's own rate is at most alpha in nine of ten cases.
+
+    P-values against blocks are right on average over references, while one reference judges all windows to come: with
+    r of B blocks beyond the threshold, the rate at which windows exceed it is Beta(r, B + 1 - r) (Bates et al. 2023).
+    With too few blocks for that, the rarest alarm that they allow.
+    """
+    most = _rank(alpha, blocks)
+    ranks = np.arange(1, most + 1)
+    held = ranks[betainc(ranks, blocks + 1 - ranks, alpha) >= _CONFIDENCE]
+    return float(held.max(initial=min(most, 1)) / (blocks + 1))
+
+
 def joint_null(nulls: Sequence[BlockNull]) -> JointNull:
     """The null of several detectors over the same blocks."""
     if len({(null.blocks, null.window_rows) for null in nulls}) != 1:
         raise InvalidParameter("nulls", "the nulls are of one reference, cut into the same blocks")
-    return JointNull.of(_side_by_side(nulls), tuple(null.statistics.shape[1] for null in nulls))
+    return JointNull.of(side_by_side(nulls), tuple(null.statistics.shape[1] for null in nulls))
 
 
 def false_alarms(nulls: Sequence[BlockNull], alpha: float) -> FalseAlarms | None:
     """Judge each block by a joint null of the others; None if these are too few for alpha."""
-    statistics = _side_by_side(nulls)
+    statistics = side_by_side(nulls)
     blocks = len(statistics)
     if blocks <= MINIMUM_BLOCKS or _rank(alpha, blocks - 1) < 1:
         return None
-    alarms = 0
+    alarms, level = 0, level_held(alpha, blocks - 1)
     for block, own in enumerate(statistics):
         others = JointNull.of(np.delete(statistics, block, axis=0), (statistics.shape[1],))
-        alarms += others.p_value(others.largest_score([own])) <= alpha
-    lower = float(betaincinv(alarms, blocks - alarms + 1, 0.025)) if alarms else 0.0
-    upper = float(betaincinv(alarms + 1, blocks - alarms, 0.975)) if alarms < blocks else 1.0
-    return FalseAlarms(alarms, blocks, alarms / blocks, lower, upper)
+        alarms += others.p_value(others.largest_score([own])) <= level
+    return FalseAlarms.of(alarms, blocks)
 
 
-def _side_by_side(nulls: Sequence[BlockNull]) -> Values:
+def effective_blocks(statistics: Values) -> float:
+    """How many independent blocks say as much as these, which follow one another, shape (blocks, all statistics).
+
+    From the correlation of each block's largest score with the next one's, as if it faded geometrically.
+    """
+    largest = scores_by_others(statistics).max(axis=1)
+    ranks = np.argsort(np.argsort(largest)).astype(float)  # one extreme block must not hide what the others say
+    centred = ranks - ranks.mean()
+    correlation = float((centred[1:] * centred[:-1]).sum() / (centred**2).sum())
+    memory = min(max(correlation, 0.0), 0.99)
+    return len(statistics) * (1 - memory) / (1 + memory)
+
+
+def side_by_side(nulls: Sequence[BlockNull]) -> Values:
+    """Shape (blocks, all statistics), blocks in the order of time."""
     return np.concatenate([null.statistics for null in nulls], axis=1)
 
 

@@ -4,19 +4,25 @@ With calibration, one number speaks for the window: the largest of all statistic
 blocks of the reference do (a max-T test, Westfall and Young 1993, with blocks in the place of permutations). It is
 compared with the same number of every block, so that the false-alarm rate holds over all features and detectors
 together, and on rows that depend on one another. Without calibration: independent-rows p-values under Bonferroni.
+
+Under a budget over time (`budget.py`) those numbers are surprising whose gathered evidence has reached its threshold.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isinf
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.results import DriftResult, Scope
+from service.domain.budget import Spending
 from service.domain.fitted_plan import Calibration, FittedPlan
 from service.domain.models import Decision, DetectorMeasurement, FeatureMeasurement, Finding
 
 _PLACES_NAMED = 5
+_WORTH_A_WORD = 2  # windows
+_NO_LENGTH = "windows have no length in time, so that a budget over time says nothing of them: give rows their times"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +35,28 @@ class _Judged:
     """NaN if nothing could be measured."""
 
 
-def decide(fitted: FittedPlan, results: Sequence[DriftResult]) -> Decision:
-    """Judge one window's results, one for each detector of the plan in its order."""
-    rate = fitted.plan.decision.false_alarm_rate
+def decide(fitted: FittedPlan, results: Sequence[DriftResult], spending: Spending | None = None) -> Decision:
+    """Judge one window's results, one for each detector of the plan in its order; `spending` is what `spend` gave."""
+    rate = _rate(fitted, spending)
     calibration = fitted.calibration
     judged = _against_independence(results, rate) if calibration is None else _against_blocks(calibration, results)
+    if spending is not None and spending.reached is not None:
+        judged = replace(judged, surprising=spending.reached)
     detectors = tuple(_measurement(fitted, index, result, judged) for index, result in enumerate(results))
     drifted = any(feature.drifted for detector in detectors for feature in detector.features)
     unmeasured = _unmeasured(detectors)
-    calm = Finding.UNDECIDED if unmeasured else Finding.STABLE
-    reason = "; ".join(part for part in (_reason(fitted, judged, drifted), unmeasured) if part)
+    limitless = spending is not None and isinf(spending.windows_per_alarm)
+    calm = Finding.UNDECIDED if unmeasured or limitless else Finding.STABLE
+    said = _reason(fitted, judged, spending, drifted=drifted)
     return Decision(
         finding=Finding.DRIFT if drifted else calm,
-        reason=reason,
+        reason="; ".join(part for part in (said, unmeasured, _NO_LENGTH if limitless else "") if part),
         calibrated=fitted.calibration is not None,
         false_alarm_rate=rate,
         p_value=_number(judged.p_value),
         detectors=detectors,
+        once_in_windows=None if spending is None else spending.once_in_windows,
+        windows_per_alarm=None if spending is None or limitless else spending.windows_per_alarm,
     )
 
 
@@ -53,6 +64,11 @@ def undecided(fitted: FittedPlan, reason: str) -> Decision:
     """For a window that could not be measured: said aloud, never a silent "stable"."""
     rate = fitted.plan.decision.false_alarm_rate
     return Decision(Finding.UNDECIDED, reason, fitted.calibration is not None, rate, None, ())
+
+
+def _rate(fitted: FittedPlan, spending: Spending | None) -> float:
+    """Of one window: the plan's, or what its budget leaves to each."""
+    return fitted.plan.decision.false_alarm_rate if spending is None else 1 / spending.windows_per_alarm
 
 
 def _against_blocks(calibration: Calibration, results: Sequence[DriftResult]) -> _Judged:
@@ -110,19 +126,35 @@ def _unmeasured(detectors: Sequence[DetectorMeasurement]) -> str:
     return f"too little to measure: {', '.join(places[:_PLACES_NAMED])}{more}"
 
 
-def _reason(fitted: FittedPlan, judged: _Judged, drifted: bool) -> str:
-    sized = f" of {fitted.block_rows} rows" if fitted.plan.window.varies else ""
-    against = (
-        f"against {fitted.blocks} calm blocks{sized} of the reference"
-        if fitted.calibration is not None
-        else "against independent rows, which real traffic is not: "
-        f"a reference of {fitted.blocks_needed * fitted.block_rows} rows or more would calibrate this plan"
-    )
+def _reason(fitted: FittedPlan, judged: _Judged, spending: Spending | None, *, drifted: bool) -> str:
     if np.isnan(judged.p_value):
         return ""
-    surprising = any(bool(numbers.any()) for numbers in judged.surprising)
+    said = f"p = {judged.p_value:.3g} {_against(fitted)}"
+    if spending is not None:
+        said = f"{_spent(spending)}; {said}"
     if drifted:
-        return f"p = {judged.p_value:.3g} {against}"
-    if surprising:
-        return f"p = {judged.p_value:.3g} {against}, but every difference is smaller than the plan's minimum effect"
-    return f"p = {judged.p_value:.3g} {against}: nothing beyond the ordinary"
+        return said
+    if any(bool(numbers.any()) for numbers in judged.surprising):
+        return f"{said}, but every difference is smaller than the plan's minimum effect"
+    return f"{said}: nothing beyond the ordinary"
+
+
+def _against(fitted: FittedPlan) -> str:
+    if fitted.calibration is None:
+        needed = fitted.blocks_needed * fitted.block_rows
+        return (
+            "against independent rows, which real traffic is not: "
+            f"a reference of {needed} rows or more would calibrate this plan"
+        )
+    sized = f" of {fitted.block_rows} rows" if fitted.plan.window.varies else ""
+    return f"against {fitted.blocks} calm blocks{sized} of the reference"
+
+
+def _spent(spending: Spending) -> str:
+    """What was gathered, against what the budget asks for."""
+    asked = f"the budget allows one false alarm in {spending.windows_per_alarm:.4g} windows"
+    if spending.once_in_windows is None:
+        return f"{asked}, which holds for independent rows only"
+    if spending.once_in_windows < _WORTH_A_WORD:
+        return asked
+    return f"calm windows gather as much evidence once in {spending.once_in_windows:.3g}, and {asked}"

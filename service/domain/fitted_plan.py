@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import log2
+from math import inf, log2
 from typing import Any
 
 import numpy as np
@@ -16,16 +16,23 @@ from detectors.calibration import (
     JointNull,
     block_null,
     blocks_needed,
+    effective_blocks,
     false_alarms,
     joint_null,
+    level_held,
+    side_by_side,
 )
 from detectors.errors import DetectorError, TooFewRows
+from detectors.evidence import Evidence
 from detectors.protocols import Detector
 from detectors.registry import create
 from detectors.results import DriftResult
 from service.domain.errors import Fault, InvalidReference
 from service.domain.models import Reference
-from service.domain.plan import Plan, WindowPlan, check_features
+from service.domain.plan import DecisionPlan, Plan, WindowPlan, check_features
+
+MINIMUM_BUDGET_BLOCKS = 20
+"""Fewer say too little of what a window's scores are worth over time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +41,14 @@ class Calibration:
 
     null: JointNull
     threshold: float
-    """Of the largest standardised statistic: beyond it a window is as surprising as the plan's budget asks for."""
+    """Of the largest standardised statistic: beyond it a window is as surprising as the plan's rate asks for. Infinite
+    where there are too few blocks for the rate, and a budget takes its place."""
     false_alarms: FalseAlarms | None
     """Each block judged by the others; None where these are too few for that."""
+    evidence: Evidence
+    """What scores are worth over time."""
+    effective_blocks: float
+    """Blocks that are independent of each other and say as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +83,7 @@ class FittedPlan:
     block_rows: int
     """Rows of the blocks that it was or would be calibrated with."""
     blocks_needed: int
-    """Contiguous blocks that this plan's false-alarm rate needs."""
+    """Contiguous blocks that this plan's false-alarm rate, or its budget, needs."""
     detectors: tuple[FittedDetector, ...]
     """In the plan's order."""
 
@@ -96,6 +108,8 @@ def fit(plan: Plan, reference: Reference, backend: Backend = HOST, *, calibrates
     fitted: list[FittedDetector] = []
     nulls: list[BlockNull | None] = []
     needed = max(blocks_needed(plan.decision.false_alarm_rate), MINIMUM_BLOCKS)
+    if plan.decision.false_alarms is not None:
+        needed = MINIMUM_BUDGET_BLOCKS
     rows = len(reference.rows)
     block_rows = block_size(plan.window, plan.window.most_tested_rows, rows, needed)
     has_blocks = calibrates and rows // block_rows >= needed
@@ -109,7 +123,7 @@ def fit(plan: Plan, reference: Reference, backend: Backend = HOST, *, calibrates
             nulls.append(_block_null(detector, seen, block_rows) if has_blocks else None)
         except DetectorError as error:
             raise InvalidReference(Fault("rows", f"{planned.name} cannot be fitted: {error}")) from error
-    calibration = _calibration(nulls, plan.decision.false_alarm_rate)
+    calibration = _calibration(nulls, plan.decision)
     return FittedPlan(plan, reference.features, rows, calibration, block_rows, needed, tuple(fitted))
 
 
@@ -121,7 +135,7 @@ def calibrated_at(fitted: FittedPlan, block_rows: int, reference: Reference, bac
         ]
     except DetectorError:
         nulls = [None]
-    calibration = _calibration(nulls, fitted.plan.decision.false_alarm_rate)
+    calibration = _calibration(nulls, fitted.plan.decision)
     return replace(fitted, calibration=calibration, block_rows=block_rows)
 
 
@@ -163,10 +177,16 @@ def _block_null(detector: Detector[Any, Any], rows: Any, block_rows: int) -> Blo
         return None
 
 
-def _calibration(nulls: Sequence[BlockNull | None], rate: float) -> Calibration | None:
+def _calibration(nulls: Sequence[BlockNull | None], decision: DecisionPlan) -> Calibration | None:
     found = [null for null in nulls if null is not None]
     if len(found) < len(nulls):
         return None
     null = joint_null(found)
-    threshold = null.threshold(rate)
-    return None if threshold is None else Calibration(null, threshold, false_alarms(found, rate))
+    level = level_held(decision.false_alarm_rate, null.blocks)
+    threshold = null.threshold(level) if level > 0 else None
+    if threshold is None and decision.false_alarms is None:
+        return None
+    statistics = side_by_side(found)
+    alarms = false_alarms(found, decision.false_alarm_rate)
+    beyond_all = inf if threshold is None else threshold
+    return Calibration(null, beyond_all, alarms, Evidence.of_blocks(statistics), effective_blocks(statistics))

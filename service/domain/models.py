@@ -208,6 +208,10 @@ class Decision:
     p_value: float | None
     """Of the whole window, all detectors and features together."""
     detectors: tuple[DetectorMeasurement, ...]
+    once_in_windows: float | None = None
+    """Under a budget: so rarely do calm windows gather as much evidence as there is now; None without calibration."""
+    windows_per_alarm: float | None = None
+    """What the budget asks for: at most one false alarm in so many windows. None: there is none."""
 
     @property
     def drifted_features(self) -> tuple[str, ...]:
@@ -219,6 +223,23 @@ class Decision:
                     effects[measurement.feature] = max(measurement.effect or 0.0, effects.get(measurement.feature, 0.0))
         return tuple(sorted(effects, key=lambda feature: -effects[feature]))
 
+    @property
+    def ranked_features(self) -> tuple[str, ...]:
+        """Features by how far the most surprising detector is from calm, drifted or not; those measured only."""
+        surprise: dict[str, float] = {}
+        for detector in self.detectors:
+            for measurement in detector.features:
+                if measurement.feature is None:
+                    continue
+                number = measurement.score if measurement.score is not None else _improbability(measurement.p_value)
+                if number is not None:
+                    surprise[measurement.feature] = max(number, surprise.get(measurement.feature, number))
+        return tuple(sorted(surprise, key=lambda feature: -surprise[feature]))
+
+
+def _improbability(p_value: float | None) -> float | None:
+    return None if p_value is None else 1 - p_value
+
 
 @dataclass(frozen=True, slots=True)
 class ResponseState:
@@ -228,6 +249,20 @@ class ResponseState:
     """Whether each of the latest windows drifted, newest last."""
     silent_until: int = 0
     """No action before this verdict number: the cool-down."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """What a budget of false alarms remembers from one verdict to the next; it travels inside the verdict."""
+
+    evidence: tuple[float, ...] = ()
+    """Log-evidence gathered so far for every number of every detector, in the plan's order; empty: none yet."""
+    windows: int = 0
+    """Judged under this budget and this reference."""
+    alarms: int = 0
+    """Of these, those that drifted."""
+    seconds: float = 0.0
+    """How long these windows lasted together in event time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +315,8 @@ class Verdict:
     """Rows that came too late for their window and were not judged."""
     future: int = 0
     """Rows of more than a day ahead of their arrival, not judged."""
+    budget: BudgetState | None = None
+    """After this verdict; None where the plan has no budget."""
 
 
 class TriggerOutcome(StrEnum):

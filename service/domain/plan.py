@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from math import isfinite
+from math import inf, isfinite
 from typing import Literal
 
 from detectors.errors import InvalidParameter, UnknownDetector
@@ -26,6 +26,8 @@ MAXIMUM_WINDOW_SECONDS = 7 * 24 * 3600
 MAXIMUM_WINDOWS_LATE = 10
 """Lateness in lengths of a window: so many windows may be open at once, each with rows in memory."""
 MAXIMUM_DETECTORS = 16
+MAXIMUM_BUDGET_WINDOWS = 1_000_000_000
+MAXIMUM_BUDGET_SECONDS = 10 * 365 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +85,31 @@ class DetectorPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class FalseAlarmBudget:
+    """How many windows may be found drifted in a stretch of windows or of time, when nothing has changed."""
+
+    at_most: int = 1
+    per_windows: int | None = None
+    """Either so many windows ..."""
+    per_seconds: int | None = None
+    """... or so much event time."""
+
+    def windows_per_alarm(self, window_seconds: float) -> float:
+        """The same in windows that last so long; infinite where a period is asked for and windows have no length."""
+        if self.per_windows is not None:
+            return self.per_windows / self.at_most
+        assert self.per_seconds is not None  # noqa: S101 - a checked plan has one of them
+        return max(self.per_seconds / self.at_most / window_seconds, 1.0) if window_seconds > 0 else inf
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionPlan:
     """How often an alarm may be false."""
 
     false_alarm_rate: float = 0.05
-    """Of one window, all detectors and features together, when nothing has changed."""
+    """Of one window, all detectors and features together, when nothing has changed. Without a budget."""
+    false_alarms: FalseAlarmBudget | None = None
+    """Over time, all detectors and features together; it takes the place of the rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +160,8 @@ class Plan:
         # What windows could not say before is left out where it is not said: older plans keep their digests.
         changed = {name: value for name, value in document["window"].items() if value != _WINDOW_DEFAULTS[name]}
         document["window"] = {"rows": self.window.rows, **changed}
+        if self.decision.false_alarms is None:
+            del document["decision"]["false_alarms"]
         if self.missing_values == "refuse":
             del document["missing_values"]
         canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -151,6 +175,7 @@ def check(plan: Plan, *, optional_engines: bool = False) -> None:
     """
     faults = [] if optional_engines else _engine_faults(plan)
     faults += [*_window_faults(plan.window), *_detectors_faults(plan), *_decision_faults(plan.decision)]
+    faults += _budget_faults(plan.decision.false_alarms, plan.window)
     faults += _response_faults(plan.response)
     if faults:
         raise InvalidPlan(*faults)
@@ -305,6 +330,31 @@ def _decision_faults(decision: DecisionPlan) -> list[Fault]:
     if 0 < decision.false_alarm_rate < 1:
         return []
     return [Fault("decision.false_alarm_rate", "must lie between 0 and 1, both excluded")]
+
+
+def _budget_faults(budget: FalseAlarmBudget | None, window: WindowPlan) -> list[Fault]:
+    if budget is None:
+        return []
+    place = "decision.false_alarms"
+    faults = []
+    if not 1 <= budget.at_most <= MAXIMUM_BUDGET_WINDOWS:
+        faults.append(Fault(f"{place}.at_most", f"must lie between 1 and {MAXIMUM_BUDGET_WINDOWS}"))
+    if (budget.per_windows is None) == (budget.per_seconds is None):
+        faults.append(Fault(place, "needs either per_windows or per"))
+    elif budget.per_windows is not None and not budget.at_most < budget.per_windows <= MAXIMUM_BUDGET_WINDOWS:
+        message = f"must be more than at_most, and at most {MAXIMUM_BUDGET_WINDOWS}"
+        faults.append(Fault(f"{place}.per_windows", message))
+    elif budget.per_seconds is not None:
+        faults += _period_faults(f"{place}.per", budget.per_seconds, budget.at_most * (window.every_seconds or 0))
+    return faults
+
+
+def _period_faults(place: str, seconds: int, least: int) -> list[Fault]:
+    if not 1 <= seconds <= MAXIMUM_BUDGET_SECONDS:
+        return [Fault(place, f"must lie between 1 second and {MAXIMUM_BUDGET_SECONDS // 86_400} days")]
+    if seconds <= least:
+        return [Fault(place, "must be longer than at_most times window.every_seconds, or every window may be an alarm")]
+    return []
 
 
 def _response_faults(response: ResponsePlan) -> list[Fault]:
