@@ -43,18 +43,37 @@ class Evidence:
     @classmethod
     def of_blocks(cls, statistics: Values) -> Self:
         """From the shape (blocks, numbers), blocks in the order of time."""
-        scores = scores_by_others(statistics, _LEAST_SHARE)
+        scores = block_scores(statistics)
         columns = range(0, scores.shape[1], _COLUMNS)
         found = [_tilts(scores[:, first : first + _COLUMNS] - ALLOWANCE) for first in columns]
         return cls(frozen(np.concatenate(found)))
 
-    def of(self, scores: Values) -> Values:
-        """A window's log-evidence for each number: negative for calm ones, NaN where the score is."""
-        return np.asarray(self.tilts * (scores - ALLOWANCE))
+    def gathered(self, before: Values, scores: Values, share: float = 1.0) -> Values:
+        """The cumulative sums after a window, of whose rows `share` are new; NaN leaves a sum as it is.
+
+        Where windows share rows, sums over them are held by the same bound: a mean of numbers whose exponentials are 1
+        on average has that property, too.
+        """
+        added = self.tilts * (scores - ALLOWANCE) * share
+        return np.maximum(before + np.where(np.isnan(added), 0.0, added), 0.0)
+
+    def windows_reaching(self, scores: Values, threshold: float) -> int:
+        """Of windows one after another, shape (windows, numbers), those at whose end a sum is at the threshold."""
+        sums, reaching = np.zeros(scores.shape[1]), 0
+        for window in scores:
+            sums = self.gathered(sums, window)
+            reaching += bool((sums >= threshold).any())
+            sums = np.minimum(sums, threshold)
+        return reaching
 
     def score_for(self, log_evidence: float) -> Values:
         """The score with which one window has so much."""
         return np.asarray(ALLOWANCE + log_evidence / self.tilts)
+
+
+def block_scores(statistics: Values) -> Values:
+    """Each block's scores by the others, shape (blocks, numbers)."""
+    return scores_by_others(statistics, _LEAST_SHARE)
 
 
 def _tilts(surplus: Values) -> Values:

@@ -59,11 +59,7 @@ def settle(spending: Spending, finding: Finding) -> BudgetState:
 
 
 def _share_of_new_rows(window: WindowPlan) -> float:
-    """Of a window's rows, those that the one before has not had: where windows overlap, each adds that much evidence.
-
-    The mean of numbers whose exponentials average to 1 has that property, too, so sums over windows that share rows are
-    held by the same bound.
-    """
+    """Of a window's rows, those that the one before has not had."""
     return 1.0 if window.step is None or window.rows is None else window.step / window.rows
 
 
@@ -80,5 +76,4 @@ def _sums(
     """After this window; what could not be measured leaves its sum as it is."""
     scores = np.concatenate(calibration.null.score([result.statistic for result in results]))
     before = np.array(state.evidence) if len(state.evidence) == len(scores) else np.zeros(len(scores))
-    added = calibration.evidence.of(scores) * share
-    return np.maximum(before + np.where(np.isnan(added), 0.0, added), 0.0)
+    return calibration.evidence.gathered(before, scores, share)

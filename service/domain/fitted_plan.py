@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import inf, log2
+from functools import partial
+from math import inf, log, log2
 from typing import Any
 
 import numpy as np
@@ -23,16 +24,32 @@ from detectors.calibration import (
     side_by_side,
 )
 from detectors.errors import DetectorError, TooFewRows
-from detectors.evidence import Evidence
+from detectors.evidence import Evidence, block_scores
+from detectors.power import smallest_shifts
 from detectors.protocols import Detector
 from detectors.registry import create
-from detectors.results import DriftResult
+from detectors.results import DriftResult, Scope
 from service.domain.errors import Fault, InvalidReference
 from service.domain.models import Reference
-from service.domain.plan import DecisionPlan, Plan, WindowPlan, check_features
+from service.domain.plan import Plan, WindowPlan, check_features
 
 MINIMUM_BUDGET_BLOCKS = 20
 """Fewer say too little of what a window's scores are worth over time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """What one detector can see in windows of the blocks' size."""
+
+    detector: str
+    false_alarms: FalseAlarms | None
+    """If it were the plan's only one, at the plan's rate of one window."""
+    smallest_shift: float | None
+    """In standard deviations, of the feature that is hardest to see: found in one window, or under a budget in two.
+
+    None: none of those that were tried."""
+    hardest_feature: str | None
+    """Which one that is; None for a detector that looks at all features together, all of which were shifted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +61,13 @@ class Calibration:
     """Of the largest standardised statistic: beyond it a window is as surprising as the plan's rate asks for. Infinite
     where there are too few blocks for the rate, and a budget takes its place."""
     false_alarms: FalseAlarms | None
-    """Each block judged by the others; None where these are too few for that."""
+    """Each block judged by the others, under a budget one after another; None where they are too few for that."""
     evidence: Evidence
     """What scores are worth over time."""
     effective_blocks: float
     """Blocks that are independent of each other and say as much."""
+    sensitivities: tuple[Sensitivity, ...] = ()
+    """Of each detector; none for blocks of another size than the plan's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +142,11 @@ def fit(plan: Plan, reference: Reference, backend: Backend = HOST, *, calibrates
             nulls.append(_block_null(detector, seen, block_rows) if has_blocks else None)
         except DetectorError as error:
             raise InvalidReference(Fault("rows", f"{planned.name} cannot be fitted: {error}")) from error
-    calibration = _calibration(nulls, plan.decision)
+    calibration = _calibration(nulls, plan)
+    if calibration is not None:
+        seen_by = [_seen(reference, each.columns, backend) for each in fitted]
+        sensitivities = _sensitivities(plan, calibration, fitted, nulls, seen_by)
+        calibration = replace(calibration, sensitivities=sensitivities)
     return FittedPlan(plan, reference.features, rows, calibration, block_rows, needed, tuple(fitted))
 
 
@@ -135,7 +158,7 @@ def calibrated_at(fitted: FittedPlan, block_rows: int, reference: Reference, bac
         ]
     except DetectorError:
         nulls = [None]
-    calibration = _calibration(nulls, fitted.plan.decision)
+    calibration = _calibration(nulls, fitted.plan)
     return replace(fitted, calibration=calibration, block_rows=block_rows)
 
 
@@ -177,16 +200,55 @@ def _block_null(detector: Detector[Any, Any], rows: Any, block_rows: int) -> Blo
         return None
 
 
-def _calibration(nulls: Sequence[BlockNull | None], decision: DecisionPlan) -> Calibration | None:
+def _calibration(nulls: Sequence[BlockNull | None], plan: Plan) -> Calibration | None:
     found = [null for null in nulls if null is not None]
     if len(found) < len(nulls):
         return None
-    null = joint_null(found)
-    level = level_held(decision.false_alarm_rate, null.blocks)
+    null, rate = joint_null(found), plan.decision.false_alarm_rate
+    level = level_held(rate, null.blocks)
     threshold = null.threshold(level) if level > 0 else None
-    if threshold is None and decision.false_alarms is None:
+    if threshold is None and plan.decision.false_alarms is None:
         return None
     statistics = side_by_side(found)
-    alarms = false_alarms(found, decision.false_alarm_rate)
+    evidence = Evidence.of_blocks(statistics)
+    needed = _evidence_needed(plan, statistics.shape[1])
+    if needed is None:
+        alarms = false_alarms(found, rate)
+    else:
+        alarms = FalseAlarms.of(evidence.windows_reaching(block_scores(statistics), needed), null.blocks)
     beyond_all = inf if threshold is None else threshold
-    return Calibration(null, beyond_all, alarms, Evidence.of_blocks(statistics), effective_blocks(statistics))
+    return Calibration(null, beyond_all, alarms, evidence, effective_blocks(statistics))
+
+
+def _evidence_needed(plan: Plan, numbers: int) -> float | None:
+    """For an alarm under the plan's budget; None if it has none. Where nobody knows how long windows last, an hour."""
+    budget = plan.decision.false_alarms
+    if budget is None:
+        return None
+    return log(numbers * budget.windows_per_alarm(plan.window.every_seconds or 3600.0))
+
+
+def _sensitivities(
+    plan: Plan,
+    calibration: Calibration,
+    fitted: Sequence[FittedDetector],
+    nulls: Sequence[BlockNull | None],
+    rows: Sequence[Any],
+) -> tuple[Sensitivity, ...]:
+    null = calibration.null
+    needed = _evidence_needed(plan, len(null.means))
+    scores = np.full(len(null.means), calibration.threshold)
+    if needed is not None:
+        scores = calibration.evidence.score_for(needed / 2)
+    places = np.cumsum(null.widths)[:-1]
+    enough = np.split(null.means + scores * null.deviations, places)
+    found = []
+    for each, own, seen, statistics in zip(fitted, nulls, rows, enough, strict=True):
+        assert own is not None  # noqa: S101 - there is a calibration, and so a null of every detector
+        shifts = smallest_shifts(each.detector, each.reference, seen, own.window_rows, partial(np.less, statistics))
+        hardest = int(np.argmax(np.where(np.isnan(shifts), inf, shifts)))
+        feature = each.features[hardest] if each.detector.scope is Scope.FEATURE else None
+        smallest = None if np.isnan(shifts[hardest]) else float(shifts[hardest])
+        alone = false_alarms([own], plan.decision.false_alarm_rate)
+        found.append(Sensitivity(each.detector.name, alone, smallest, feature))
+    return tuple(found)

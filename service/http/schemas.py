@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     ValidationError,
@@ -17,16 +16,14 @@ from detectors import definitions
 from service.domain import plan as domain
 from service.domain.models import DetectorMeasurement, Finding, TriggerOutcome
 from service.domain.registration import Registration
+from service.http.decision_schemas import BudgetView, DecisionPlan, ReadinessView
+from service.http.document import Document
 from service.usecases.evaluate_rows import Evaluated
-from service.usecases.fitted_models import Readiness
 from service.usecases.read_verdicts import JudgedWindow
 from service.usecases.register_model import Registered
 
 _DEFAULT = domain.Plan()
-
-
-class _Document(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, from_attributes=True)
+_RANKED = 10
 
 
 def _as_one_fault(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
@@ -40,7 +37,7 @@ def _as_one_fault(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
 Scalar = Annotated[str | int | float | bool | None, WrapValidator(_as_one_fault)]
 
 
-class WindowPlan(_Document):
+class WindowPlan(Document):
     """How the log is cut: by count (`rows`), by time (`every_seconds`), or by what comes first (both)."""
 
     rows: int | None = None
@@ -66,12 +63,12 @@ class WindowPlan(_Document):
         return domain.WindowPlan(**planned)
 
 
-class DetectorPlan(_Document):
+class DetectorPlan(Document):
     """One detector."""
 
     name: str
     """e.g. `kolmogorov_smirnov`, `maximum_mean_discrepancy`."""
-    parameters: dict[str, Scalar] = {}
+    parameters: dict[str, Scalar] = Field(default={})
     """The detector's own."""
     features: list[str] | None = None
     """Those that it looks at, e.g. the categorical ones for `chi_square`; null for all."""
@@ -84,14 +81,7 @@ class DetectorPlan(_Document):
         return domain.DetectorPlan(self.name, self.parameters, features, self.minimum_effect)
 
 
-class DecisionPlan(_Document):
-    """How often an alarm may be false."""
-
-    false_alarm_rate: float = _DEFAULT.decision.false_alarm_rate
-    """Of one window, all detectors and features together, when nothing has changed."""
-
-
-class ResponsePlan(_Document):
+class ResponsePlan(Document):
     """What follows from findings over time."""
 
     retrain: bool = _DEFAULT.response.retrain
@@ -104,7 +94,7 @@ class ResponsePlan(_Document):
     """Windows without a further action after one."""
 
 
-class Plan(_Document):
+class Plan(Document):
     """Detectors, window, budget and response of one model. What is left out has its default."""
 
     model_config = ConfigDict(
@@ -116,7 +106,9 @@ class Plan(_Document):
     )
 
     window: WindowPlan = WindowPlan()
-    detectors: list[DetectorPlan] = [DetectorPlan.model_validate(planned) for planned in _DEFAULT.detectors]
+    detectors: list[DetectorPlan] = Field(
+        default=[DetectorPlan.model_validate(planned) for planned in _DEFAULT.detectors]
+    )
     decision: DecisionPlan = DecisionPlan()
     response: ResponsePlan = ResponsePlan()
     missing_values: Literal["refuse", "keep"] = _DEFAULT.missing_values
@@ -127,7 +119,7 @@ class Plan(_Document):
         return domain.Plan(
             window=self.window.to_domain(),
             detectors=self._detectors(),
-            decision=domain.DecisionPlan(**self.decision.model_dump()),
+            decision=self.decision.to_domain(),
             response=domain.ResponsePlan(**self.response.model_dump()),
             missing_values=self.missing_values,
         )
@@ -138,29 +130,7 @@ class Plan(_Document):
         return tuple(detector.to_domain() for detector in self.detectors)
 
 
-class ReadinessView(_Document):
-    """Whether findings rest on the reference's own calm blocks."""
-
-    calibrated: bool
-    """False: findings rest on the assumption of independent rows and will alarm too often on real traffic."""
-    window_rows: int
-    """Of a window that is judged so; where windows vary in size, of the largest that the reference can calibrate."""
-    blocks: int
-    """Contiguous blocks of that size in the reference."""
-    blocks_needed: int
-    reference_rows_needed: int
-    """How long the reference must be to calibrate this plan."""
-    false_alarm_rate: float | None
-    """Share of the reference's own blocks that alarm when each is judged by the others."""
-    false_alarm_interval: tuple[float, float] | None
-    """Its 95 % confidence interval."""
-
-    @classmethod
-    def of(cls, readiness: Readiness) -> Self:
-        return cls.model_validate(readiness)
-
-
-class RegistrationView(_Document):
+class RegistrationView(Document):
     """What a model is watched by."""
 
     model: str
@@ -192,14 +162,14 @@ class RegistrationView(_Document):
         )
 
 
-class ModelPage(_Document):
+class ModelPage(Document):
     """By name."""
 
     models: list[str]
     after: Annotated[str | None, Field(description="Ask for the next page with `?after=` this; null on the last.")]
 
 
-class Acknowledgement(_Document):
+class Acknowledgement(Document):
     """The batch is kept as safely as this service promises (`DRIFT_STORE__ACKNOWLEDGE`)."""
 
     batch: str
@@ -209,14 +179,14 @@ class Acknowledgement(_Document):
     """Its place in the model's log; null where it was acknowledged before it had one."""
 
 
-class AcceptedEvent(_Document):
+class AcceptedEvent(Document):
     """The event is in this process, and will be read; what is wrong with its data is counted and logged."""
 
     event: str
     """Its `id`."""
 
 
-class FeatureView(_Document):
+class FeatureView(Document):
     """One number of one detector."""
 
     feature: str | None
@@ -232,7 +202,7 @@ class FeatureView(_Document):
     drifted: bool
 
 
-class DetectorView(_Document):
+class DetectorView(Document):
     """What one detector measured."""
 
     detector: str
@@ -247,7 +217,7 @@ class DetectorView(_Document):
         return cls.model_validate(measurement)
 
 
-class ActionView(_Document):
+class ActionView(Document):
     """What a verdict set off, and what became of it."""
 
     name: str
@@ -261,7 +231,7 @@ class ActionView(_Document):
     """The manifest of a dry run, or the target's message."""
 
 
-class VerdictView(_Document):
+class VerdictView(Document):
     """A window's finding and what it rests on."""
 
     number: int
@@ -293,6 +263,10 @@ class VerdictView(_Document):
     decided_at: datetime
     drifted_features: list[str]
     """Largest effect first."""
+    ranked_features: list[str]
+    """The ten farthest from calm, drifted or not."""
+    budget: BudgetView | None
+    """Null where the plan has none."""
     detectors: list[DetectorView]
     reference_digest: str
     plan_digest: str
@@ -321,6 +295,8 @@ class VerdictView(_Document):
             ended_at=verdict.ended_at,
             decided_at=verdict.decided_at,
             drifted_features=list(decision.drifted_features),
+            ranked_features=list(decision.ranked_features[:_RANKED]),
+            budget=BudgetView.of(verdict),
             detectors=[DetectorView.of(measurement) for measurement in decision.detectors],
             reference_digest=verdict.reference_digest,
             plan_digest=verdict.plan_digest,
@@ -346,7 +322,7 @@ def _action(judged: JudgedWindow) -> ActionView | None:
     )
 
 
-class VerdictPage(_Document):
+class VerdictPage(Document):
     """Newest first."""
 
     model: str
@@ -354,7 +330,7 @@ class VerdictPage(_Document):
     before: Annotated[int | None, Field(description="Ask for the next page with `?before=` this; None on the last.")]
 
 
-class RegistrationSummary(_Document):
+class RegistrationSummary(Document):
     """One registration of a model."""
 
     revision: int
@@ -376,14 +352,14 @@ class RegistrationSummary(_Document):
         )
 
 
-class RegistrationHistory(_Document):
+class RegistrationHistory(Document):
     """Newest first; the first one is in force."""
 
     model: str
     registrations: list[RegistrationSummary]
 
 
-class EvaluationView(_Document):
+class EvaluationView(Document):
     """What rows say that were tested at once."""
 
     model: str
@@ -420,7 +396,7 @@ class EvaluationView(_Document):
         )
 
 
-class Definition(_Document):
+class Definition(Document):
     """A detector in plain words."""
 
     name: str
@@ -455,7 +431,7 @@ class Definition(_Document):
         )
 
 
-class Problem(_Document):
+class Problem(Document):
     """RFC 9457."""
 
     model_config = ConfigDict(extra="allow")
@@ -464,5 +440,5 @@ class Problem(_Document):
     title: str
     status: int
     detail: str
-    errors: list[dict[str, str]] = []
+    errors: list[dict[str, str]] = Field(default=[])
     """Each with `place` and `message`."""

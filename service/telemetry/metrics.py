@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
+from service.domain.fitted_plan import Calibration
 from service.domain.models import Cursor, Finding, TriggerOutcome, Verdict
 
 OTHER = "other"
@@ -102,8 +103,17 @@ class Metrics:
         self.finding = gauge("finding", "1 for the newest verdict's finding, 0 for the others.", "model", "finding")
         together = "Of the newest window, all detectors and features together."
         self.window_p_value = gauge("window_p_value", together, "model")
+        effective = "Independent blocks that say as much as those of the reference, which follow one another."
+        self.effective_blocks = gauge("calibration_effective_blocks", effective, "model")
+        own = "Share of the reference's own blocks that alarm, each judged by the others."
+        self.calibration_rate = gauge("calibration_false_alarm_rate", own, "model")
         basis = "1 if the newest verdict rests on blocks of the reference, 0 if on independent rows."
         self.calibrated = gauge("calibrated", basis, "model")
+        once = "Under a budget of false alarms: so rarely do calm windows gather as much evidence as there is now."
+        self.once_in_windows = gauge("evidence_once_in_windows", once, "model")
+        allowed = "The budget allows one false alarm in so many windows."
+        self.windows_per_alarm = gauge("budget_windows_per_alarm", allowed, "model")
+        self.budget_alarms = gauge("budget_alarms", "Windows found drifted under this budget and reference.", "model")
         feature = ("model", "detector", "feature")
         self.statistic = gauge("statistic", "Test statistic in the newest window; NaN if not measured.", *feature)
         self.effect = gauge("effect", "Size of the difference in the newest window; NaN if not measured.", *feature)
@@ -161,10 +171,10 @@ class Metrics:
         self.calibrated.labels(model).set(verdict.decision.calibrated)
         for finding in Finding:
             self.finding.labels(model, finding.value).set(finding is verdict.decision.finding)
-        if verdict.decision.p_value is not None:
-            self.window_p_value.labels(model).set(verdict.decision.p_value)
-        else:
-            self.window_p_value.remove(model)
+        _show_or_remove(self.window_p_value, model, verdict.decision.p_value)
+        _show_or_remove(self.once_in_windows, model, verdict.decision.once_in_windows)
+        _show_or_remove(self.windows_per_alarm, model, verdict.decision.windows_per_alarm)
+        _show_or_remove(self.budget_alarms, model, None if verdict.budget is None else verdict.budget.alarms)
         self._show_measurements(model, verdict)
 
     def _show_measurements(self, model: str, verdict: Verdict) -> None:
@@ -183,6 +193,15 @@ class Metrics:
                 gauge.remove(*labels)
         self._series[model] = shown
 
+    def show_calibration(self, name: str, calibration: Calibration | None) -> None:
+        """What the newest verdict's blocks say of it; None: it rests on none."""
+        model = self.model(name)
+        if model != name:
+            return
+        alarms = None if calibration is None else calibration.false_alarms
+        _show_or_remove(self.effective_blocks, model, None if calibration is None else calibration.effective_blocks)
+        _show_or_remove(self.calibration_rate, model, None if alarms is None else alarms.rate)
+
     def count_action(self, model: str, outcome: TriggerOutcome) -> None:
         self.actions.labels(self.model(model), outcome.value).inc()
 
@@ -190,6 +209,13 @@ class Metrics:
         """What a scrape gets."""
         exposition: bytes = generate_openmetrics(self.registry)  # type: ignore[no-untyped-call]
         return exposition
+
+
+def _show_or_remove(gauge: Gauge, model: str, number: float | None) -> None:
+    if number is None:
+        gauge.remove(model)
+    else:
+        gauge.labels(model).set(number)
 
 
 def _or_nan(number: float | None) -> float:

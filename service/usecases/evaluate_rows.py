@@ -6,10 +6,11 @@ from anyio import CapacityLimiter, to_thread
 
 from detectors.arrays import Rows
 from detectors.errors import DetectorError
+from service.domain.budget import spend
 from service.domain.decision import decide, undecided
 from service.domain.errors import Fault, InvalidBatch
 from service.domain.fitted_plan import FittedPlan
-from service.domain.models import Decision, ModelName
+from service.domain.models import BudgetState, Decision, ModelName
 from service.domain.plan import DEFAULT_SAMPLE_ROWS
 from service.domain.registration import Registration
 from service.usecases.fitted_models import FittedModels
@@ -17,6 +18,7 @@ from service.usecases.observe_batch import Observations, fitting_rows
 from service.usecases.registered_models import RegisteredModels
 
 MAXIMUM_ROWS = DEFAULT_SAMPLE_ROWS
+_NO_TIME = 0.0  # rows at hand have none
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ def _decision(fitted: FittedPlan, rows: Rows) -> Decision:
     if len(rows) < minimum:
         return undecided(fitted, f"{len(rows)} rows are too few: the plan asks for {minimum} or more")
     try:
-        return decide(fitted, fitted.measure(rows))
+        results = fitted.measure(rows)
+        # Under a budget, on their own: what came before them in the log is no part of the question.
+        return decide(fitted, results, spend(fitted, results, BudgetState(), _NO_TIME))
     except (DetectorError, ArithmeticError) as error:
         return undecided(fitted, str(error))

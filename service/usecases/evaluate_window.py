@@ -17,11 +17,13 @@ from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
 from detectors.errors import DetectorError, InvalidDocument, ReferenceMismatch
+from service.domain.budget import settle, spend
 from service.domain.decision import decide, undecided
 from service.domain.errors import InvalidBatch, StoreFull
 from service.domain.fitted_plan import FittedPlan
 from service.domain.models import (
     BatchPosition,
+    BudgetState,
     Cursor,
     Decision,
     LoggedBatch,
@@ -221,10 +223,10 @@ class EvaluateWindow:
             with self._metrics.evaluation_seconds.labels(label).time():
                 # Abandoned when the process is to end: the window is judged by the next evaluator, and a test that
                 # takes minutes must not keep this one from ending within its grace.
-                decision = await to_thread.run_sync(
-                    _decision, fitted, window, limiter=self._limiter, abandon_on_cancel=True
+                decision, budget = await to_thread.run_sync(
+                    _decision, fitted, window, _budget(progress), limiter=self._limiter, abandon_on_cancel=True
                 )
-            verdict = self._verdict(progress, window, decision)
+            verdict = self._verdict(progress, window, decision, budget)
             _describe(span, verdict)
             if not await self._verdicts.commit(verdict):
                 self._metrics.lost_races.labels(label).inc()
@@ -235,11 +237,12 @@ class EvaluateWindow:
         self._metrics.dropped_rows.labels(label, "late").inc(window.late)
         self._metrics.dropped_rows.labels(label, "future").inc(window.future)
         self._metrics.show(verdict)
+        self._metrics.show_calibration(model, fitted.calibration)
         progress.newest = verdict
         await self._log.forget_before(model, verdict.cursor.position, self._retained)
         return True
 
-    def _verdict(self, progress: _Progress, window: Window, decision: Decision) -> Verdict:
+    def _verdict(self, progress: _Progress, window: Window, decision: Decision, budget: BudgetState | None) -> Verdict:
         registration, previous = progress.registration, progress.newest
         number = 1 if previous is None else previous.number + 1
         first_row = 0
@@ -271,6 +274,7 @@ class EvaluateWindow:
             tested_rows=window.tested,
             late=window.late,
             future=window.future,
+            budget=budget,
         )
 
 
@@ -278,17 +282,30 @@ def _identity(verdict: Verdict | None) -> tuple[int, Cursor]:
     return (0, Cursor()) if verdict is None else (verdict.number, verdict.cursor)
 
 
-def _decision(fitted: FittedPlan, window: Window) -> Decision:
-    """The arithmetic, on a thread of its own."""
+def _budget(progress: _Progress) -> BudgetState:
+    """What the verdict before left of it; a fresh one under another plan or reference."""
+    newest, registration = progress.newest, progress.registration
+    asked = (registration.plan.digest, registration.reference_digest)
+    if newest is None or newest.budget is None or (newest.plan_digest, newest.reference_digest) != asked:
+        return BudgetState()
+    return newest.budget
+
+
+def _decision(fitted: FittedPlan, window: Window, budget: BudgetState) -> tuple[Decision, BudgetState | None]:
+    """The arithmetic, on a thread of its own; with what is left of the budget, if the plan has one."""
     _step_back()
+    unspent = None if fitted.plan.decision.false_alarms is None else budget
     minimum = fitted.plan.window.minimum_rows
     if window.tested < minimum:
-        return undecided(fitted, f"{window.tested} rows are too few: the plan asks for {minimum} or more")
+        return undecided(fitted, f"{window.tested} rows are too few: the plan asks for {minimum} or more"), unspent
     try:
         summaries = window.summaries
-        return decide(fitted, fitted.measure(window.rows) if summaries is None else summaries.measured(fitted))
+        results = fitted.measure(window.rows) if summaries is None else summaries.measured(fitted)
+        spending = spend(fitted, results, budget, (window.ended_at - window.started_at).total_seconds())
+        decision = decide(fitted, results, spending)
     except (DetectorError, ArithmeticError) as error:  # rows that defeat a detector must not stop the log
-        return undecided(fitted, str(error))
+        return undecided(fitted, str(error)), unspent
+    return decision, None if spending is None else settle(spending, decision.finding)
 
 
 def _step_back() -> None:

@@ -9,7 +9,7 @@ import anyio
 from anyio import CapacityLimiter, to_thread
 
 from detectors.arrays import Backend
-from service.domain.fitted_plan import FittedPlan, block_size, calibrated_at, fit
+from service.domain.fitted_plan import FittedPlan, Sensitivity, block_size, calibrated_at, fit
 from service.domain.models import Reference
 from service.domain.registration import Registration
 from service.ports import Registrations
@@ -34,6 +34,12 @@ class Readiness:
     """Share of the reference's own blocks that would have alarmed, each judged by the others."""
     false_alarm_interval: tuple[float, float] | None
     """Its 95 % confidence interval."""
+    effective_blocks: float | None
+    """Independent blocks that say as much as these, which follow one another."""
+    sensitivities: tuple[Sensitivity, ...]
+    """What each detector sees."""
+    shortfall: str
+    """Why this reference does not calibrate this plan, and what would; empty if it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +120,19 @@ def readiness(fitted: FittedPlan) -> Readiness:
         reference_rows_needed=fitted.blocks_needed * fitted.block_rows,
         false_alarm_rate=None if alarms is None else alarms.rate,
         false_alarm_interval=None if alarms is None else (alarms.lower, alarms.upper),
+        effective_blocks=None if fitted.calibration is None else fitted.calibration.effective_blocks,
+        sensitivities=() if fitted.calibration is None else fitted.calibration.sensitivities,
+        shortfall=_shortfall(fitted),
     )
+
+
+def _shortfall(fitted: FittedPlan) -> str:
+    if fitted.calibration is not None:
+        return ""
+    if fitted.blocks >= fitted.blocks_needed:
+        return "some block of the reference has too many missing values to be measured: larger windows would help"
+    have = f"{fitted.reference_rows} rows make {fitted.blocks} blocks of {fitted.block_rows}"
+    needed = (
+        f"{fitted.blocks_needed} are needed, which are {fitted.blocks_needed * fitted.block_rows} rows in time order"
+    )
+    return f"{have}, and {needed}"
