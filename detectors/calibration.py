@@ -226,10 +226,10 @@ def false_alarms(nulls: Sequence[BlockNull], alpha: float) -> FalseAlarms | None
     blocks = len(statistics)
     if blocks <= MINIMUM_BLOCKS or _rank(alpha, blocks - 1) < 1:
         return None
-    alarms, level = 0, level_held(alpha, blocks - 1)
+    alarms = 0
     for block, own in enumerate(statistics):
         others = JointNull.of(np.delete(statistics, block, axis=0), (statistics.shape[1],))
-        alarms += others.p_value(others.largest_score([own])) <= level
+        alarms += others.p_value(others.largest_score([own])) <= alpha
     return FalseAlarms.of(alarms, blocks)
 
 

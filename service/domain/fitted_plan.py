@@ -213,11 +213,17 @@ def _calibration(nulls: Sequence[BlockNull | None], plan: Plan) -> Calibration |
     evidence = Evidence.of_blocks(statistics)
     needed = _evidence_needed(plan, statistics.shape[1])
     if needed is None:
-        alarms = false_alarms(found, rate)
+        alarms = _alarms_of_blocks(found, rate)
     else:
         alarms = FalseAlarms.of(evidence.windows_reaching(block_scores(statistics), needed), null.blocks)
     beyond_all = inf if threshold is None else threshold
     return Calibration(null, beyond_all, alarms, evidence, effective_blocks(statistics))
+
+
+def _alarms_of_blocks(nulls: Sequence[BlockNull], rate: float) -> FalseAlarms | None:
+    """Each judged by the others as a window is by all of them; None where they are too few."""
+    level = level_held(rate, nulls[0].blocks - 1)
+    return false_alarms(nulls, level) if level > 0 else None
 
 
 def _evidence_needed(plan: Plan, numbers: int) -> float | None:
@@ -249,6 +255,6 @@ def _sensitivities(
         hardest = int(np.argmax(np.where(np.isnan(shifts), inf, shifts)))
         feature = each.features[hardest] if each.detector.scope is Scope.FEATURE else None
         smallest = None if np.isnan(shifts[hardest]) else float(shifts[hardest])
-        alone = false_alarms([own], plan.decision.false_alarm_rate)
+        alone = _alarms_of_blocks([own], plan.decision.false_alarm_rate)
         found.append(Sensitivity(each.detector.name, alone, smallest, feature))
     return tuple(found)
