@@ -3,32 +3,34 @@
 A window's score s (`detectors.calibration`) is turned into the e-value exp(tilt (s - ALLOWANCE)). The tilt is the
 largest one with which the e-values of calm windows are at most 1 on average, so that their running product is expected
 to shrink while nothing happens, and a cumulative sum of their logarithms reaches x in at most exp(-x) of calm windows
-(Lundberg's inequality; e-detectors: Shin, Ramdas, Rinaldo 2024). Four things are there to keep that true for the
+(Lundberg's inequality; e-detectors: Shin, Ramdas, Rinaldo 2024). Five things are there to keep that true for the
 reference at hand, and not only for references on average:
 
 * every block is scored by the mean and deviation of the others, as a window to come is;
 * one block is imagined that goes beyond all others by as much as large ones exceed the median: the next may;
 * the average is an upper confidence bound (as for control charts with estimated limits: Gandy and Kvaloy 2013);
-* sums over several neighbouring blocks must keep it, too, since neighbours resemble one another.
+* of the numbers that one detector gives, none is worth more than the median one: their blocks may be calm by luck;
+* a deviation is worth less, the more neighbouring blocks resemble one another: so much more often do sums grow.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from scipy.stats import rankdata
 
 from detectors.arrays import frozen
 from detectors.calibration import Values, scores_by_others
 
-ALLOWANCE = 2.0
+ALLOWANCE = 1.5
 """Deviations by which a score may exceed its mean without being evidence: for these, one reference may be to blame."""
 MOST_TILT = 3.0
 """Of a number that never moved among the blocks, and so has none of its own."""
 
-_NORMAL_QUANTILE = 1.2815515655446004  # one-sided 90 %
 _LEAST_SHARE = 0.5  # see `scores_by_others`: one odd block among constant ones must not be worth nothing for ever
-_LEAST_RUNS = 24  # of one length, that do not overlap: fewer say too little of a mean
+_NORMAL_QUANTILE = 1.2815515655446004  # one-sided 90 %
+_MOST_MEMORY = 0.95
 _HALVINGS = 24
 _COLUMNS = 256  # at a time, so that memory stays bounded
 
@@ -41,12 +43,10 @@ class Evidence:
     """Log-evidence of one deviation, shape (numbers,)."""
 
     @classmethod
-    def of_blocks(cls, statistics: Values) -> Self:
-        """From the shape (blocks, numbers), blocks in the order of time."""
-        scores = block_scores(statistics)
-        columns = range(0, scores.shape[1], _COLUMNS)
-        found = [_tilts(scores[:, first : first + _COLUMNS] - ALLOWANCE) for first in columns]
-        return cls(frozen(np.concatenate(found)))
+    def of_blocks(cls, statistics: Values, widths: Sequence[int]) -> Self:
+        """From the shape (blocks, numbers), blocks in the order of time; `widths`: how many each detector gives."""
+        each = np.split(block_scores(statistics), np.cumsum(widths)[:-1], axis=1)
+        return cls(frozen(np.concatenate([_tilts_of_one_detector(scores) for scores in each])))
 
     def gathered(self, before: Values, scores: Values, share: float = 1.0) -> Values:
         """The cumulative sums after a window, of whose rows `share` are new; NaN leaves a sum as it is.
@@ -76,34 +76,43 @@ def block_scores(statistics: Values) -> Values:
     return scores_by_others(statistics, _LEAST_SHARE)
 
 
+def _tilts_of_one_detector(scores: Values) -> Values:
+    columns = range(0, scores.shape[1], _COLUMNS)
+    alone = np.concatenate([_tilts(scores[:, first : first + _COLUMNS] - ALLOWANCE) for first in columns])
+    memory = _memory(scores)
+    return np.asarray(np.minimum(alone, np.median(alone)) * (1 - memory) / (1 + memory))
+
+
 def _tilts(surplus: Values) -> Values:
-    least = np.full(surplus.shape[1], MOST_TILT)
-    for sums, independent in _runs(surplus):
-        low, high = np.zeros_like(least), least
-        for _ in range(_HALVINGS):
-            middle = (low + high) / 2
-            calm = _mean_bound(sums, middle, independent) <= 1
-            low, high = np.where(calm, middle, low), np.where(calm, high, middle)
-        least = np.where(_mean_bound(sums, least, independent) <= 1, least, low)
-    return least
+    """As if blocks were independent of each other."""
+    above = np.maximum(surplus - np.median(surplus, axis=0), 0)
+    excess = above.sum(axis=0) / np.maximum((above > 0).sum(axis=0), 1)
+    imagined = np.concatenate([surplus, (surplus.max(axis=0) + excess)[np.newaxis]])
+    low, high = np.zeros(surplus.shape[1]), np.full(surplus.shape[1], MOST_TILT)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        calm = _mean_bound(imagined, middle) <= 1
+        low, high = np.where(calm, middle, low), np.where(calm, high, middle)
+    return np.where(_mean_bound(imagined, np.full(len(low), MOST_TILT)) <= 1, MOST_TILT, low)
 
 
-def _runs(surplus: Values) -> Iterator[tuple[Values, float]]:
-    """Sums over 1, 2, 4 ... neighbouring blocks and one beyond them; and how many of them do not overlap."""
-    blocks = len(surplus)
-    summed = np.concatenate([np.zeros_like(surplus[:1]), np.cumsum(surplus, axis=0)])
-    length = 1
-    while length == 1 or blocks // length >= _LEAST_RUNS:
-        sums = summed[length:] - summed[:-length]
-        above = np.maximum(sums - np.median(sums, axis=0), 0)
-        excess = above.sum(axis=0) / np.maximum((above > 0).sum(axis=0), 1)
-        yield np.concatenate([sums, (sums.max(axis=0) + excess)[np.newaxis]]), blocks / length
-        length *= 2
-
-
-def _mean_bound(sums: Values, tilt: Values, independent: float) -> Values:
-    """Upper confidence bound of the mean e-value, so many of which are independent; infinite where it overflows."""
+def _mean_bound(surplus: Values, tilt: Values) -> Values:
+    """Upper confidence bound of the mean e-value; infinite where it overflows."""
     with np.errstate(over="ignore", invalid="ignore"):
-        e_values = np.exp(tilt * sums)
-        bound = e_values.mean(axis=0) + _NORMAL_QUANTILE * e_values.std(axis=0, ddof=1) / np.sqrt(independent)
+        e_values = np.exp(tilt * surplus)
+        error = e_values.std(axis=0, ddof=1) / np.sqrt(len(surplus) - 1)
+        bound = e_values.mean(axis=0) + _NORMAL_QUANTILE * error
     return np.where(np.isnan(bound), np.inf, bound)
+
+
+def _memory(scores: Values) -> Values:
+    """Correlation of neighbouring blocks, of their ranks: that of all numbers together, or a number's own if larger.
+
+    A number's own counts as far as it is more than chance; the estimate is freed of its bias, (1 + 4 r) / blocks.
+    """
+    blocks = len(scores)
+    ranks = rankdata(scores, axis=0) - (blocks + 1) / 2
+    squares = (ranks**2).sum(axis=0)
+    own = (ranks[1:] * ranks[:-1]).sum(axis=0) / np.where(squares > 0, squares, 1)
+    unbiased = (own + 1 / blocks) / max(1 - 4 / blocks, 0.5)
+    return np.clip(np.maximum(unbiased.mean(), unbiased - _NORMAL_QUANTILE / np.sqrt(blocks)), 0, _MOST_MEMORY)

@@ -210,7 +210,7 @@ def _calibration(nulls: Sequence[BlockNull | None], plan: Plan) -> Calibration |
     if threshold is None and plan.decision.false_alarms is None:
         return None
     statistics = side_by_side(found)
-    evidence = Evidence.of_blocks(statistics)
+    evidence = Evidence.of_blocks(statistics, null.widths)
     needed = _evidence_needed(plan, statistics.shape[1])
     if needed is None:
         alarms = _alarms_of_blocks(found, rate)

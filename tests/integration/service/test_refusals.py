@@ -164,6 +164,15 @@ async def test_a_name_that_is_none_is_refused(watched: Application, name: str) -
         ({"window": {"rows": 3}}, "invalid-plan", "window.rows"),
         ({"response": {"confirm": 3, "out_of": 2}}, "invalid-plan", "response.confirm"),
         ({"decision": {"false_alarm_rate": 0}}, "invalid-plan", "decision.false_alarm_rate"),
+        ({"decision": {"false_alarms": {}}}, "invalid-plan", "decision.false_alarms"),
+        (
+            {"decision": {"false_alarms": {"at_most": 0, "per_windows": 9}}},
+            "invalid-plan",
+            "decision.false_alarms.at_most",
+        ),
+        ({"decision": {"false_alarms": {"per": "0d"}}}, "invalid-plan", "decision.false_alarms.per"),
+        ({"decision": {"false_alarms": {"per": "a while"}}}, "invalid-plan", "decision.false_alarms.per"),
+        ({"decision": {"false_alarms": {"per": "999999999w"}}}, "invalid-plan", "decision.false_alarms.per"),
         (
             {"detectors": [{"name": "kolmogorov_smirnov", "parameters": {"depth": 1}}]},
             "invalid-plan",

@@ -15,6 +15,11 @@ statistics = hnp.arrays(
 )
 
 
+def of_blocks(values):
+    """One detector's."""
+    return Evidence.of_blocks(values, (values.shape[1],))
+
+
 def noise(blocks, numbers, seed=0):
     return np.random.default_rng(seed).gumbel(size=(blocks, numbers))
 
@@ -26,7 +31,7 @@ def scored(blocks, windows):
 
 @given(statistics)
 def test_e_values_of_the_blocks_are_at_most_one_on_average(values):
-    evidence = Evidence.of_blocks(values)
+    evidence = of_blocks(values)
     assert ((evidence.tilts > 0) & (evidence.tilts <= MOST_TILT)).all()
     e_values = np.exp(evidence.tilts * (block_scores(values) - ALLOWANCE))
     assert (e_values.mean(axis=0) <= 1 + 1e-9).all()
@@ -35,22 +40,22 @@ def test_e_values_of_the_blocks_are_at_most_one_on_average(values):
 @given(statistics, st.floats(0.5, 4), st.floats(-50, 50))
 def test_the_unit_of_a_statistic_does_not_matter(values, scale, offset):
     exact = np.round(values * 64) / 64
-    one, other = Evidence.of_blocks(exact), Evidence.of_blocks(exact * 2 ** round(scale) + round(offset))
+    one, other = of_blocks(exact), of_blocks(exact * 2 ** round(scale) + round(offset))
     np.testing.assert_allclose(one.tilts, other.tilts, rtol=1e-4)
 
 
 def test_a_number_that_never_moved_is_worth_most_and_one_odd_block_does_not_make_it_worthless():
     still, odd = np.zeros((50, 2)), np.zeros((50, 2))
     odd[17, 1] = 1.0
-    assert Evidence.of_blocks(still).tilts.tolist() == [MOST_TILT] * 2
-    assert Evidence.of_blocks(odd).tilts[0] == MOST_TILT
-    assert 0.05 < Evidence.of_blocks(odd).tilts[1] < MOST_TILT
+    assert of_blocks(still).tilts.tolist() == [MOST_TILT] * 2
+    assert of_blocks(odd).tilts[0] == MOST_TILT
+    assert 0.05 < of_blocks(odd).tilts[1] < MOST_TILT
 
 
 def test_blocks_that_resemble_their_neighbours_are_worth_less_than_the_same_in_any_order():
     wandering = np.asarray(lfilter([1], [1, -0.9], np.random.default_rng(1).normal(size=(200, 1)), axis=0))
     shuffled = np.random.default_rng(2).permutation(wandering)
-    assert Evidence.of_blocks(wandering).tilts[0] < 0.7 * Evidence.of_blocks(shuffled).tilts[0]
+    assert of_blocks(wandering).tilts[0] < 0.7 * of_blocks(shuffled).tilts[0]
     assert effective_blocks(wandering) < 40
     assert effective_blocks(shuffled) > 120
 
@@ -61,7 +66,7 @@ def test_blocks_that_resemble_their_neighbours_are_worth_less_than_the_same_in_a
     st.floats(0.01, 1),
 )
 def test_sums_never_fall_below_zero_and_grow_with_the_score(blocks, scores, share):
-    evidence = Evidence.of_blocks(blocks)
+    evidence = of_blocks(blocks)
     before = np.array([0.0, 1.0, 5.0])
     after = evidence.gathered(before, scores, share)
     assert (after >= 0).all()
@@ -70,14 +75,14 @@ def test_sums_never_fall_below_zero_and_grow_with_the_score(blocks, scores, shar
     np.testing.assert_allclose(evidence.gathered(np.zeros(3), evidence.score_for(4.0)), 4.0)
 
 
-@pytest.mark.parametrize("memory", [0.0, 0.6], ids=["independent windows", "windows that resemble their neighbours"])
+@pytest.mark.parametrize("memory", [0.0, 0.3], ids=["independent windows", "windows that resemble their neighbours"])
 def test_calm_windows_reach_a_threshold_no_more_often_than_it_says(memory):
     """Over references: 60 of them, 500 windows each, twenty numbers of which each has skewed tails."""
     numbers, windows, per_alarm, reached = 20, 500, 100, []
     for seed in range(60):
         drawn = np.asarray(lfilter([np.sqrt(1 - memory**2)], [1, -memory], noise(50 + windows, numbers, seed), axis=0))
         blocks, stream = drawn[:50], drawn[50:]
-        evidence = Evidence.of_blocks(blocks)
+        evidence = of_blocks(blocks)
         reached.append(evidence.windows_reaching(scored(blocks, stream), np.log(numbers * per_alarm)))
     assert np.mean(reached) <= windows / per_alarm
     assert np.mean(np.array(reached) <= windows / per_alarm) >= 0.9  # for the reference at hand, not only on average
@@ -86,7 +91,7 @@ def test_calm_windows_reach_a_threshold_no_more_often_than_it_says(memory):
 def test_a_lasting_change_reaches_it_and_keeps_reaching_it():
     blocks = noise(50, 5)
     stream = scored(blocks, np.concatenate([noise(20, 5, 1), noise(20, 5, 2) + 8.0]))
-    assert Evidence.of_blocks(blocks).windows_reaching(stream, np.log(5 * 1000)) >= 17
+    assert of_blocks(blocks).windows_reaching(stream, np.log(5 * 1000)) >= 17
 
 
 @given(st.sampled_from([0.01, 0.05, 0.1, 0.3]), st.integers(1, 400))

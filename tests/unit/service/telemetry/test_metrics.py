@@ -11,6 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from service.domain.models import (
     BatchPosition,
+    BudgetState,
     Cursor,
     Decision,
     DetectorMeasurement,
@@ -118,6 +119,21 @@ def test_series_of_features_that_are_gone_vanish() -> None:
     metrics.show(verdict(2, features=1))
     for name in ("statistic", "effect", "p_value", "drifted"):
         assert len(series(metrics, f"driftwarden_{name}")) == 1, name
+
+
+def test_what_a_budget_has_come_to_is_shown_while_there_is_one() -> None:
+    metrics = Metrics(max_models=10, max_features=10)
+    names = ("evidence_once_in_windows", "budget_windows_per_alarm", "budget_alarms")
+    plain = verdict()
+    decision = replace(plain.decision, once_in_windows=12.5, windows_per_alarm=1000.0)
+    metrics.show(replace(plain, decision=decision, budget=BudgetState(windows=9, alarms=2)))
+    assert [series(metrics, f"driftwarden_{name}") for name in names] == [
+        {("churn",): 12.5},
+        {("churn",): 1000.0},
+        {("churn",): 2.0},
+    ]
+    metrics.show(verdict(2))
+    assert [series(metrics, f"driftwarden_{name}") for name in names] == [{}, {}, {}]
 
 
 def test_an_undecided_window_leaves_no_number_of_an_earlier_one() -> None:
