@@ -81,7 +81,7 @@ class Figure:
     def as_dict(self) -> dict[str, object]:
         return {
             "name": self.name,
-            "value": self.value,
+            "value": None if self.value is None else _finite(self.value),
             "interval": self.interval,
             "unit": self.unit,
             "against": self.against,
@@ -167,7 +167,7 @@ def median_interval(numbers: Values) -> tuple[float | None, float | None]:
 
 
 def _finite(number: float) -> float | None:
-    return float(round(number, 4)) if np.isfinite(number) else None
+    return float(round(number, 6)) if np.isfinite(number) else None
 
 
 def null_figures(independent: Sequence[Record], autoregressive: Sequence[Record]) -> Iterator[Figure]:
@@ -253,6 +253,31 @@ def real_figures(found: dict[str, Record]) -> Iterator[Figure]:
             against,
             "at most 1",
             alarms <= 1,
+        )
+
+
+def real_shift_figures() -> Iterator[Figure]:
+    """What the budget costs there: one feature after the other moves by a whole deviation."""
+    calm, changed = 10, 30
+    for name, series in real_data.SERIES.items():
+        reference, held_out = real_data.split(series(), streams.WINDOW_ROWS)
+        step = reference.std(axis=0)
+        waited = []
+        for feature in range(reference.shape[1]):
+            shift = step * (np.arange(len(step)) == feature)
+            moved = [rows + shift * (number >= calm) for number, rows in enumerate(held_out[: calm + changed])]
+            after = np.flatnonzero(judged(reference, moved).alarms[calm:])
+            waited.append(after[0] + 1 if after.size else np.inf)
+        numbers = np.array(waited)
+        against = f"{len(step)} features in turn, each by one deviation, from held-out window {calm + 1} on"
+        median, found = float(np.median(numbers)), int(np.isfinite(numbers).sum())
+        yield Figure(f"real_shift_delay_windows_{name}", median, median_interval(numbers), "windows, median", against)
+        yield Figure(
+            f"real_shift_found_{name}",
+            found / len(step),
+            share(found, len(step)),
+            f"of features, within {changed} windows",
+            against,
         )
 
 
@@ -375,6 +400,7 @@ def main() -> None:
         figures = [
             *null_figures(found["independent"], found["autoregressive"]),
             *real_figures(real),
+            *real_shift_figures(),
             *change_figures(found),
         ]
         compared = comparison(found, real)

@@ -114,5 +114,5 @@ def _memory(scores: Values) -> Values:
     ranks = rankdata(scores, axis=0) - (blocks + 1) / 2
     squares = (ranks**2).sum(axis=0)
     own = (ranks[1:] * ranks[:-1]).sum(axis=0) / np.where(squares > 0, squares, 1)
-    unbiased = (own + 1 / blocks) / max(1 - 4 / blocks, 0.5)
+    unbiased = np.where(squares > 0, (own + 1 / blocks) / max(1 - 4 / blocks, 0.5), 0)
     return np.clip(np.maximum(unbiased.mean(), unbiased - _NORMAL_QUANTILE / np.sqrt(blocks)), 0, _MOST_MEMORY)

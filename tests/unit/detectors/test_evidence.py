@@ -48,8 +48,7 @@ def test_a_number_that_never_moved_is_worth_most_and_one_odd_block_does_not_make
     still, odd = np.zeros((50, 2)), np.zeros((50, 2))
     odd[17, 1] = 1.0
     assert of_blocks(still).tilts.tolist() == [MOST_TILT] * 2
-    assert of_blocks(odd).tilts[0] == MOST_TILT
-    assert 0.05 < of_blocks(odd).tilts[1] < MOST_TILT
+    assert 0.05 < of_blocks(odd[:, 1:]).tilts[0] < MOST_TILT
 
 
 def test_blocks_that_resemble_their_neighbours_are_worth_less_than_the_same_in_any_order():
