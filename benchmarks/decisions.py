@@ -99,7 +99,7 @@ class Sizes:
     changed: int
 
 
-FULL = Sizes(independent=20, autoregressive=40, changed=100)
+FULL = Sizes(independent=20, autoregressive=30, changed=60)
 QUICK = Sizes(independent=2, autoregressive=4, changed=20)
 
 

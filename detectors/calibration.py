@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, betaincinv
+from scipy.special import betaincinv
 
 from detectors.arrays import Backend, Rows, backend_of, frozen, measurable_rows
 from detectors.errors import InvalidParameter, TooFewRows
@@ -200,17 +200,22 @@ def blocks_needed(alpha: float) -> int:
     return blocks
 
 
-def level_held(alpha: float, blocks: int) -> float:
-    """The p-value at or below which to alarm, so that this reference's own rate is at most alpha in nine of ten cases.
+def held(p_value: float, blocks: int) -> float:
+    """A p-value against so many blocks, as it holds for the reference at hand in nine of ten cases; NaN for NaN.
 
-    P-values against blocks are right on average over references, while one reference judges all windows to come: with
-    r of B blocks beyond the threshold, the rate at which windows exceed it is Beta(r, B + 1 - r) (Bates et al. 2023).
-    With too few blocks for that, the rarest alarm that they allow.
+    P-values against blocks are right on average over references, while one reference judges all windows to come: the
+    rate at which these exceed what r of B + 1 do is Beta(r, B + 1 - r) (Bates et al. 2023), of which this is an upper
+    bound. That of the smallest p-value stays what it is: blocks allow no rarer alarm.
     """
-    most = _rank(alpha, blocks)
-    ranks = np.arange(1, most + 1)
-    held = ranks[betainc(ranks, blocks + 1 - ranks, alpha) >= _CONFIDENCE]
-    return float(held.max(initial=min(most, 1)) / (blocks + 1))
+    rank = round(p_value * (blocks + 1)) if not np.isnan(p_value) else 0
+    return p_value if rank <= 1 or rank > blocks else float(betaincinv(rank, blocks + 1 - rank, _CONFIDENCE))
+
+
+def level_held(alpha: float, blocks: int) -> float:
+    """The largest p-value against so many blocks for which `held` is at most alpha; 0 if there is none."""
+    ranks = np.arange(1, _rank(alpha, blocks) + 1)
+    held_ranks = [int(rank) for rank in ranks if held(rank / (blocks + 1), blocks) <= alpha]
+    return max(held_ranks, default=0) / (blocks + 1)
 
 
 def joint_null(nulls: Sequence[BlockNull]) -> JointNull:

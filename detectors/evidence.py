@@ -7,7 +7,7 @@ to shrink while nothing happens, and a cumulative sum of their logarithms reache
 reference at hand, and not only for references on average:
 
 * every block is scored by the mean and deviation of the others, as a window to come is;
-* one block is imagined that goes beyond all others by as much as large ones exceed the median: the next may;
+* one block is imagined that goes a deviation beyond all others: the next may;
 * the average is an upper confidence bound (as for control charts with estimated limits: Gandy and Kvaloy 2013);
 * of the numbers that one detector gives, none is worth more than the median one: their blocks may be calm by luck;
 * a deviation is worth less, the more neighbouring blocks resemble one another: so much more often do sums grow.
@@ -27,6 +27,8 @@ ALLOWANCE = 1.5
 """Deviations by which a score may exceed its mean without being evidence: for these, one reference may be to blame."""
 MOST_TILT = 3.0
 """Of a number that never moved among the blocks, and so has none of its own."""
+LEAST_TILT = 0.02
+"""Of one that moved in so few blocks that they say nothing: hundreds of deviations are evidence even so."""
 
 _LEAST_SHARE = 0.5  # see `scores_by_others`: one odd block among constant ones must not be worth nothing for ever
 _NORMAL_QUANTILE = 1.2815515655446004  # one-sided 90 %
@@ -80,15 +82,13 @@ def _tilts_of_one_detector(scores: Values) -> Values:
     columns = range(0, scores.shape[1], _COLUMNS)
     alone = np.concatenate([_tilts(scores[:, first : first + _COLUMNS] - ALLOWANCE) for first in columns])
     memory = _memory(scores)
-    return np.asarray(np.minimum(alone, np.median(alone)) * (1 - memory) / (1 + memory))
+    return np.asarray(np.maximum(np.minimum(alone, np.median(alone)) * (1 - memory) / (1 + memory), LEAST_TILT))
 
 
 def _tilts(surplus: Values) -> Values:
     """As if blocks were independent of each other."""
-    above = np.maximum(surplus - np.median(surplus, axis=0), 0)
-    excess = above.sum(axis=0) / np.maximum((above > 0).sum(axis=0), 1)
-    imagined = np.concatenate([surplus, (surplus.max(axis=0) + excess)[np.newaxis]])
-    low, high = np.zeros(surplus.shape[1]), np.full(surplus.shape[1], MOST_TILT)
+    imagined = np.concatenate([surplus, (surplus.max(axis=0) + 1)[np.newaxis]])
+    low, high = np.full(surplus.shape[1], LEAST_TILT), np.full(surplus.shape[1], MOST_TILT)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         calm = _mean_bound(imagined, middle) <= 1

@@ -31,7 +31,8 @@ def smallest_shifts(
     since they hold the block as it was before, what is found there is found a little sooner in a window.
     """
     checked = measurable_rows(rows)
-    step = np.nanstd(checked, axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        step = np.nan_to_num(np.nanstd(checked, axis=0), posinf=0.0)  # rows so extreme are not moved, and nothing found
     starts = np.unique(np.linspace(0, len(checked) // window_rows - 1, _PLANTED_BLOCKS).astype(int)) * window_rows
 
     def share_found(shift: float) -> Values:

@@ -15,6 +15,7 @@ from math import isinf
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.calibration import held
 from detectors.results import DriftResult, Scope
 from service.domain.budget import Spending
 from service.domain.fitted_plan import Calibration, FittedPlan
@@ -75,7 +76,7 @@ def _against_blocks(calibration: Calibration, results: Sequence[DriftResult]) ->
     scores = calibration.null.score([result.statistic for result in results])
     surprising = [score > calibration.threshold for score in scores]
     largest = calibration.null.largest_score([result.statistic for result in results])
-    return _Judged(surprising, scores, calibration.null.p_value(largest))
+    return _Judged(surprising, scores, held(calibration.null.p_value(largest), calibration.null.blocks))
 
 
 def _against_independence(results: Sequence[DriftResult], rate: float) -> _Judged:

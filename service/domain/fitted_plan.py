@@ -251,7 +251,10 @@ def _sensitivities(
     found = []
     for each, own, seen, statistics in zip(fitted, nulls, rows, enough, strict=True):
         assert own is not None  # noqa: S101 - there is a calibration, and so a null of every detector
-        shifts = smallest_shifts(each.detector, each.reference, seen, own.window_rows, partial(np.less, statistics))
+        try:
+            shifts = smallest_shifts(each.detector, each.reference, seen, own.window_rows, partial(np.less, statistics))
+        except (DetectorError, ArithmeticError):  # what only the planted rows defeat is not seen
+            shifts = np.full(len(statistics), np.nan)
         hardest = int(np.argmax(np.where(np.isnan(shifts), inf, shifts)))
         feature = each.features[hardest] if each.detector.scope is Scope.FEATURE else None
         smallest = None if np.isnan(shifts[hardest]) else float(shifts[hardest])
