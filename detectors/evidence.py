@@ -115,4 +115,5 @@ def _memory(scores: Values) -> Values:
     squares = (ranks**2).sum(axis=0)
     own = (ranks[1:] * ranks[:-1]).sum(axis=0) / np.where(squares > 0, squares, 1)
     unbiased = np.where(squares > 0, (own + 1 / blocks) / max(1 - 4 / blocks, 0.5), 0)
-    return np.clip(np.maximum(unbiased.mean(), unbiased - _NORMAL_QUANTILE / np.sqrt(blocks)), 0, _MOST_MEMORY)
+    certain = unbiased - _NORMAL_QUANTILE / np.sqrt(blocks)
+    return np.asarray(np.clip(np.maximum(unbiased.mean(), certain), 0, _MOST_MEMORY))
