@@ -86,7 +86,7 @@ class Figure:
             "unit": self.unit,
             "against": self.against,
             "target": self.target,
-            "met": self.met,
+            "met": None if self.met is None else bool(self.met),
         }
 
 
