@@ -1,10 +1,15 @@
 """Every metric of the service. Labels are bounded: models beyond a limit count as `other`, features are left out."""
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from service.domain.models import Cursor, Finding, TriggerOutcome, Verdict
 
+M = TypeVar("M", bound=MetricWrapperBase)
 OTHER = "other"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -20,6 +25,7 @@ class Metrics:
         self._models: set[str] = set()
         self._shown: dict[str, tuple[int, Cursor]] = {}
         self._series: dict[str, set[tuple[str, str, str]]] = {}
+        self._of_models: list[MetricWrapperBase] = []
         self.registry = CollectorRegistry()
         self._declare_work()
         self._declare_newest_verdict()
@@ -112,13 +118,19 @@ class Metrics:
         self.drifted = gauge("drifted", "1 where the newest window drifted, else 0.", *feature)
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
-        return Counter(f"driftwarden_{name}", documentation, labels, registry=self.registry)
+        return self._noted(Counter(f"driftwarden_{name}", documentation, labels, registry=self.registry), labels)
 
     def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
-        return Gauge(f"driftwarden_{name}", documentation, labels, registry=self.registry)
+        return self._noted(Gauge(f"driftwarden_{name}", documentation, labels, registry=self.registry), labels)
 
     def _seconds(self, name: str, documentation: str, *labels: str) -> Histogram:
-        return Histogram(f"driftwarden_{name}", documentation, labels, buckets=_SECONDS, registry=self.registry)
+        made = Histogram(f"driftwarden_{name}", documentation, labels, buckets=_SECONDS, registry=self.registry)
+        return self._noted(made, labels)
+
+    def _noted(self, metric: M, labels: Sequence[str]) -> M:
+        if "model" in labels:
+            self._of_models.append(metric)
+        return metric
 
     def model(self, name: str) -> str:
         """The label of a registered model, within the limit."""
@@ -182,6 +194,16 @@ class Metrics:
             for gauge in (self.statistic, self.effect, self.p_value, self.missing, self.drifted):
                 gauge.remove(*labels)
         self._series[model] = shown
+
+    def forget(self, name: str) -> None:
+        """The model is not watched any more: its series end, and its label is free for another."""
+        if name not in self._models:
+            return
+        for metric in self._of_models:
+            metric.remove_by_labels({"model": name})
+        self._models.discard(name)
+        self._shown.pop(name, None)
+        self._series.pop(name, None)
 
     def count_action(self, model: str, outcome: TriggerOutcome) -> None:
         self.actions.labels(self.model(model), outcome.value).inc()

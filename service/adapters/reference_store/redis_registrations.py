@@ -84,6 +84,17 @@ class RedisRegistrations:
             )
         return reference
 
+    async def forget(self, model: ModelName, /) -> bool:
+        keys = self._keys
+        entries = await stream_entries(self._redis.xrevrange(keys.registrations(model)))
+        digests = {digest for entry in entries if (digest := _reference_digest(model, entry)) is not None}
+        await answer(self._redis.srem(keys.models, model))
+        # The registrations first, so that nobody takes what is left for a model.
+        held = [keys.registrations, keys.observations, keys.passed, keys.verdicts, keys.deliveries, keys.forwarded]
+        for key in (*(key(model) for key in held), *(keys.reference(model, digest) for digest in digests)):
+            await answer(self._redis.delete(key))
+        return bool(entries)
+
     async def _forget_old_references(self, model: ModelName) -> None:
         entries = await stream_entries(self._redis.xrevrange(self._keys.registrations(model)))
         digests = [_registration(model, entry).reference_digest for entry in entries]
@@ -98,6 +109,14 @@ def _name(member: bytes) -> ModelName | None:
     try:
         return model_name(member.decode())
     except (UnicodeDecodeError, InvalidModelName):
+        return None
+
+
+def _reference_digest(model: ModelName, entry: Entry) -> str | None:
+    """None if that cannot be read any more."""
+    try:
+        return _registration(model, entry).reference_digest
+    except CorruptedState:
         return None
 
 
