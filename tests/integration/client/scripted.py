@@ -1,12 +1,15 @@
 """A server of real sockets in the place of a sidecar, which answers what a test tells it to."""
 
 import socketserver
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+
+from tests.processes.certificates import Certificate
 
 CUT_OFF = 0
 """In place of a status: the connection ends without an answer."""
@@ -59,7 +62,7 @@ class _Unix(_Threads, socketserver.UnixStreamServer):
 
 
 @contextmanager
-def answering(answers: Answers, path: Path | None = None) -> Iterator[Sidecar]:
+def answering(answers: Answers, path: Path | None = None, tls: Certificate | None = None) -> Iterator[Sidecar]:
     """Listens on loopback, or on a Unix socket at `path`, while the context lasts."""
     sidecar = Sidecar()
 
@@ -90,7 +93,12 @@ def answering(answers: Answers, path: Path | None = None) -> Iterator[Sidecar]:
             """Nothing."""
 
     server = _Tcp(("127.0.0.1", 0), Handler) if path is None else _Unix(str(path), Handler)
-    sidecar.url = f"unix://{path}" if path is not None else f"http://127.0.0.1:{server.server_address[1]}"
+    if tls is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(tls.certificate, tls.key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    scheme = "http" if tls is None else "https"
+    sidecar.url = f"{scheme}://127.0.0.1:{server.server_address[1]}" if path is None else f"unix://{path}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

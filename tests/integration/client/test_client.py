@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from service.http.formats import read_table
 from tests.integration.client.scripted import CUT_OFF, Answers, Asked, Said, answering
+from tests.processes.certificates import Authority
 from tests.processes.stores import free_port
 from tests.processes.waiting import eventually
 
@@ -61,6 +62,17 @@ def test_a_unix_socket_will_do(tmp_path: Path) -> None:
     with answering(first(), tmp_path / "http.sock") as sidecar, Client(sidecar.url, "fraud") as client:
         client.observe([[1.0]])
         assert settled(client, 1).accepted == 1
+        assert len(sidecar.asked) == 1
+
+
+def test_over_tls_only_the_authority_that_was_given_is_believed(tmp_path: Path) -> None:
+    ours, others = Authority(tmp_path / "ours"), Authority(tmp_path / "others")
+    with answering(first(), tls=ours.issue("sidecar")) as sidecar:
+        for authority, arrives in ((ours, True), (others, False)):
+            limits = Limits(patience_seconds=60 if arrives else 0.1)
+            with Client(sidecar.url, "fraud", ca_file=authority.certificate, limits=limits) as client:
+                client.observe([[1.0]])
+                assert settled(client, 1).accepted == arrives
         assert len(sidecar.asked) == 1
 
 
