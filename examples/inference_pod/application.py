@@ -8,12 +8,13 @@ from dataclasses import asdict
 from typing import Any
 
 from data import LEARNT, measurements
-from driftwarden_client import Client, CopyInferences
 from fastapi import FastAPI
 from pydantic import BaseModel
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+from driftwarden_client import Client, CopyInferences
 
 PREDICT = "/v1/models/tumours:predict"
 

@@ -50,8 +50,8 @@ class Limits:
 class Client:
     """Hands inferences of one model to a sidecar. May be used from any thread, and from coroutines.
 
-    What an application calls neither waits nor raises; what cannot be sent is dropped and counted. The thread starts with
-    the first copy, in a forked process with the first one there: what waits at a fork stays the parent's.
+    What an application calls neither waits nor raises; what cannot be sent is dropped and counted. The thread starts
+    with the first copy, in a forked process with the first one there: what waits at a fork stays the parent's.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Client:
         return self._waiting.counters()
 
     def close(self, seconds: float | None = None) -> None:
-        """Send what waits, for so long (`Limits.flush_seconds`), and drop the rest. A copy that comes later begins anew."""
+        """Send what waits, for so long (`Limits.flush_seconds`), and drop the rest. A later copy begins anew."""
         deadline = time.monotonic() + (self.limits.flush_seconds if seconds is None else seconds)
         with self._starting:
             thread = self._thread
@@ -206,7 +206,7 @@ class _Sender:
         while (copy := self._waiting.next(self._term)) is not None:
             try:
                 dropped = self._sent(copy)
-            except Exception:
+            except Exception:  # noqa: BLE001 - those that wait behind it are not to wait for ever
                 _log.exception("an inference of model %s is not copied, for an error of the client", self._model)
                 dropped = Dropped.DEFECT
             self._waiting.settle(self._term, dropped)

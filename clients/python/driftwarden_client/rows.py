@@ -1,7 +1,7 @@
 """Rows of numbers as the document that the service calls `application/vnd.driftwarden.rows` (docs/sidecar.md).
 
-Eight bytes a number, exact, with the columns' names and a time for each row; written without numpy, which an application
-may have or not.
+Eight bytes a number, exact, with the columns' names and a time for each row; written without numpy, which an
+application may have or not.
 """
 
 import json

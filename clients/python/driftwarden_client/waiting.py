@@ -58,7 +58,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Of this process, since its start. `offered` is always `accepted`, all that was `dropped` and `waiting` together."""
+    """Of this process. `offered` is always `accepted`, all that was `dropped` and `waiting` together."""
 
     offered: int
     """Copies that the application made."""

@@ -5,15 +5,17 @@ import os
 import zlib
 from collections.abc import AsyncIterator
 
-from driftwarden_client import Client, CopyInferences
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from driftwarden_client import Client, CopyInferences
 from tests.integration.client.applications import LIMITS
 
-client = Client(os.environ["SIDECAR_URL"], os.environ.get("MODEL", "churn"), token_file=os.environ.get("TOKEN_FILE"), limits=LIMITS)
+client = Client(
+    os.environ["SIDECAR_URL"], os.environ.get("MODEL", "churn"), token_file=os.environ.get("TOKEN_FILE"), limits=LIMITS
+)
 
 
 async def predict(request: Request) -> JSONResponse:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from driftwarden_client import Limits
 
+from driftwarden_client import Limits
 from tests.processes.services import ROOT, environment
 from tests.processes.stores import free_port
 from tests.processes.waiting import eventually
-
 
 LIMITS = Limits(
     max_copies=20,

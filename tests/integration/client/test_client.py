@@ -9,10 +9,10 @@ from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
-from driftwarden_client import Client, Counters, Limits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from driftwarden_client import Client, Counters, Limits
 from service.http.formats import read_table
 from tests.integration.client.scripted import CUT_OFF, Answers, Asked, Said, answering
 from tests.processes.certificates import Authority
@@ -112,7 +112,10 @@ def test_what_would_not_pass_is_dropped_with_its_reason_and_not_tried_again(stat
 
 
 def test_nothing_is_sent_before_the_sidecar_wants_to_be_asked_again() -> None:
-    with answering(first(Said(429, retry_after="3600"))) as sidecar, Client(sidecar.url, "fraud", limits=QUICK) as client:
+    with (
+        answering(first(Said(429, retry_after="3600"))) as sidecar,
+        Client(sidecar.url, "fraud", limits=QUICK) as client,
+    ):
         client.observe([[1.0]])
         eventually(lambda: sidecar.asked, "it is asked")
         client.observe([[2.0]])
@@ -335,7 +338,8 @@ def test_a_process_that_ends_by_itself_sends_what_waits() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "127.0.0.1:8090", "ftp://host", "http://", "http://host/path", "http://a@host", "unix://host/path", "unix://"]
+    "url",
+    ["", "127.0.0.1:8090", "ftp://host", "http://", "http://host/path", "http://a@host", "unix://host/path", "unix://"],
 )
 def test_an_address_that_is_none_is_told_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="sidecar's URL"):

@@ -57,7 +57,9 @@ def token_file(tmp_path_factory: pytest.TempPathFactory, key: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, service: ServiceProcess, token_file: Path) -> Iterator[Application]:
+def served(
+    tmp_path_factory: pytest.TempPathFactory, service: ServiceProcess, token_file: Path
+) -> Iterator[Application]:
     with application(tmp_path_factory.mktemp("application"), service.url, TOKEN_FILE=str(token_file)) as running:
         yield running
 
@@ -136,7 +138,10 @@ def test_an_application_that_is_told_to_end_sends_what_waits(
     service: ServiceProcess, token_file: Path, tmp_path: Path
 ) -> None:
     observed = metric(service, "driftwarden_observed_rows_total")
-    with application(tmp_path, service.url, TOKEN_FILE=str(token_file)) as running, httpx.Client(trust_env=False) as http:
+    with (
+        application(tmp_path, service.url, TOKEN_FILE=str(token_file)) as running,
+        httpx.Client(trust_env=False) as http,
+    ):
         for _ in range(10):
             http.post(f"http://127.0.0.1:{running.port}/size", content=ONE, headers=JSON).raise_for_status()
         running.stop()

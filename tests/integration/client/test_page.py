@@ -10,10 +10,8 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from driftwarden_client import Dropped, Limits
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
+from driftwarden_client import Dropped, Limits
 from service.settings import StoreSettings
 from tests.integration.client.scripted import Said, answering
 
@@ -24,13 +22,23 @@ MIDDLEWARE, ROWS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 SIDECAR = "http://127.0.0.1:8090"
 
 
-def test_the_line_of_the_middleware_copies_what_is_asked() -> None:
+ASKING = """
+from fastapi.testclient import TestClient
+
+with TestClient(application) as client:  # whose end is the application's
+    assert client.post("/predict", json={"instances": [[1.0, 2.0]]}).json() == {"predictions": [3.0]}
+"""
+
+
+def run(program: str, directory: Path) -> str:
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=directory, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_the_line_of_the_middleware_copies_what_is_asked(tmp_path: Path) -> None:
     with answering(lambda _: Said()) as sidecar:
-        names: dict[str, FastAPI] = {}
-        exec(MIDDLEWARE.replace(SIDECAR, sidecar.url), names)  # noqa: S102 - the page's own words
-        body = {"instances": [[1.0, 2.0]]}
-        with TestClient(names["application"]) as client:  # whose end is the application's
-            assert client.post("/predict", json=body).json() == {"predictions": [3.0]}
+        run(MIDDLEWARE.replace(SIDECAR, sidecar.url) + ASKING, tmp_path)
         (asked,) = sidecar.asked
         assert asked.path == "/v1/models/churn/observations"
         assert asked.headers["content-type"] == "application/json"
@@ -39,9 +47,8 @@ def test_the_line_of_the_middleware_copies_what_is_asked() -> None:
 
 def test_rows_are_handed_in_as_the_page_does_it(tmp_path: Path) -> None:
     with answering(lambda _: Said()) as sidecar:
-        program = ROWS.replace(SIDECAR, sidecar.url)
-        ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=True)
-        assert ran.stdout.startswith("Counters(offered=2, accepted=2,")
+        said = run(ROWS.replace(SIDECAR, sidecar.url), tmp_path)
+        assert said.startswith("Counters(offered=2, accepted=2,")
 
 
 def test_limits_and_reasons_are_those_of_the_page() -> None:
@@ -70,6 +77,8 @@ def test_it_is_installed_alone(tmp_path: Path) -> None:
     (site,) = (tmp_path / "environment").glob("lib/python*/site-packages")
     found = {each.metadata["Name"] for each in importlib.metadata.distributions(path=[str(site)])}
     assert found == {"driftwarden-client"}
-    packaged = {str(file.relative_to(site)) for file in (site / "driftwarden_client").rglob("*") if file.suffix != ".pyc"}
+    packaged = {
+        str(file.relative_to(site)) for file in (site / "driftwarden_client").rglob("*") if file.suffix != ".pyc"
+    }
     sources = ROOT / "clients" / "python"
     assert packaged >= {str(file.relative_to(sources)) for file in (sources / "driftwarden_client").glob("*.py*")}

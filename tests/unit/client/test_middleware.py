@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import pytest
+
 from driftwarden_client import Client, CopyInferences, Limits
 from driftwarden_client.middleware import Application, Message, Receive, Scope, Send
 from driftwarden_client.waiting import OVERHEAD_BYTES

@@ -1,8 +1,9 @@
 """The counters as Prometheus scrapes them."""
 
+from prometheus_client import CollectorRegistry, generate_latest
+
 from driftwarden_client import Client, Dropped
 from driftwarden_client.prometheus import ClientCollector
-from prometheus_client import CollectorRegistry, generate_latest
 
 
 def test_counters_are_shown_by_model_and_reason() -> None:

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from driftwarden_client import rows as client_rows
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from driftwarden_client import rows as client_rows
 from service.domain.forwarding import ROWS_KIND
 from service.http.formats import read_table
 from service.http.formats.table import Table
@@ -50,7 +50,9 @@ def test_arrays_arrive_bit_for_bit_whatever_their_type_and_order(array: np.ndarr
     np.testing.assert_array_equal(read(np.asfortranarray(array)).rows, array.astype(np.float64))
 
 
-@pytest.mark.parametrize("predictions", [[0.5, 0.25], [[0.5], [0.25]], np.array([0.5, 0.25]), np.array([[0.5], [0.25]])])
+@pytest.mark.parametrize(
+    "predictions", [[0.5, 0.25], [[0.5], [0.25]], np.array([0.5, 0.25]), np.array([[0.5], [0.25]])]
+)
 def test_predictions_stand_behind_the_features_under_their_names(predictions: object) -> None:
     table = read([[1, 2], [3, None]], predictions, ["a", "ä", "predicted"])
     np.testing.assert_array_equal(table.rows, [[1, 2, 0.5], [3, np.nan, 0.25]])

@@ -2,9 +2,10 @@
 
 import time
 
-from driftwarden_client.waiting import OVERHEAD_BYTES, Copy, Dropped, Waiting
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from driftwarden_client.waiting import OVERHEAD_BYTES, Copy, Dropped, Waiting
 
 MOST, MOST_BYTES = 4, 6 * OVERHEAD_BYTES
 SIZES = st.integers(0, 3 * OVERHEAD_BYTES)
