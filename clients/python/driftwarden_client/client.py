@@ -47,6 +47,20 @@ class Limits:
     """How long what still waits may take when the client is closed."""
 
 
+class _Complaints:
+    """Not one for every copy: a log is slow, too. Of one process and model."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._last = -_SECONDS_BETWEEN_COMPLAINTS
+
+    def __call__(self, dropped: Dropped, error: Exception | None = None) -> None:
+        now = time.monotonic()
+        if now - self._last >= _SECONDS_BETWEEN_COMPLAINTS:
+            self._last = now
+            _log.warning("inferences of model %s are not copied: %s", self._model, dropped, exc_info=error)
+
+
 class Client:
     """Hands inferences of one model to a sidecar. May be used from any thread, and from coroutines.
 
@@ -101,8 +115,8 @@ class Client:
             self.drop(Dropped.TOO_LARGE)
         except NotRows:
             self.drop(Dropped.INVALID)
-        except Exception:  # noqa: BLE001 - whatever it is, it is not the application's
-            self.defect()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is not the application's
+            self.defect(error)
 
     def observations(self, pieces: Sequence[bytes], headers: Mapping[str, str]) -> Copy:
         """A copy of a body that holds rows, in any format of the service; sent again, it counts once."""
@@ -137,10 +151,10 @@ class Client:
         """Count what cannot be offered."""
         self._waiting.drop(reason, copies)
 
-    def defect(self, copies: int = 1) -> None:
+    def defect(self, error: Exception, copies: int = 1) -> None:
         """Count and show an error of this package, in place of raising it into the application."""
         self._waiting.drop(Dropped.DEFECT, copies)
-        _log.exception("an inference of model %s is not copied, for an error of the client", self.model)
+        self._complain(Dropped.DEFECT, error)
 
     @property
     def counters(self) -> Counters:
@@ -171,6 +185,7 @@ class Client:
     def _begin(self) -> None:
         """At first, and in a forked process, whose the locks and copies of other threads are not."""
         self._waiting = Waiting(self.limits.max_copies, self.limits.max_bytes)
+        self._complain = _Complaints(self.model)
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -178,7 +193,7 @@ class Client:
         with self._starting:
             if self._thread is not None:
                 return
-            sender = _Sender(self.model, self.limits, self._waiting, Connection(self._way))
+            sender = _Sender(self.limits, self._waiting, Connection(self._way), self._complain)
             # A daemon: an application that ends without a word to the client is not held up by it.
             thread = threading.Thread(target=sender.run, name=f"driftwarden-{self.model}", daemon=True)
             try:
@@ -193,25 +208,24 @@ class Client:
 class _Sender:
     """What the thread does. It knows nothing of the client, which another one may have by now."""
 
-    def __init__(self, model: str, limits: Limits, waiting: Waiting, connection: Connection) -> None:
-        self._model = model
+    def __init__(self, limits: Limits, waiting: Waiting, connection: Connection, complain: _Complaints) -> None:
         self._limits = limits
         self._waiting = waiting
         self._connection = connection
+        self._complain = complain
         self._term = waiting.term
-        self._complained = -_SECONDS_BETWEEN_COMPLAINTS
 
     def run(self) -> None:
         """Until the term is over."""
         while (copy := self._waiting.next(self._term)) is not None:
+            error = None
             try:
                 dropped = self._sent(copy)
-            except Exception:  # noqa: BLE001 - those that wait behind it are not to wait for ever
-                _log.exception("an inference of model %s is not copied, for an error of the client", self._model)
-                dropped = Dropped.DEFECT
+            except Exception as raised:  # noqa: BLE001 - those that wait behind it are not to wait for ever
+                dropped, error = Dropped.DEFECT, raised
             self._waiting.settle(self._term, dropped)
             if dropped is not None:
-                self._complain(dropped)
+                self._complain(dropped, error)
         self._connection.close()
 
     def _sent(self, copy: Copy) -> Dropped | None:
@@ -234,13 +248,6 @@ class _Sender:
             self._waiting.pause(max(later, pause * random.uniform(0.5, 1.0)), self._term)  # noqa: S311
             pause = min(2 * pause, limits.longest_retry_seconds)
         return Dropped.GAVE_UP
-
-    def _complain(self, dropped: Dropped) -> None:
-        """Not for every copy, and not on the application's threads: a log may be slow, too."""
-        now = time.monotonic()
-        if now - self._complained >= _SECONDS_BETWEEN_COMPLAINTS:
-            self._complained = now
-            _log.warning("inferences of model %s are not copied: %s", self._model, dropped)
 
 
 def _path(file: str | Path | None) -> Path | None:

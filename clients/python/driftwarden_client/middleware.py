@@ -166,6 +166,6 @@ class _Inference:
             return
         try:
             follow(message)
-        except Exception:  # noqa: BLE001 - whatever it is, it is not the application's
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is not the application's
             self._over = True
-            self._client.defect(len(self._bodies()))
+            self._client.defect(error, len(self._bodies()))

@@ -1,5 +1,6 @@
 """The way to the sidecar: one copy as one request over a connection that is kept, and what the answer means."""
 
+import encodings.idna  # noqa: F401 - a fork while another thread imports it, to look up a host, would lose it for ever
 import socket
 import ssl
 from collections.abc import Mapping
@@ -71,7 +72,7 @@ class Way:
     def token(self) -> str | None:
         """Read anew for every request: it is renewed while the application runs. Raises `Away`."""
         try:
-            return None if self._token_file is None else self._token_file.read_text(encoding="ascii").strip()
+            return None if self._token_file is None else self._token_file.read_bytes().decode("ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise Away from error
 

@@ -3,12 +3,12 @@
 import json
 import os
 import zlib
-from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from driftwarden_client import Client, CopyInferences
 from tests.integration.client.applications import LIMITS
@@ -31,14 +31,16 @@ async def size(request: Request) -> Response:
     return Response(str(len(await request.body())))
 
 
-async def echo(request: Request) -> StreamingResponse:
-    """The body, piece by piece, while it still arrives."""
+class Echo:
+    """The body, piece by piece, while it still arrives. Starlette's own streaming answer takes pieces away."""
 
-    async def pieces() -> AsyncIterator[bytes]:
-        async for piece in request.stream():
-            yield piece
-
-    return StreamingResponse(pieces())
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        more = True
+        while more:
+            message = await receive()
+            more = message.get("more_body", False)
+            await send({"type": "http.response.body", "body": message["body"], "more_body": more})
 
 
 async def fail(request: Request) -> Response:
@@ -59,7 +61,7 @@ async def counters(_: Request) -> JSONResponse:
     return JSONResponse({**told, "dropped": dict(found.dropped)})
 
 
-PATHS = {"/predict": predict, "/size": size, "/echo": echo, "/fail": fail, "/refuse": refuse}
+PATHS = {"/predict": predict, "/size": size, "/echo": Echo(), "/fail": fail, "/refuse": refuse}
 routes = [Route(path, each, methods=["GET", "POST"]) for path, each in PATHS.items()]
 application = CopyInferences(
     Starlette(routes=[*routes, Route("/counters", counters)]), client, PATHS, responses="RESPONSES" in os.environ

@@ -68,6 +68,7 @@ def answering(answers: Answers, path: Path | None = None, tls: Certificate | Non
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # an answer in two pieces would wait for the first one's acknowledgement
 
         def setup(self) -> None:
             super().setup()

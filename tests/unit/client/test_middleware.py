@@ -159,7 +159,9 @@ async def test_messages_of_no_known_kind_do_not_break_the_application(
     assert "fraud" in caplog.text
 
 
-async def test_the_client_is_closed_before_the_server_hears_that_the_application_is(client: Client) -> None:
+async def test_the_client_is_closed_before_the_server_hears_that_the_application_is() -> None:
+    client = Client("unix:///nowhere", "fraud", limits=Limits(flush_seconds=0.0))
+
     async def app(_: Scope, receive: Receive, send: Send) -> None:
         for end in ("startup", "shutdown"):
             await receive()
@@ -174,7 +176,6 @@ async def test_the_client_is_closed_before_the_server_hears_that_the_application
     async def send(_: Message) -> None:
         waiting.append(client.counters.waiting)
 
-    client.limits = Limits(flush_seconds=0.0)
     await CopyInferences(app, client, ["/predict"])({"type": "lifespan"}, receive, send)
     assert waiting == [1, 0]
     assert client.counters.dropped == {"unsent": 1}
