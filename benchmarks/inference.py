@@ -38,8 +38,7 @@ def application(sidecar: str | None) -> FastAPI:
 
     @made.get("/copies")
     async def copies() -> dict[str, Any]:
-        counters = client.counters if client is not None else None
-        return {} if counters is None else {**asdict(counters), "dropped": dict(counters.dropped)}
+        return {} if client is None else asdict(client.counters)
 
     return made
 

@@ -40,5 +40,4 @@ def predict(asked: Instances) -> dict[str, list[float]]:
 @application.get("/copies")
 def copies() -> dict[str, Any]:
     """What became of the copies of this process's inferences."""
-    counters = client.counters
-    return {**asdict(counters), "dropped": dict(counters.dropped)}
+    return asdict(client.counters)

@@ -19,7 +19,7 @@ def main() -> None:
         case ["calm" | "shifted" as kind, url]:
             asked = rows[LEARNT:].copy()
             if kind == "shifted":
-                asked[:, 0] *= 1.25  # whoever measures the radius has a new instrument
+                asked[:, 0] *= 1.5  # whoever measures the radius has a new instrument
             direct = build_opener(ProxyHandler({}))
             for first in range(0, len(asked), TOGETHER):
                 body = json.dumps({"instances": asked[first : first + TOGETHER].tolist()}).encode()

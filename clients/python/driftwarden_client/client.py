@@ -68,6 +68,8 @@ class Client:
     with the first copy, in a forked process with the first one there: what waits at a fork stays the parent's.
     """
 
+    _thread: threading.Thread | None
+
     def __init__(
         self,
         url: str,
@@ -187,7 +189,7 @@ class Client:
         self._waiting = Waiting(self.limits.max_copies, self.limits.max_bytes)
         self._complain = _Complaints(self.model)
         self._starting = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._thread = None
 
     def _see_that_they_are_sent(self) -> None:
         with self._starting:

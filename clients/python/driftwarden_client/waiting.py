@@ -6,7 +6,6 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 
 OVERHEAD_BYTES = 1024
 """What a copy costs beside its body: its headers, and the objects that hold them."""
@@ -192,7 +191,7 @@ class Waiting:
     def counters(self) -> Counters:
         """A snapshot."""
         with self._changed:
-            dropped = MappingProxyType({str(reason): count for reason, count in self._dropped.items() if count})
+            dropped = {str(reason): count for reason, count in self._dropped.items() if count}
             return Counters(
                 self._offered, self._accepted, dropped, len(self._copies), self._sent, self._retried, self._held
             )

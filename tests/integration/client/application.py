@@ -3,6 +3,7 @@
 import json
 import os
 import zlib
+from dataclasses import asdict
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -56,9 +57,7 @@ async def refuse(_: Request) -> Response:
 
 async def counters(_: Request) -> JSONResponse:
     """The client's."""
-    found = client.counters
-    told = {name: getattr(found, name) for name in ("offered", "accepted", "waiting", "sent", "retried", "held_bytes")}
-    return JSONResponse({**told, "dropped": dict(found.dropped)})
+    return JSONResponse(asdict(client.counters))
 
 
 PATHS = {"/predict": predict, "/size": size, "/echo": Echo(), "/fail": fail, "/refuse": refuse}
