@@ -346,6 +346,12 @@ def test_an_address_that_is_none_is_told_at_once(url: str) -> None:
         Client(url, "fraud")
 
 
+def test_what_a_fork_could_interrupt_is_imported_beforehand() -> None:
+    """A host is looked up by a codec that Python imports then; half imported at a fork, it stays unknown there."""
+    program = "import sys, driftwarden_client; assert 'encodings.idna' in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
 def test_it_needs_the_standard_library_and_nothing_else() -> None:
     source = Path(__file__).resolve().parents[3] / "clients" / "python"
     program = f"import sys; sys.path.insert(0, {str(source)!r}); import driftwarden_client"
