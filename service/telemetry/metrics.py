@@ -1,9 +1,12 @@
 """Every metric of the service. Labels are bounded: models beyond a limit count as `other`, features are left out."""
 
+from dataclasses import asdict
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from service.domain.models import Cursor, Finding, TriggerOutcome, Verdict
+from service.domain.schema import Mismatches
 
 OTHER = "other"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -42,6 +45,8 @@ class Metrics:
         self.dropped_batches = counter("dropped_batches", dropped, "model", "reason")
         unjudged = "Rows not judged: late for their window, or of a day and more in the future."
         self.dropped_rows = counter("dropped_rows", unjudged, "model", "reason")
+        mismatched = "Values that do not match the schema, by what is wrong: counted as the plan says, not refused."
+        self.schema_mismatches = counter("schema_mismatches", mismatched, "model", "mismatch")
         tests = "Testing one window with all detectors of its plan."
         self.evaluation_seconds = seconds("evaluation_seconds", tests, "model")
         failures = "Rounds of evaluation or delivery that ended in an error."
@@ -182,6 +187,11 @@ class Metrics:
             for gauge in (self.statistic, self.effect, self.p_value, self.missing, self.drifted):
                 gauge.remove(*labels)
         self._series[model] = shown
+
+    def count_mismatches(self, label: str, mismatches: Mismatches) -> None:
+        """Under the label of a model."""
+        for name, values in asdict(mismatches).items():
+            self.schema_mismatches.labels(label, name).inc(values)
 
     def count_action(self, model: str, outcome: TriggerOutcome) -> None:
         self.actions.labels(self.model(model), outcome.value).inc()

@@ -271,6 +271,7 @@ class EvaluateWindow:
             tested_rows=window.tested,
             late=window.late,
             future=window.future,
+            mismatches=window.mismatches,
         )
 
 
