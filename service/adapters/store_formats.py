@@ -16,6 +16,8 @@ FORMAT = b"f"
 FORMAT_1 = b"1"
 FORMAT_2 = b"2"
 """Summaries in place of rows, and the plans that keep them: to a release that knows rows only they would be misfits."""
+FORMAT_3 = b"3"
+"""Registrations whose columns are more than numbers: an earlier release would test labels, and read codes as values."""
 _LONGEST_NUMBER = 9
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from typing import TypeVar
+from dataclasses import asdict
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from service.domain.models import Cursor, Finding, TriggerOutcome, Verdict
+from service.domain.schema import Mismatches
 
 M = TypeVar("M", bound=MetricWrapperBase)
 OTHER = "other"
@@ -48,6 +50,8 @@ class Metrics:
         self.dropped_batches = counter("dropped_batches", dropped, "model", "reason")
         unjudged = "Rows not judged: late for their window, or of a day and more in the future."
         self.dropped_rows = counter("dropped_rows", unjudged, "model", "reason")
+        mismatched = "Values that do not match the schema, by what is wrong: counted as the plan says, not refused."
+        self.schema_mismatches = counter("schema_mismatches", mismatched, "model", "mismatch")
         tests = "Testing one window with all detectors of its plan."
         self.evaluation_seconds = seconds("evaluation_seconds", tests, "model")
         failures = "Rounds of evaluation or delivery that ended in an error."
@@ -204,6 +208,11 @@ class Metrics:
         self._models.discard(name)
         self._shown.pop(name, None)
         self._series.pop(name, None)
+
+    def count_mismatches(self, label: str, mismatches: Mismatches) -> None:
+        """Under the label of a model."""
+        for name, values in asdict(mismatches).items():
+            self.schema_mismatches.labels(label, name).inc(values)
 
     def count_action(self, model: str, outcome: TriggerOutcome) -> None:
         self.actions.labels(self.model(model), outcome.value).inc()

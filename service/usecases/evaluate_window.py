@@ -283,6 +283,7 @@ class EvaluateWindow:
             tested_rows=window.tested,
             late=window.late,
             future=window.future,
+            mismatches=window.mismatches,
         )
 
 

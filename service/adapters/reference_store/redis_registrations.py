@@ -18,7 +18,7 @@ from service.adapters.store import (
     number_of,
     stream_entries,
 )
-from service.adapters.store_formats import FORMAT, FORMAT_1, FORMAT_2, document
+from service.adapters.store_formats import FORMAT, FORMAT_1, FORMAT_2, FORMAT_3, document
 from service.domain.errors import CorruptedState, InvalidModelName, InvalidPlan
 from service.domain.models import ModelName, Reference, model_name
 from service.domain.plan import check
@@ -59,9 +59,7 @@ class RedisRegistrations:
         if reference is not None:
             key = self._keys.reference(model, registration.reference_digest)
             await answer(self._redis.set(key, encode_reference(reference)))
-        # A release that knows rows only would pass `keep` over, and every summary as a misfit.
-        kept = FORMAT_1 if registration.plan.window.keep == "rows" else FORMAT_2
-        fields = {FORMAT: kept, _DOCUMENT: _encode(registration)}
+        fields = {FORMAT: _format(registration), _DOCUMENT: _encode(registration)}
         stream = self._keys.registrations(model)
         # Kept a little longer than promised, so that the references of dropped revisions can still be told.
         added = await add_numbered(self._redis, stream, registration.revision, fields, 10 * KEPT_REVISIONS)
@@ -120,12 +118,21 @@ def _reference_digest(model: ModelName, entry: Entry) -> str | None:
         return None
 
 
+def _format(registration: Registration) -> bytes:
+    """A release that knows rows only would pass `keep` over, and every summary as a misfit."""
+    if not registration.is_of_numbers:
+        return FORMAT_3
+    return FORMAT_1 if registration.plan.window.keep == "rows" else FORMAT_2
+
+
 def _registration(model: ModelName, entry: Entry) -> Registration:
     position, fields = entry
     what = f"registration {position.decode()} of model {model}"
-    registration = document(fields, _DOCUMENT, _decode, what, FORMAT_2)
+    registration = document(fields, _DOCUMENT, _decode, what, FORMAT_3)
     if registration.model != model or registration.revision != number_of(position):
         raise CorruptedState(f"{what} is another's")
+    if registration.schema.features != registration.features:
+        raise CorruptedState(f"{what} has a schema of other features than its own")
     if not is_position(registration.since):
         raise CorruptedState(f"{what} begins nowhere in the log")
     try:

@@ -73,7 +73,9 @@ def routes(
         name, headers = model_name(model), headers_of(request.scope)
         size = bodies.size(headers.get(b"content-length"), headers.get(b"content-encoding"))
         with admission.place(name, size):
-            observations = await observations_of(bodies, name, headers, await bodies.receive(request.receive))
+            body = await bodies.receive(request.receive)
+            keeps_text = await evaluate.keeps_text(name)
+            observations = await observations_of(bodies, name, headers, body, keeps_text=keeps_text)
             return EvaluationView.of(await evaluate(name, observations))
 
     return router
