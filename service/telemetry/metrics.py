@@ -1,8 +1,8 @@
 """Every metric of the service. Labels are bounded: models beyond a limit count as `other`, features are left out."""
 
 from collections.abc import Sequence
-from typing import TypeVar
 from dataclasses import asdict
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
