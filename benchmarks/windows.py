@@ -174,8 +174,10 @@ def judge(store: StoreServer, directory: Path, workers: int, load: Load) -> Judg
         with store.client() as client:
             # Each fits the plan for itself, once; that is not what is asked here.
             eventually(
-                lambda: all(_metric(worker.url, "windows_total") for worker in running)
-                or judged(client, keys, load) == total,
+                lambda: (
+                    all(_metric(worker.url, "windows_total") for worker in running)
+                    or judged(client, keys, load) == total
+                ),
                 "all are at it",
             )
             began, ended = reached(client, keys, load, 0), reached(client, keys, load, STEADY_UNTIL * total)

@@ -14,7 +14,7 @@ import textwrap
 import threading
 from contextlib import ExitStack
 from pathlib import Path
-from socket import gethostname, socket
+from socket import AF_UNIX, gethostname, socket
 from typing import Any
 
 import click
@@ -106,7 +106,8 @@ async def _serve(settings: Settings, *, ingests: bool, evaluates: bool, forwards
 
     with ExitStack() as listeners:
         port = ("DRIFT_HTTP__PORT", settings.http.port) if ingests else ("DRIFT_WORKER__PORT", settings.worker.port)
-        listener = listeners.enter_context(_listen(settings.http.host, *port))
+        unix = settings.http.unix_socket if ingests else None
+        listener = listeners.enter_context(_listen(settings.http.host, *port) if unix is None else _listen_at(unix))
         apart = settings.http.metrics_port if ingests else None
         side = (
             None
@@ -114,7 +115,7 @@ async def _serve(settings: Settings, *, ingests: bool, evaluates: bool, forwards
             else listeners.enter_context(_listen(settings.http.host, "DRIFT_HTTP__METRICS_PORT", apart))
         )
         # A container that is started again in its Pod has the name that it had before.
-        role = Role(ingests, evaluates, f"{gethostname()}:{listener.getsockname()[1]}", forwards)
+        role = Role(ingests, evaluates, f"{gethostname()}:{_place(listener)}", forwards)
         async with running(settings, role) as app:
             store = settings.store.url is None
             where = f"embedded, in {settings.store.embedded_directory}" if store else "external"
@@ -137,7 +138,24 @@ def _listen(host: str, variable: str, port: int) -> socket:
         raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}; set {variable}") from error
 
 
+def _listen_at(path: Path) -> socket:
+    from service.server import unix_socket  # noqa: PLC0415 - see the module's docstring
+
+    try:
+        return unix_socket(path)
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {path}: {error.strerror}; set DRIFT_HTTP__UNIX_SOCKET") from error
+
+
+def _place(listener: socket) -> str:
+    """Its port, or its path."""
+    address = listener.getsockname()
+    return address if isinstance(address, str) else str(address[1])
+
+
 def _url(listener: socket, *, tls: bool) -> str:
+    if listener.family == AF_UNIX:
+        return f"unix://{_place(listener)}"
     host, port = listener.getsockname()[:2]
     return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 

@@ -52,11 +52,16 @@ async def open_entrance(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     _log.info("callers are authenticated by %s", " and ".join(told))
     if anonymous:
         _log.warning("callers without credentials are let in for what %s grants them", wanted.callers_file)
-    if tls is None and not on_this_machine(settings.http.host):
+    if tls is None and not only_this_machine_reaches(settings.http):
         _log.warning("keys and tokens come over plain HTTP: set DRIFT_HTTP__TLS_CERTIFICATE_FILE or let a mesh do TLS")
     return Entrance(
         AdmitCaller(ways, lambda reason: metrics.refused_requests.labels(reason).inc()), tls, tuple(watches)
     )
+
+
+def only_this_machine_reaches(http: HttpSettings) -> bool:
+    """Whether it takes a process that runs here to send it anything."""
+    return http.unix_socket is not None or on_this_machine(http.host)
 
 
 def on_this_machine(host: str) -> bool:
@@ -68,7 +73,7 @@ def on_this_machine(host: str) -> bool:
 
 
 def _say_that_nobody_is_asked(settings: Settings) -> None:
-    if on_this_machine(settings.http.host):
+    if only_this_machine_reaches(settings.http):
         _log.info("callers are not authenticated: only this machine is listened to")
     elif settings.authentication.mode == "none":
         message = (

@@ -71,6 +71,7 @@ from service.usecases.evaluate_rows import EvaluateRows
 from service.usecases.evaluate_window import EvaluateWindow, Tuning
 from service.usecases.export_rows import ExportRows
 from service.usecases.fitted_models import FittedModels
+from service.usecases.forget_model import ForgetModel
 from service.usecases.keep_watch import KeepWatch, Pace, Task
 from service.usecases.observe_batch import ObserveBatch
 from service.usecases.observe_event import ObserveEvent
@@ -380,7 +381,7 @@ def _manage(
     return [
         models.routes(register, read_verdicts, bodies, _references(settings.http)),
         registrations.routes(ReadRegistrations(stores.registrations, fitted)),
-        management.routes(register, evaluate, admission, bodies),
+        management.routes(register, ForgetModel(stores.registrations, known), evaluate, admission, bodies),
         rows.routes(export),
     ]
 
@@ -430,18 +431,13 @@ def _watch(
     async def deliver_one(model: ModelName) -> Outlook:
         return Outlook.NOTHING if await deliver(model) else Outlook.FAILED
 
-    async def follow(model: ModelName) -> None:
-        newest = await stores.verdicts.newest(model)
-        if newest is not None:
-            metrics.show(newest)
-            metrics.show_waits_elsewhere(model)
-
     evaluation = settings.evaluation
     return KeepWatch(
         stores.registrations,
         Task(evaluate_one, _shared("evaluation", settings, role, stores, metrics)),
         Task(deliver_one, _shared("delivery", settings, role, stores, metrics)),
-        follow,
+        evaluate.follow,
+        evaluate.forget,
         Pace(evaluation.poll_seconds, evaluation.claim_seconds, evaluation.threads, time.monotonic),
         metrics,
     )

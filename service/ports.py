@@ -150,6 +150,13 @@ class Registrations(Protocol):
         """
         ...
 
+    async def forget(self, model: ModelName, /) -> bool:
+        """Remove everything that is stored of the model: registrations, references, rows, verdicts, deliveries.
+
+        Whether it was registered. Only names of batches stay for as long as they are remembered.
+        """
+        ...
+
     async def reference(self, registration: Registration, /) -> Reference:
         """Its rows, verified against their digest."""
         ...

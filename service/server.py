@@ -1,11 +1,13 @@
 """The HTTP server around the application: one process, signals, draining."""
 
 import asyncio
+import errno
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 import anyio
@@ -105,6 +107,21 @@ def listening_socket(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def unix_socket(path: Path) -> socket.socket:
+    """The same in the file system; one that a process left there when it was killed is replaced. Raises `OSError`."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        if path.is_socket() and probe.connect_ex(str(path)) == errno.ECONNREFUSED:
+            path.unlink()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(path))
+        path.chmod(0o666)  # other containers have other users: its directory says who may enter
     except OSError:
         listener.close()
         raise

@@ -25,6 +25,8 @@ class HttpSettings(_Group):
     DRIFT_AUTHENTICATION__MODE says that they are not."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Port to listen on; 0 takes a free one."""
+    unix_socket: Path | None = None
+    """Unix socket to listen on in place of HOST and PORT; whoever may enter its directory reaches it."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None
     """Port of /livez, /readyz and /metrics, where nobody is asked who they are, without TLS; 0 takes a free one.
 

@@ -7,7 +7,7 @@ LOGS = ("xadd", "xlen", "xrange", "xrevrange", "xtrim")
 """Observations, verdicts, deliveries, registrations."""
 VALUES = ("set", "get", "del", "pexpire")
 """References, the probe of readiness, identifiers of batches, claims."""
-MODELS = ("sadd", "smembers")
+MODELS = ("sadd", "smembers", "srem")
 """The list of models."""
 CONNECTION = ("ping", "select")
 """AUTH and HELLO need no permission."""

@@ -124,6 +124,7 @@ def fit(plan: Plan, reference: Reference, backend: Backend = HOST, *, calibrates
     detector cannot be fitted on it.
     """
     check_features(plan, reference.features)
+    tested = tuple(name for name in reference.features if name not in reference.labels)
     fitted: list[FittedDetector] = []
     nulls: list[BlockNull | None] = []
     needed = max(blocks_needed(plan.decision.false_alarm_rate), MINIMUM_BLOCKS)
@@ -135,8 +136,8 @@ def fit(plan: Plan, reference: Reference, backend: Backend = HOST, *, calibrates
     for planned in plan.detectors:
         try:
             detector = create(planned.name, dict(planned.parameters))
-            features = planned.features or reference.features
-            columns = _columns(planned.features, reference.features)
+            features = planned.features or tested
+            columns = _columns(features, reference.features)
             seen = _seen(reference, columns, backend)
             fitted.append(FittedDetector(detector, detector.fit(seen), features, columns))
             nulls.append(_block_null(detector, seen, block_rows) if has_blocks else None)
@@ -185,8 +186,8 @@ def _seen(reference: Reference, columns: NDArray[np.intp] | None, backend: Backe
     return backend.put(reference.rows if columns is None else reference.rows[:, columns])
 
 
-def _columns(chosen: tuple[str, ...] | None, features: tuple[str, ...]) -> NDArray[np.intp] | None:
-    if chosen is None or chosen == features:
+def _columns(chosen: tuple[str, ...], features: tuple[str, ...]) -> NDArray[np.intp] | None:
+    if chosen == features:
         return None
     place = {name: index for index, name in enumerate(features)}
     return np.array([place[name] for name in chosen], dtype=np.intp)

@@ -221,7 +221,10 @@ def parcel_name(identity: str, gathered: Gathered, registration: Registration) -
 def rows_document(registration: Registration, gathered: Gathered) -> bytes:
     """Rows exactly as they are, with the name of every column and the event time of every row."""
     arrays = {"rows": gathered.rows, "times": gathered.times}
-    return codec.encode(ROWS_KIND, arrays, {"features": list(registration.features)})
+    attributes = {"features": list(registration.features)}
+    if not registration.is_of_numbers:  # or else releases that know no schemas read it as well
+        attributes["categorical"] = sorted(registration.schema.categorical)
+    return codec.encode(ROWS_KIND, arrays, attributes)
 
 
 def summaries_document(registration: Registration, fitted: FittedPlan, gathered: Gathered) -> bytes:

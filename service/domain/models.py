@@ -58,6 +58,8 @@ class Batch:
     """Event time of each row in milliseconds since the epoch; None: `observed_at` for all of them."""
     panes: bytes | None = None
     """Instead of rows, of which there are none then: a document of `service.domain.summaries`."""
+    mismatches: int = 0
+    """Values that did not match the schema, and were taken as the plan says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,8 @@ class Window:
     """Of some of its batches; bounded."""
     summaries: "Summaries | None" = None
     """Of all rows of the window, which are not kept themselves."""
+    mismatches: int = 0
+    """Values that did not match the schema, of the batches read for this window."""
 
     @property
     def tested(self) -> int:
@@ -317,6 +321,8 @@ class Verdict:
     """Rows of more than a day ahead of their arrival, not judged."""
     budget: BudgetState | None = None
     """After this verdict; None where the plan has no budget."""
+    mismatches: int = 0
+    """Values that did not match the schema, of the batches read for this window; its rows have them all the same."""
 
 
 class TriggerOutcome(StrEnum):
@@ -359,3 +365,5 @@ class Reference:
     features: tuple[str, ...]
     rows: NDArray[np.float64] = field(repr=False)
     """Shape (rows, features), in time order where the sender has it so: calibration cuts contiguous blocks from it."""
+    labels: tuple[str, ...] = ()
+    """Features that detectors look at only where a plan names them, and whose values may be missing."""

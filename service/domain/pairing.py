@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from service.domain.errors import Fault, InvalidBatch
 from service.domain.models import ModelName
 from service.domain.registration import columns_of
+from service.domain.sent_columns import Texts
 
 PREDICTION = "prediction"
 """What a model's output is called among features, whatever its server calls it; of several, `prediction[0]` etc."""
 _ROUGHLY_A_NAME = 100
 _ROUGHLY_A_HALF = 2_000
+_ROUGHLY_A_TEXT = 60
 Rows = NDArray[np.float64]
 
 
@@ -46,19 +48,30 @@ class Half:
     traceparent: str | None = None
     digest: bytes | None = None
     """SHA-256 of its body."""
-    texts: Mapping[int, Fault] = field(default_factory=dict)
-    """Columns that hold no numbers, and their places."""
+    left_out: Mapping[int, Fault] = field(default_factory=dict)
+    """Columns of text that was not kept, and their places."""
+    texts: Mapping[int, Texts] = field(default_factory=dict)
+    """See `SentColumns`."""
 
     @property
     def size(self) -> int:
         """Bytes, about."""
-        return _ROUGHLY_A_HALF + self.rows.nbytes + _ROUGHLY_A_NAME * len(self.names or ())
+        texts = sum(_ROUGHLY_A_TEXT + len(text or "") for held in self.texts.values() for text in held)
+        return _ROUGHLY_A_HALF + self.rows.nbytes + _ROUGHLY_A_NAME * len(self.names or ()) + texts
 
 
-def alone(features: Sequence[str], request: Half) -> Rows | None:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The columns that were asked for, in that order."""
+
+    rows: Rows
+    texts: Mapping[int, Texts] = field(default_factory=dict)
+
+
+def alone(features: Sequence[str], request: Half) -> Found | None:
     """The features' columns out of a request; None if some of them are not in it. Others are left aside.
 
-    Raises `InvalidBatch` if a feature is text.
+    Raises `InvalidBatch` if a feature is text that was not kept.
     """
     if request.names is None:
         if request.rows.shape[1] != len(features):
@@ -69,25 +82,23 @@ def alone(features: Sequence[str], request: Half) -> Rows | None:
         if found is None:
             return None
         columns = found
-    texts = [request.texts[column] for column in columns if column in request.texts]
-    if texts:
-        raise InvalidBatch(*texts[:20])
-    if columns == list(range(request.rows.shape[1])):
-        return request.rows
-    return np.ascontiguousarray(request.rows[:, columns])
+    return Found(*_chosen(request, columns))
 
 
-def wants(features: Sequence[str], response: Half) -> bool:
+def wants(features: Sequence[str], response: Half, predictions: Sequence[str] = ()) -> bool:
     """Whether some feature is an output of the model."""
-    return not _outputs(response).keys().isdisjoint(features)
+    return not _outputs(response, predictions).keys().isdisjoint(features)
 
 
-def joined(features: Sequence[str], request: Half, response: Half) -> Rows:
-    """Inputs from the one, outputs from the other; raises `InvalidBatch` if that does not make the features."""
+def joined(features: Sequence[str], request: Half, response: Half, predictions: Sequence[str] = ()) -> Found:
+    """Inputs from the one, outputs from the other; raises `InvalidBatch` if that does not make the features.
+
+    `predictions`: which features are declared to be outputs, in their order.
+    """
     if len(request.rows) != len(response.rows):
         message = f"has {len(response.rows)} rows, and its request has {len(request.rows)}"
         raise InvalidBatch(Fault("response", message))
-    asked, outputs = frozenset(request.names or ()), _outputs(response)
+    asked, outputs = frozenset(request.names or ()), _outputs(response, predictions)
     from_response = [name for name in features if name not in asked and name in outputs]
     chosen = frozenset(from_response)
     from_request = [name for name in features if name not in chosen]
@@ -95,22 +106,31 @@ def joined(features: Sequence[str], request: Half, response: Half) -> Rows:
     if inputs is None:
         message = "does not have the features of this model that are not in its response"
         raise InvalidBatch(Fault("request", message))
-    texts = [response.texts[outputs[name]] for name in from_response if outputs[name] in response.texts]
-    if texts:
-        raise InvalidBatch(*texts[:20])
+    answered, texts = _chosen(response, [outputs[name] for name in from_response])
     rows = np.empty((len(request.rows), len(features)))
     place = {name: column for column, name in enumerate(features)}
-    rows[:, [place[name] for name in from_request]] = inputs
-    rows[:, [place[name] for name in from_response]] = response.rows[:, [outputs[name] for name in from_response]]
-    return rows
+    rows[:, [place[name] for name in from_request]] = inputs.rows
+    rows[:, [place[name] for name in from_response]] = answered
+    together = {place[from_request[column]]: held for column, held in inputs.texts.items()}
+    return Found(rows, together | {place[from_response[column]]: held for column, held in texts.items()})
 
 
-def _outputs(response: Half) -> dict[str, int]:
-    """Columns by their own names, and by ours."""
+def _chosen(half: Half, columns: Sequence[int]) -> tuple[Rows, dict[int, Texts]]:
+    faults = [half.left_out[column] for column in columns if column in half.left_out]
+    if faults:
+        raise InvalidBatch(*faults[:20])
+    texts = {place: half.texts[column] for place, column in enumerate(columns) if column in half.texts}
+    if list(columns) == list(range(half.rows.shape[1])):
+        return half.rows, texts
+    return np.ascontiguousarray(half.rows[:, columns]), texts
+
+
+def _outputs(response: Half, predictions: Sequence[str]) -> dict[str, int]:
+    """Columns by the names of predictions, if they are as many; by ours; by their own."""
     width = response.rows.shape[1]
+    declared = predictions if len(predictions) == width else ()
     ours = [PREDICTION] if width == 1 else [f"{PREDICTION}[{column}]" for column in range(width)]
-    names = response.names or ()
-    return {name: column for each in (ours, names) for column, name in enumerate(each)}
+    return {name: column for each in (declared, ours, response.names or ()) for column, name in enumerate(each)}
 
 
 class Pairs:

@@ -12,6 +12,7 @@ from detectors.errors import InvalidParameter, UnknownDetector
 from detectors.registry import DETECTORS, OPTIONAL_DETECTORS, create
 from detectors.results import Scope
 from service.domain.errors import Fault, InvalidPlan
+from service.domain.schema import MismatchPlan
 
 JSONScalar = str | int | float | bool | None
 
@@ -152,6 +153,8 @@ class Plan:
     response: ResponsePlan = ResponsePlan()
     missing_values: Literal["refuse", "keep"] = "refuse"
     """Of observations: `refuse` answers 422 to a batch with a hole; `keep` takes it, and detectors count holes."""
+    schema_mismatch: MismatchPlan = field(default_factory=MismatchPlan)
+    """What becomes of observations that do not match the schema."""
 
     @cached_property
     def digest(self) -> str:
@@ -164,6 +167,8 @@ class Plan:
             del document["decision"]["false_alarms"]
         if self.missing_values == "refuse":
             del document["missing_values"]
+        if self.schema_mismatch == MismatchPlan():
+            del document["schema_mismatch"]
         canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -1,17 +1,19 @@
 """A registration: which reference and which plan a model is under, from which place in its log on."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
 
 from detectors import codec
-from detectors.arrays import checked_rows
+from detectors.arrays import checked_rows, real_rows
 from detectors.errors import InvalidDocument, InvalidRows
 from service.domain.errors import CorruptedState, Fault, InvalidReference
 from service.domain.models import BatchPosition, ModelName, Reference
 from service.domain.plan import Plan
+from service.domain.schema import DeclaredColumn, MismatchPlan, Role, Schema
 
 MINIMUM_REFERENCE_ROWS = 100
 """Fewer rows than this say too little of a distribution to hold anything against it."""
@@ -33,6 +35,26 @@ class Registration:
     since: BatchPosition
     """Batches up to here were observed under an earlier reference and are not judged against this one."""
     registered_at: datetime
+    schema: Schema = field(default_factory=Schema)
+    """What is kept of its columns are `features`; of registrations from before there were schemas, just numbers."""
+    declared: tuple[DeclaredColumn, ...] = ()
+    """What of it was declared; holds for the references that follow, until something else is declared."""
+
+    def __post_init__(self) -> None:
+        if not self.schema.columns:
+            object.__setattr__(self, "schema", Schema.of_numbers(self.features))
+
+    @property
+    def is_of_numbers(self) -> bool:
+        """Whether releases that know no schemas do with its rows, and with batches, what this one does."""
+        roles = {column.role for column in self.schema.columns}
+        no_more = roles <= {Role.FEATURE, Role.PREDICTION} and self.plan.schema_mismatch == MismatchPlan()
+        return no_more and not any(column.binding for column in self.schema.columns)
+
+    @property
+    def keeps_text(self) -> bool:
+        """Whether text among observations is to be kept until it is known what it stands for."""
+        return self.schema.takes_text or self.plan.schema_mismatch.kinds == "count"
 
     def is_same_as(self, other: "Registration") -> bool:
         """Whether the other is this one: in a store that was emptied, revisions count from 1 again."""
@@ -41,9 +63,11 @@ class Registration:
 
 def check_reference(reference: Reference) -> None:
     """Raise `InvalidReference` with every fault that can be told at once."""
-    faults = _feature_faults(reference.features)
+    faults = feature_faults(reference.features)
     try:
-        rows = checked_rows(reference.rows)
+        rows = real_rows(reference.rows)
+        labels = [place for place, name in enumerate(reference.features) if name in reference.labels]
+        checked_rows(np.delete(rows, labels, axis=1) if labels else rows)
     except InvalidRows as error:
         raise InvalidReference(*faults, Fault("rows", str(error))) from error
     if rows.shape[1] != len(reference.features):
@@ -58,7 +82,8 @@ def check_reference(reference: Reference) -> None:
         raise InvalidReference(*faults)
 
 
-def _feature_faults(features: tuple[str, ...]) -> list[Fault]:
+def feature_faults(features: Sequence[str]) -> list[Fault]:
+    """What is wrong with these names."""
     if not 1 <= len(features) <= MAXIMUM_FEATURES:
         return [Fault("features", f"a reference has 1 to {MAXIMUM_FEATURES} features")]
     faults = []
@@ -78,9 +103,24 @@ def columns_of(features: tuple[str, ...], among: tuple[str, ...]) -> list[int] |
     return None if -1 in columns else columns
 
 
+def arrangement(wanted: Registration, came_under: Registration | None) -> list[int] | None:
+    """Where the wanted features are among those that rows came under; None if one is not there, or is coded otherwise.
+
+    Codes themselves are the same under every registration.
+    """
+    if came_under is None:
+        return None
+    columns = columns_of(wanted.features, came_under.features)
+    coded = came_under.schema.categorical & frozenset(wanted.features)
+    return columns if coded == wanted.schema.categorical else None
+
+
 def encode_reference(reference: Reference) -> bytes:
     """The bytes whose digest names the reference."""
-    return codec.encode(REFERENCE_KIND, {"rows": reference.rows}, {"features": list(reference.features)})
+    attributes = {"features": list(reference.features)}
+    if reference.labels:  # older references keep their digests
+        attributes["labels"] = list(reference.labels)
+    return codec.encode(REFERENCE_KIND, {"rows": reference.rows}, attributes)
 
 
 def decode_reference(blob: bytes, expected_digest: str) -> Reference:
@@ -91,10 +131,11 @@ def decode_reference(blob: bytes, expected_digest: str) -> Reference:
         )
     try:
         document = codec.decode(blob, kind=REFERENCE_KIND)
-        names = document.attributes["features"]
+        names, labels = document.attributes["features"], document.attributes.get("labels", [])
         rows = document.arrays["rows"]
     except (InvalidDocument, KeyError) as error:
         raise CorruptedState(f"the stored reference {expected_digest} cannot be read: {error}") from error
-    if not isinstance(names, list):
+    if not (isinstance(names, list) and isinstance(labels, list)):
         raise CorruptedState(f"the stored reference {expected_digest} names no features")
-    return Reference(tuple(str(name) for name in names), np.asarray(rows, dtype=np.float64))
+    features, labelled = tuple(str(name) for name in names), tuple(str(name) for name in labels)
+    return Reference(features, np.asarray(rows, dtype=np.float64), labelled)

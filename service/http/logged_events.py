@@ -85,7 +85,8 @@ class LoggedEvents:
     async def _outcome(self, accepted: Accepted) -> Outcome:
         if accepted.event.kind == FEEDBACK:  # labels have no role yet
             return Outcome.IGNORED
-        read = partial(_half, accepted, self._bodies.max_bytes)
+        keeps_text = await self._observe.keeps_text(accepted.model)
+        read = partial(_half, accepted, self._bodies.max_bytes, keeps_text)
         half = await self._bodies.read(accepted.model, accepted.content_encoding, accepted.body, read)
         return await self._observe(accepted.model, accepted.event.identifier, half)
 
@@ -97,9 +98,17 @@ class LoggedEvents:
             _log.warning("a logged %s of model %s is not observed: %s", accepted.event.kind, accepted.model, what)
 
 
-def _half(accepted: Accepted, most_bytes: int, body: bytes) -> Half:
+def _half(accepted: Accepted, most_bytes: int, keeps_text: bool, body: bytes) -> Half:
     event, side = accepted.event, Side(accepted.event.kind)
-    table = read_logged(event.content_type, Payload(body, event.head_bytes, most_bytes), outputs=side is Side.RESPONSE)
-    digest = hashlib.sha256(accepted.body).digest()
-    observed_at = event.observed_at or table.observed_at
-    return Half(side, table.rows, table.features, observed_at, accepted.traceparent, digest, table.not_numbers)
+    payload = Payload(body, event.head_bytes, most_bytes, keeps_text)
+    table = read_logged(event.content_type, payload, outputs=side is Side.RESPONSE)
+    return Half(
+        side=side,
+        rows=table.rows,
+        names=table.features,
+        observed_at=event.observed_at or table.observed_at,
+        traceparent=accepted.traceparent,
+        digest=hashlib.sha256(accepted.body).digest(),
+        left_out=table.not_numbers,
+        texts=table.texts,
+    )

@@ -16,6 +16,7 @@ from detectors import definitions
 from service.domain import plan as domain
 from service.domain.models import DetectorMeasurement, Finding, TriggerOutcome
 from service.domain.registration import Registration
+from service.http.column_documents import ColumnView, MismatchPlan
 from service.http.decision_schemas import BudgetView, DecisionPlan, ReadinessView
 from service.http.document import Document
 from service.usecases.evaluate_rows import Evaluated
@@ -113,6 +114,7 @@ class Plan(Document):
     response: ResponsePlan = ResponsePlan()
     missing_values: Literal["refuse", "keep"] = _DEFAULT.missing_values
     """`refuse`: a batch with a missing value gets 422. `keep`: it is taken; detectors leave it out and count it."""
+    schema_mismatch: MismatchPlan = MismatchPlan()
 
     def to_domain(self) -> domain.Plan:
         """The same, frozen."""
@@ -122,6 +124,7 @@ class Plan(Document):
             decision=self.decision.to_domain(),
             response=domain.ResponsePlan(**self.response.model_dump()),
             missing_values=self.missing_values,
+            schema_mismatch=self.schema_mismatch.to_domain(),
         )
 
     def _detectors(self) -> tuple[domain.DetectorPlan, ...]:
@@ -143,6 +146,7 @@ class RegistrationView(Document):
     plan_digest: str
     plan: Plan
     registered_at: datetime
+    columns: list[ColumnView]
     readiness: ReadinessView
 
     @classmethod
@@ -158,6 +162,7 @@ class RegistrationView(Document):
             plan_digest=registration.plan.digest,
             plan=Plan.model_validate(registration.plan),
             registered_at=registration.registered_at,
+            columns=[ColumnView.model_validate(column) for column in registration.schema.columns],
             readiness=ReadinessView.of(registered.readiness),
         )
 
@@ -251,6 +256,8 @@ class VerdictView(Document):
     """Rows that came after their window had been judged, and were not judged."""
     future: int
     """Rows of more than a day ahead of their arrival, not judged."""
+    mismatches: int
+    """Values that did not match the schema, of the batches read for this window: taken as the plan says."""
     until: datetime | None
     """Windows by time: where this one's interval ends."""
     batches: int
@@ -287,6 +294,7 @@ class VerdictView(Document):
             tested_rows=verdict.rows if verdict.tested_rows is None else verdict.tested_rows,
             late=verdict.late,
             future=verdict.future,
+            mismatches=verdict.mismatches,
             until=_moment(verdict.cursor.until),
             batches=verdict.batches,
             duplicates=verdict.duplicates,

@@ -1,11 +1,18 @@
 """Every metric of the service. Labels are bounded: models beyond a limit count as `other`, features are left out."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TypeVar
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from service.domain.fitted_plan import Calibration
 from service.domain.models import Cursor, Finding, TriggerOutcome, Verdict
+from service.domain.schema import Mismatches
 
+M = TypeVar("M", bound=MetricWrapperBase)
 OTHER = "other"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -21,6 +28,7 @@ class Metrics:
         self._models: set[str] = set()
         self._shown: dict[str, tuple[int, Cursor]] = {}
         self._series: dict[str, set[tuple[str, str, str]]] = {}
+        self._of_models: list[MetricWrapperBase] = []
         self.registry = CollectorRegistry()
         self._declare_work()
         self._declare_newest_verdict()
@@ -43,6 +51,8 @@ class Metrics:
         self.dropped_batches = counter("dropped_batches", dropped, "model", "reason")
         unjudged = "Rows not judged: late for their window, or of a day and more in the future."
         self.dropped_rows = counter("dropped_rows", unjudged, "model", "reason")
+        mismatched = "Values that do not match the schema, by what is wrong: counted as the plan says, not refused."
+        self.schema_mismatches = counter("schema_mismatches", mismatched, "model", "mismatch")
         tests = "Testing one window with all detectors of its plan."
         self.evaluation_seconds = seconds("evaluation_seconds", tests, "model")
         failures = "Rounds of evaluation or delivery that ended in an error."
@@ -122,13 +132,19 @@ class Metrics:
         self.drifted = gauge("drifted", "1 where the newest window drifted, else 0.", *feature)
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
-        return Counter(f"driftwarden_{name}", documentation, labels, registry=self.registry)
+        return self._noted(Counter(f"driftwarden_{name}", documentation, labels, registry=self.registry), labels)
 
     def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
-        return Gauge(f"driftwarden_{name}", documentation, labels, registry=self.registry)
+        return self._noted(Gauge(f"driftwarden_{name}", documentation, labels, registry=self.registry), labels)
 
     def _seconds(self, name: str, documentation: str, *labels: str) -> Histogram:
-        return Histogram(f"driftwarden_{name}", documentation, labels, buckets=_SECONDS, registry=self.registry)
+        made = Histogram(f"driftwarden_{name}", documentation, labels, buckets=_SECONDS, registry=self.registry)
+        return self._noted(made, labels)
+
+    def _noted(self, metric: M, labels: Sequence[str]) -> M:
+        if "model" in labels:
+            self._of_models.append(metric)
+        return metric
 
     def model(self, name: str) -> str:
         """The label of a registered model, within the limit."""
@@ -201,6 +217,21 @@ class Metrics:
         alarms = None if calibration is None else calibration.false_alarms
         _show_or_remove(self.effective_blocks, model, None if calibration is None else calibration.effective_blocks)
         _show_or_remove(self.calibration_rate, model, None if alarms is None else alarms.rate)
+
+    def forget(self, name: str) -> None:
+        """The model is not watched any more: its series end, and its label is free for another."""
+        if name not in self._models:
+            return
+        for metric in self._of_models:
+            metric.remove_by_labels({"model": name})
+        self._models.discard(name)
+        self._shown.pop(name, None)
+        self._series.pop(name, None)
+
+    def count_mismatches(self, label: str, mismatches: Mismatches) -> None:
+        """Under the label of a model."""
+        for name, values in asdict(mismatches).items():
+            self.schema_mismatches.labels(label, name).inc(values)
 
     def count_action(self, model: str, outcome: TriggerOutcome) -> None:
         self.actions.labels(self.model(model), outcome.value).inc()

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from service.domain.models import LoggedBatch
-from service.domain.registration import Registration, columns_of
+from service.domain.registration import Registration, arrangement
 from service.domain.windows import NO_ROWS
 from service.ports import Registrations
 
@@ -24,8 +24,7 @@ class ColumnOrder:
             return logged
         if batch.revision not in self._columns:
             earlier = await self._registrations.revision(self._wanted.model, batch.revision)
-            among = () if earlier is None else earlier.features
-            self._columns[batch.revision] = columns_of(self._wanted.features, among)
+            self._columns[batch.revision] = arrangement(self._wanted, earlier)
         columns = self._columns[batch.revision]
         if columns == list(range(batch.rows.shape[1])):
             return logged

@@ -14,7 +14,7 @@ from service.domain.models import BudgetState, Decision, ModelName
 from service.domain.plan import DEFAULT_SAMPLE_ROWS
 from service.domain.registration import Registration
 from service.usecases.fitted_models import FittedModels
-from service.usecases.observe_batch import Observations, fitting_rows
+from service.usecases.observe_batch import Observations, matched_rows
 from service.usecases.registered_models import RegisteredModels
 
 MAXIMUM_ROWS = DEFAULT_SAMPLE_ROWS
@@ -38,10 +38,14 @@ class EvaluateRows:
         self._fitted = fitted
         self._limiter = limiter
 
+    async def keeps_text(self, model: ModelName) -> bool:
+        """Whether text among rows of this model has to be read. Raises `UnknownModel`, `StoreUnavailable`."""
+        return (await self._models.current(model)).keeps_text
+
     async def __call__(self, model: ModelName, observations: Observations) -> Evaluated:
         """Raises `UnknownModel`, `InvalidBatch`, `StoreUnavailable`, `CorruptedState`."""
         registration = await self._models.current(model)
-        rows = fitting_rows(observations, registration.features)
+        rows = (await matched_rows(observations, registration, refuses=False)).rows
         if len(rows) > MAXIMUM_ROWS:
             raise InvalidBatch(Fault("rows", f"are {len(rows)}, and at most {MAXIMUM_ROWS} are tested at once"))
         few = len(rows) < registration.plan.window.minimum_rows

@@ -136,6 +136,18 @@ class EvaluateWindow:
                 self._progress.pop(model, None)
         return True
 
+    async def follow(self, model: ModelName) -> None:
+        """Show what another process has judged."""
+        newest = await self._verdicts.newest(model)
+        if newest is not None:
+            self._metrics.show(newest)
+            self._metrics.show_waits_elsewhere(model)
+
+    def forget(self, model: ModelName) -> None:
+        """It is not watched any more: give up the rows that waited for its next window."""
+        self._progress.pop(model, None)
+        self._metrics.forget(model)
+
     def awaits_silence(self, model: ModelName) -> bool:
         """Whether rows wait for the log to fall silent: then looking again is worth it though nothing comes."""
         progress = self._progress.get(model)
@@ -275,6 +287,7 @@ class EvaluateWindow:
             late=window.late,
             future=window.future,
             budget=budget,
+            mismatches=window.mismatches,
         )
 
 

@@ -4,7 +4,7 @@ What cannot be given whole is refused before anything is given where that can be
 it shows only later (rows may be dropped while they are read): it never looks whole.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.domain.errors import CorruptedState, Fault, InvalidSpan, RowsGone, RowsNeverKept, UnknownVerdict
@@ -45,6 +45,8 @@ class Export:
     model: ModelName
     features: tuple[str, ...]
     """The columns: those of the registration that the verdicts were made under."""
+    categories: Mapping[str, tuple[str, ...]]
+    """Of the categorical ones, whose values are codes in the rows; those of all these registrations together."""
     verdicts: tuple[Verdict, ...]
     pieces: AsyncIterator[ExportedRows]
     """Raises `RowsGone`, `StoreUnavailable`; what came before is not whole then."""
@@ -84,7 +86,8 @@ class ExportRows:
         gone_until = await self._judged.dropped_until(model)
         if not _is_whole(verdicts[0], gone_until):
             raise await self._gone(verdicts[0], newest, gone_until)
-        return Export(model, features, tuple(verdicts), self._pieces(verdicts, registrations))
+        categories = _categories(registrations.values())
+        return Export(model, features, categories, tuple(verdicts), self._pieces(verdicts, registrations))
 
     async def _found(self, model: ModelName, first: int, last: int, newest: Verdict | None) -> Sequence[Verdict]:
         if newest is None or last > newest.number:
@@ -181,12 +184,23 @@ class ExportRows:
 
 
 def _common_features(verdicts: Sequence[Verdict], registrations: Mapping[int, Registration]) -> tuple[str, ...]:
-    features = registrations[verdicts[0].registration_revision].features
+    first = registrations[verdicts[0].registration_revision]
+    features = first.features
     for verdict in verdicts:
-        if registrations[verdict.registration_revision].features != features:
+        under = registrations[verdict.registration_revision]
+        if (under.features, under.schema.categorical) != (features, first.schema.categorical):
             message = f"verdict {verdict.number} was made under other features: ask for those from it on by themselves"
             raise InvalidSpan(Fault("to_verdict", message))
     return features
+
+
+def _categories(registrations: Iterable[Registration]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, set[str]] = {}
+    for registration in registrations:
+        for column in registration.schema.kept:
+            if column.name in registration.schema.categorical:
+                found.setdefault(column.name, set()).update(column.categories)
+    return {name: tuple(sorted(categories)) for name, categories in found.items()}
 
 
 def _is_whole(verdict: Verdict, gone_until: BatchPosition) -> bool:

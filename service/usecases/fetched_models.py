@@ -116,6 +116,7 @@ class FetchedModels(RegisteredModels):
             plan=told.plan,
             since=LOG_START,  # whatever is not forwarded yet goes out under this one
             registered_at=told.registered_at,
+            schema=told.schema,
         )
         await self._registrations.register(registration, reference)
         self.remember(registration)
@@ -136,10 +137,10 @@ class FetchedModels(RegisteredModels):
 
 
 def _says_the_same(kept: Registration, told: Registration) -> bool:
-    return (kept.reference_digest, kept.plan, kept.features, kept.registered_at) == (
+    return (kept.reference_digest, kept.plan, kept.schema, kept.registered_at) == (
         told.reference_digest,
         told.plan,
-        told.features,
+        told.schema,
         told.registered_at,
     )
 

@@ -25,7 +25,7 @@ from service.domain.forwarding import (
     summaries_document,
 )
 from service.domain.models import LoggedBatch, ModelName, arrival
-from service.domain.registration import Registration, columns_of
+from service.domain.registration import Registration, arrangement
 from service.domain.windows import NO_ROWS, RecentIdentifiers
 from service.ports import Central, ForwardProgress, ObservationLog, Registrations
 from service.telemetry.metrics import Metrics
@@ -182,8 +182,7 @@ class _Arranged:
             return logged
         if batch.revision not in self._columns:
             came_under = await self._registrations.revision(wanted.model, batch.revision)
-            among = () if came_under is None else came_under.features
-            self._columns[batch.revision] = columns_of(wanted.features, among)
+            self._columns[batch.revision] = arrangement(wanted, came_under)
         columns = self._columns[batch.revision]
         if columns == list(range(batch.rows.shape[1])):
             return logged

@@ -53,14 +53,17 @@ class KeepWatch:
         evaluation: Task,
         delivery: Task,
         follow: Callable[[ModelName], Awaitable[None]],
+        forget: Callable[[ModelName], None],
         pace: Pace,
         metrics: Metrics,
     ) -> None:
-        """`follow` shows what others have judged."""
+        """`follow` shows what others have judged, `forget` gives up what is kept of a model that is watched no more."""
         self._registrations = registrations
         self._evaluation = _Loop(evaluation)
         self._delivery = _Loop(delivery)
         self._follow = follow
+        self._forget = forget
+        self._watched: frozenset[ModelName] = frozenset()
         self._pace = pace
         self._metrics = metrics
         self._troubled: set[str] = set()
@@ -105,6 +108,9 @@ class KeepWatch:
             return
         progressed = await self._attempt(f"survey of {loop.work.work}", ModelName(""), loop.work.survey(models))
         if loop is self._evaluation:
+            for model in self._watched.difference(models):
+                self._forget(model)
+            self._watched = frozenset(models)
             for model in progressed or ():
                 await self._attempt("following", model, self._follow(model))
 

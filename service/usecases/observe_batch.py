@@ -3,9 +3,10 @@
 Where the plan keeps no rows, what is appended are summaries of them: made here, or by the sender.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 from anyio import to_thread
@@ -14,8 +15,11 @@ from numpy.typing import NDArray
 from detectors.errors import InvalidDocument, ReferenceMismatch
 from service.domain.errors import DriftwardenError, Fault, InvalidBatch, OutdatedSummaries
 from service.domain.fitted_plan import FittedPlan
+from service.domain.matching import NO_MISMATCHES, Matched, match
 from service.domain.models import Batch, BatchPosition, ModelName
 from service.domain.registration import Registration
+from service.domain.schema import Mismatches
+from service.domain.sent_columns import SentColumns, Texts, cell
 from service.domain.summaries import Pane, decode_panes, encode_panes, panes_of
 from service.domain.windows import NO_ROWS, event_times, moment
 from service.ports import Appends, Clock
@@ -24,6 +28,8 @@ from service.telemetry.tracing import Tracing, current_traceparent
 from service.usecases.fitted_models import FittedModels
 from service.usecases.registered_models import RegisteredModels
 
+MATCHED_ON_THE_LOOP = 8_192
+"""Values. Handing fewer to a thread costs more than matching them."""
 Notify = Callable[[ModelName], None]
 
 
@@ -38,6 +44,15 @@ class Observations:
     observed_at: datetime | None
     times: NDArray[np.int64] | None = None
     """Event time of each row, if the sender gave them."""
+    texts: Mapping[int, Texts] = field(default_factory=dict)
+    """These, and what follows, are those of `SentColumns`."""
+    place: Callable[[int, int], str] = cell
+    matched: frozenset[str] | None = None
+
+    @property
+    def columns(self) -> SentColumns:
+        """Without times."""
+        return SentColumns(self.rows, self.features, self.texts, self.place, self.matched)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +64,8 @@ class Taken:
     """Its place in the log; None where it was acknowledged before it had one."""
 
 
-Make = Callable[[Registration], Awaitable[tuple[Batch, int]]]
-"""Of what came, the batch to append under a registration, and its rows."""
+_Make = Callable[[Registration], Awaitable[tuple[Batch, int, Mismatches]]]
+"""Of what came, the batch to append under a registration, its rows, and what of it does not match the schema."""
 
 
 class ObserveBatch:
@@ -74,6 +89,10 @@ class ObserveBatch:
         self._metrics = metrics
         self._tracing = tracing
 
+    async def keeps_text(self, model: ModelName) -> bool:
+        """Whether text in a batch of this model has to be read. Raises `UnknownModel`, `StoreUnavailable`."""
+        return (await self._models.current(model)).keeps_text
+
     async def __call__(
         self,
         model: ModelName,
@@ -87,14 +106,15 @@ class ObserveBatch:
         Raises `UnknownModel`, `InvalidBatch`, `ConflictingBatch`, `Overloaded`, `StoreUnavailable`.
         """
 
-        async def make(registration: Registration) -> tuple[Batch, int]:
-            rows = fitting_rows(observations, registration.features)
-            if registration.plan.missing_values == "refuse":
-                refuse_missing(observations.rows)
+        async def make(registration: Registration) -> tuple[Batch, int, Mismatches]:
+            rows, mismatches = observations.rows, NO_MISMATCHES
+            if not is_as_it_is_kept(observations, registration):
+                matched = await matched_rows(observations, registration)
+                rows, mismatches = matched.rows, matched.mismatches
             observed_at = observations.observed_at or self._clock()
             trace, times = current_traceparent(traceparent), observations.times
-            batch = Batch(identifier, rows, observed_at, trace, registration.revision, times)
-            return await self._without_rows(batch, registration), len(rows)
+            batch = Batch(identifier, rows, observed_at, trace, registration.revision, times, None, mismatches.total)
+            return await self._without_rows(batch, registration), len(rows), mismatches
 
         return (await self._taken(model, make, traceparent, digest)).position
 
@@ -112,7 +132,7 @@ class ObserveBatch:
         `StoreUnavailable`.
         """
 
-        async def make(registration: Registration) -> tuple[Batch, int]:
+        async def make(registration: Registration) -> tuple[Batch, int, Mismatches]:
             if registration.plan.window.keep == "rows":
                 message = "this model's plan keeps rows: send observations, or set its window.keep to summaries"
                 raise InvalidBatch(Fault("", message))
@@ -121,16 +141,16 @@ class ObserveBatch:
             trace = current_traceparent(traceparent)
             begins = moment(min(pane.begins_ms for pane in panes))
             batch = Batch(identifier, NO_ROWS, begins, trace, registration.revision, panes=document)
-            return batch, sum(pane.summaries.rows for pane in panes)
+            return batch, sum(pane.summaries.rows for pane in panes), NO_MISMATCHES
 
         return await self._taken(model, make, traceparent, digest)
 
-    async def _taken(self, model: ModelName, make: Make, traceparent: str | None, digest: bytes | None) -> Taken:
+    async def _taken(self, model: ModelName, make: _Make, traceparent: str | None, digest: bytes | None) -> Taken:
         with self._tracing.span("observe_batch", parent=traceparent, attributes={"driftwarden.model": model}) as span:
             registration = await self._models.current(model)
             label = self._metrics.model(model)
             try:
-                batch, rows = await make(registration)
+                batch, rows, mismatches = await make(registration)
                 position = await self._log.append(model, batch, digest)
             except DriftwardenError as error:
                 self._metrics.batches.labels(label, type(error).__name__).inc()
@@ -138,6 +158,8 @@ class ObserveBatch:
             span.set_attribute("driftwarden.rows", rows)
             self._metrics.batches.labels(label, "accepted").inc()
             self._metrics.rows.labels(label).inc(rows)
+            if mismatches is not NO_MISMATCHES:
+                self._metrics.count_mismatches(label, mismatches)
             self._notify(model)
             return Taken(rows, position)
 
@@ -147,6 +169,26 @@ class ObserveBatch:
             return batch
         fitted = await self._fitted.fitted(registration)
         return await to_thread.run_sync(_summarised, fitted, batch)
+
+
+def is_as_it_is_kept(observations: Observations, registration: Registration) -> bool:
+    """Numbers without holes under a schema of numbers, in its order: the rule, and nothing has to be matched."""
+    schema, rows, names = registration.schema, observations.rows, observations.features
+    fits = schema.is_plain and not observations.texts and rows.shape[1] == len(schema.features)
+    return fits and (names is None or tuple(names) == schema.features) and not np.isnan(rows).any()
+
+
+async def matched_rows(observations: Observations, registration: Registration, *, refuses: bool = True) -> Matched:
+    """The rows as the log holds them; where much has to be looked at, on a thread. Raises `InvalidBatch`.
+
+    `refuses` False: missing values are taken, whatever the plan says.
+    """
+    plan, schema = registration.plan, registration.schema
+    refuses_missing = refuses and plan.missing_values == "refuse"
+    if schema.is_plain or observations.rows.size <= MATCHED_ON_THE_LOOP:
+        return match(observations.columns, schema, plan.schema_mismatch, refuses_missing=refuses_missing)
+    matching = partial(match, observations.columns, schema, plan.schema_mismatch, refuses_missing=refuses_missing)
+    return await to_thread.run_sync(matching)
 
 
 def _summarised(fitted: FittedPlan, batch: Batch) -> Batch:
@@ -171,43 +213,3 @@ def _panes(fitted: FittedPlan, document: bytes) -> Sequence[Pane]:
     if faults:
         raise InvalidBatch(*faults[:20])
     return panes
-
-
-def fitting_rows(observations: Observations, features: tuple[str, ...]) -> NDArray[np.float64]:
-    """The rows with their columns in the registration's order; raises `InvalidBatch`."""
-    rows = observations.rows
-    if observations.features is None:
-        if rows.shape[1] != len(features):
-            message = f"each row has {rows.shape[1]} values; this model has {len(features)} features"
-            raise InvalidBatch(Fault("rows", message))
-        return rows
-    named = tuple(observations.features)
-    if named == features and rows.shape[1] == len(named):
-        return rows
-    return _reordered(rows, named, features)
-
-
-def refuse_missing(rows: NDArray[np.float64]) -> None:
-    """Raise `InvalidBatch` with the places of missing values as they were sent."""
-    if not np.isnan(rows).any():
-        return
-    places = np.argwhere(np.isnan(rows))[:20].tolist()
-    message = "is missing, which the plan of this model refuses (missing_values)"
-    raise InvalidBatch(*(Fault(f"rows[{row}][{column}]", message) for row, column in places))
-
-
-def _reordered(rows: NDArray[np.float64], named: tuple[str, ...], features: tuple[str, ...]) -> NDArray[np.float64]:
-    if rows.shape[1] != len(named):
-        message = f"each row has {rows.shape[1]} values, but {len(named)} features are named"
-        raise InvalidBatch(Fault("rows", message))
-    column_of = {name: column for column, name in enumerate(named)}
-    faults = [Fault("features", f"feature {name!r} is missing") for name in features if name not in column_of]
-    # By place, not by name: what the sender called it is the sender's data.
-    faults += [
-        Fault(f"features[{column}]", "is not a feature of this model, or is named twice")
-        for column, name in enumerate(named)
-        if name not in features or column_of[name] != column
-    ]
-    if faults:
-        raise InvalidBatch(*faults[:20])
-    return np.ascontiguousarray(rows[:, [column_of[name] for name in features]])

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from service.domain.models import ModelName
-from service.domain.pairing import Half, Pairs, Rows, Side, alone, joined, wants
+from service.domain.pairing import Found, Half, Pairs, Side, alone, joined, wants
+from service.domain.schema import Role
 from service.telemetry.metrics import Metrics
 from service.usecases.observe_batch import Observations, ObserveBatch
 from service.usecases.registered_models import RegisteredModels
@@ -38,33 +39,39 @@ class ObserveEvent:
         self._monotonic = monotonic
         self._metrics = metrics
 
+    async def keeps_text(self, model: ModelName) -> bool:
+        """Whether text in a half has to be read. Raises `UnknownModel`, `StoreUnavailable`."""
+        return (await self._models.current(model)).keeps_text
+
     async def __call__(self, model: ModelName, identifier: str, half: Half) -> Outcome:
         """Raises `UnknownModel`, `InvalidBatch`, `ConflictingBatch`, `Overloaded`, `StoreUnavailable`."""
-        features = (await self._models.current(model)).features
+        schema = (await self._models.current(model)).schema
+        features = schema.names(Role.FEATURE, Role.PREDICTION)
+        predictions = schema.names(Role.PREDICTION)
         self._count_unpaired(self._pairs.give_up(self._monotonic()))
         other = self._pairs.take(model, identifier, half.side.other)
         if half.side is Side.REQUEST:
-            rows = alone(features, half)
-            if rows is None and other is not None:
-                rows = joined(features, half, other)
+            found = alone(features, half)
+            if found is None and other is not None:
+                found = joined(features, half, other, predictions)
             request = half
         else:
-            if other is None and not wants(features, half):
+            if other is None and not wants(features, half, predictions):
                 return Outcome.IGNORED
-            rows = None if other is None else joined(features, other, half)
+            found = None if other is None else joined(features, other, half, predictions)
             request = half if other is None else other
-        if rows is None:
+        if found is None:
             self._count_unpaired(self._pairs.keep(model, identifier, half, self._monotonic()))
             return Outcome.WAITS
-        await self._append(model, identifier, features, rows, request)
+        await self._append(model, identifier, features, found, request)
         return Outcome.OBSERVED
 
     async def _append(
-        self, model: ModelName, identifier: str, features: tuple[str, ...], rows: Rows, request: Half
+        self, model: ModelName, identifier: str, features: tuple[str, ...], found: Found, request: Half
     ) -> None:
         """Under the request's name, however it was completed: sent again, it counts once."""
         # With names, so that a registration that has changed meanwhile is noticed.
-        observations = Observations(rows, features, request.observed_at)
+        observations = Observations(found.rows, features, request.observed_at, texts=found.texts)
         name = f"{identifier}:{Side.REQUEST}"
         await self._observe(model, name, observations, request.traceparent, request.digest)
 

@@ -2,12 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+
+from anyio import to_thread
 
 from detectors import codec
+from service.domain.described_reference import Described, described
 from service.domain.errors import ConcurrentChange, UnknownModel, UnknownRevision
 from service.domain.models import LOG_START, ModelName, Reference
 from service.domain.plan import Plan, check
 from service.domain.registration import Registration, check_reference, encode_reference
+from service.domain.schema import DeclaredColumn
+from service.domain.sent_columns import SentColumns
 from service.ports import Clock, ObservationLog, Registrations
 from service.usecases.fitted_models import FittedModels, Readiness, readiness
 from service.usecases.registered_models import RegisteredModels
@@ -45,14 +51,26 @@ class RegisterModel:
         self._clock = clock
         self._optional_engines = optional_engines
 
-    async def reference(self, model: ModelName, reference: Reference) -> Registered:
-        """Replace the reference; windows begin anew after it. Raises `InvalidReference`, `StoreUnavailable`."""
-        check_reference(reference)
-        digest = codec.digest(encode_reference(reference))
+    async def reference(
+        self, model: ModelName, sent: SentColumns, declared: Sequence[DeclaredColumn] | None = None
+    ) -> Registered:
+        """Replace the reference; windows begin anew after it. Raises `InvalidReference`, `StoreUnavailable`.
+
+        `declared` None: what was declared before holds, of the columns that are still there.
+        """
+        strict = declared is not None
+        if declared is None:
+            before = await self._registrations.newest(model)
+            declared = () if before is None else before.declared
+        said = tuple(declared)
+        made, digest = await to_thread.run_sync(partial(_described, sent, said, strict=strict))
+        reference, schema = made.reference, made.schema
 
         def next_one(newest: Registration | None) -> Registration | None:
-            if newest is not None and newest.reference_digest == digest:
+            found = None if newest is None else (newest.reference_digest, newest.schema, newest.declared)
+            if found == (digest, schema, said):
                 return None
+            same_rows = newest is not None and newest.reference_digest == digest
             return Registration(
                 revision=1 if newest is None else newest.revision + 1,
                 model=model,
@@ -60,8 +78,10 @@ class RegisterModel:
                 reference_digest=digest,
                 reference_rows=len(reference.rows),
                 plan=Plan() if newest is None else newest.plan,
-                since=LOG_START,
+                since=newest.since if newest is not None and same_rows else LOG_START,
                 registered_at=self._clock(),
+                schema=schema,
+                declared=said,
             )
 
         return await self._change(model, next_one, reference)
@@ -77,16 +97,7 @@ class RegisterModel:
                 )
             if newest.plan == plan:
                 return None
-            return Registration(
-                revision=newest.revision + 1,
-                model=model,
-                features=newest.features,
-                reference_digest=newest.reference_digest,
-                reference_rows=newest.reference_rows,
-                plan=plan,
-                since=newest.since,
-                registered_at=self._clock(),
-            )
+            return replace(newest, revision=newest.revision + 1, plan=plan, registered_at=self._clock())
 
         return await self._change(model, next_one, None)
 
@@ -113,7 +124,9 @@ class RegisterModel:
         def next_one(newest: Registration | None) -> Registration | None:
             if newest is None:  # the store was emptied meanwhile
                 raise UnknownModel(f"no model is registered as {model!r}")
-            if (newest.reference_digest, newest.plan) == (earlier.reference_digest, earlier.plan):
+            if replace(newest, revision=0, since=earlier.since, registered_at=earlier.registered_at) == replace(
+                earlier, revision=0
+            ):
                 return None
             return replace(earlier, revision=newest.revision + 1, since=newest.since, registered_at=self._clock())
 
@@ -143,3 +156,10 @@ class RegisterModel:
                 self._models.remember(registration)
                 return Registered(registration, readiness(fitted), changed=True)
         raise ConcurrentChange(f"model {model!r} is being registered by others at the same time")
+
+
+def _described(sent: SentColumns, declared: tuple[DeclaredColumn, ...], *, strict: bool) -> tuple[Described, str]:
+    """With the reference's digest; on a thread, because it may be large."""
+    made = described(sent, declared, strict=strict)
+    check_reference(made.reference)
+    return made, codec.digest(encode_reference(made.reference))

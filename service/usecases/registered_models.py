@@ -31,6 +31,10 @@ class RegisteredModels:
         self.remember(registration)
         return registration
 
+    def forget(self, model: ModelName) -> None:
+        """Ask the store again."""
+        self._known.pop(model, None)
+
     def remember(self, registration: Registration) -> None:
         """Use this one from now on."""
         self._known[registration.model] = (self._monotonic(), registration)

@@ -24,6 +24,7 @@ from service.domain.forwarding import Parcel, Told
 from service.domain.models import LOG_START, ModelName
 from service.domain.plan import Plan
 from service.domain.registration import Registration
+from service.domain.schema import Column, Schema
 
 ROWS_MEDIA_TYPE = "application/vnd.driftwarden.rows"
 SUMMARIES_MEDIA_TYPE = "application/vnd.driftwarden.summaries"
@@ -59,6 +60,8 @@ class _View:
     plan_digest: str
     plan: Plan
     registered_at: datetime
+    columns: tuple[Column, ...] = ()
+    """Of a release that says nothing of them: numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,9 @@ class HttpCentral:
             raise CentralRefused(f"the central service describes model {model} in a way not known here") from error
         if view.model != model or view.plan.digest != view.plan_digest:
             raise CentralRefused(f"the plan of model {model} says something that this release does not know")
+        schema = Schema(view.columns or Schema.of_numbers(view.features).columns)
+        if schema.features != view.features:
+            raise CentralRefused(f"the columns of model {model} are other features than it has")
         registration = Registration(
             revision=view.revision,
             model=model,
@@ -129,6 +135,7 @@ class HttpCentral:
             plan=view.plan,
             since=LOG_START,
             registered_at=view.registered_at,
+            schema=schema,
         )
         return Told(answer.headers.get("etag", ""), registration)
 

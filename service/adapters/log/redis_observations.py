@@ -22,6 +22,7 @@ from service.domain.windows import NO_ROWS
 
 BATCH_KIND = "batch"
 _IDENTIFIER, _OBSERVED, _TRACE, _DOCUMENT, _REVISION, _CONTENT = b"i", b"o", b"t", b"d", b"r", b"c"
+_MISMATCHES = b"m"
 _PANES = b"panes"
 """What the document is; nothing: rows."""
 _RETRY_AFTER_SECONDS = 5.0
@@ -212,6 +213,8 @@ def _encode(batch: Batch) -> dict[bytes, bytes]:
         fields[_CONTENT] = _PANES
     if batch.traceparent is not None:
         fields[_TRACE] = batch.traceparent.encode()
+    if batch.mismatches:
+        fields[_MISMATCHES] = b"%d" % batch.mismatches
     return fields
 
 
@@ -247,6 +250,7 @@ def logged_batch(entry: Entry) -> LoggedBatch:
             times=times,
             # Read by whoever knows the plan that they were made for.
             panes=fields[_DOCUMENT] if of_panes else None,
+            mismatches=int(fields.get(_MISMATCHES, b"0")),
         )
     except (InvalidDocument, KeyError, ValueError, OverflowError, OSError):
         batch = _unreadable(place)

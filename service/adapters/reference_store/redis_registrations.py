@@ -21,7 +21,7 @@ from service.adapters.store import (
 from service.adapters.store_formats import FORMAT, FORMAT_1, FORMAT_2, FORMAT_3, document
 from service.domain.errors import CorruptedState, InvalidModelName, InvalidPlan
 from service.domain.models import ModelName, Reference, model_name
-from service.domain.plan import Plan, check
+from service.domain.plan import check
 from service.domain.registration import Registration, decode_reference, encode_reference
 
 KEPT_REVISIONS = 20
@@ -59,7 +59,7 @@ class RedisRegistrations:
         if reference is not None:
             key = self._keys.reference(model, registration.reference_digest)
             await answer(self._redis.set(key, encode_reference(reference)))
-        fields = {FORMAT: _format(registration.plan), _DOCUMENT: _encode(registration)}
+        fields = {FORMAT: _format(registration), _DOCUMENT: _encode(registration)}
         stream = self._keys.registrations(model)
         # Kept a little longer than promised, so that the references of dropped revisions can still be told.
         added = await add_numbered(self._redis, stream, registration.revision, fields, 10 * KEPT_REVISIONS)
@@ -82,6 +82,17 @@ class RedisRegistrations:
             )
         return reference
 
+    async def forget(self, model: ModelName, /) -> bool:
+        keys = self._keys
+        entries = await stream_entries(self._redis.xrevrange(keys.registrations(model)))
+        digests = {digest for entry in entries if (digest := _reference_digest(model, entry)) is not None}
+        await answer(self._redis.srem(keys.models, model))
+        # The registrations first, so that nobody takes what is left for a model.
+        held = [keys.registrations, keys.observations, keys.passed, keys.verdicts, keys.deliveries, keys.forwarded]
+        for key in (*(key(model) for key in held), *(keys.reference(model, digest) for digest in digests)):
+            await answer(self._redis.delete(key))
+        return bool(entries)
+
     async def _forget_old_references(self, model: ModelName) -> None:
         entries = await stream_entries(self._redis.xrevrange(self._keys.registrations(model)))
         digests = [_registration(model, entry).reference_digest for entry in entries]
@@ -99,11 +110,19 @@ def _name(member: bytes) -> ModelName | None:
         return None
 
 
-def _format(plan: Plan) -> bytes:
+def _reference_digest(model: ModelName, entry: Entry) -> str | None:
+    """None if that cannot be read any more."""
+    try:
+        return _registration(model, entry).reference_digest
+    except CorruptedState:
+        return None
+
+
+def _format(registration: Registration) -> bytes:
     """The first that holds all of it: to a release that passes the rest over, the plan would be another."""
-    if plan.decision.false_alarms is not None:
+    if not registration.is_of_numbers or registration.plan.decision.false_alarms is not None:
         return FORMAT_3
-    return FORMAT_1 if plan.window.keep == "rows" else FORMAT_2
+    return FORMAT_1 if registration.plan.window.keep == "rows" else FORMAT_2
 
 
 def _registration(model: ModelName, entry: Entry) -> Registration:
@@ -112,6 +131,8 @@ def _registration(model: ModelName, entry: Entry) -> Registration:
     registration = document(fields, _DOCUMENT, _decode, what, FORMAT_3)
     if registration.model != model or registration.revision != number_of(position):
         raise CorruptedState(f"{what} is another's")
+    if registration.schema.features != registration.features:
+        raise CorruptedState(f"{what} has a schema of other features than its own")
     if not is_position(registration.since):
         raise CorruptedState(f"{what} begins nowhere in the log")
     try:

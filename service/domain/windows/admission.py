@@ -45,15 +45,22 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """What did not count."""
+    """What did not count, or not as it was sent."""
 
     duplicates: int = 0
     misfits: int = 0
     future: int = 0
+    mismatches: int = 0
+    """See `Batch.mismatches`."""
 
-    def and_these(self, *, duplicates: int = 0, misfits: int = 0, future: int = 0) -> "Dropped":
+    def and_these(self, *, duplicates: int = 0, misfits: int = 0, future: int = 0, mismatches: int = 0) -> "Dropped":
         """More of them."""
-        return Dropped(self.duplicates + duplicates, self.misfits + misfits, self.future + future)
+        return Dropped(
+            self.duplicates + duplicates,
+            self.misfits + misfits,
+            self.future + future,
+            self.mismatches + mismatches,
+        )
 
 
 class Admission:
@@ -79,6 +86,8 @@ class Admission:
             if is_after(logged.position, self._start.read):
                 self._dropped = self._dropped.and_these(duplicates=repeated, misfits=not repeated)
             return None
+        if logged.batch.mismatches and is_after(logged.position, self._start.read):
+            self._dropped = self._dropped.and_these(mismatches=logged.batch.mismatches)
         if panes is not None:
             return self._admitted(logged, before, panes)
         first = self._start.offset if before == self._start.position else 0

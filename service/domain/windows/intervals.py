@@ -194,6 +194,7 @@ class IntervalCutter:
             misfits=dropped.misfits,
             late=late,
             future=dropped.future,
+            mismatches=dropped.mismatches,
             traceparents=some_of(interval.traceparents),
             summaries=interval.held.summaries(),
         )

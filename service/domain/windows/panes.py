@@ -94,6 +94,7 @@ class PaneCutter:
             misfits=dropped.misfits,
             late=0,
             future=dropped.future,
+            mismatches=dropped.mismatches,
             traceparents=some_of(held.traceparents),
             summaries=held.summaries,
         )

@@ -151,6 +151,7 @@ class WindowCutter:
             misfits=dropped.misfits,
             late=0,
             future=dropped.future,
+            mismatches=dropped.mismatches,
             traceparents=some_of([piece.of.traceparent for piece in pieces]),
         )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.http.exports.table import Heading
+from service.http.exports.table import Heading, Words, worded
 from service.usecases.export_rows import ExportedRows
 
 if TYPE_CHECKING:  # imported by whoever asks for these formats only: it takes a while, and may not be there
@@ -52,12 +52,12 @@ class ArrowStreamWriter:
     def __init__(self, heading: Heading) -> None:
         import pyarrow as pa  # noqa: PLC0415
 
-        self._schema = _schema(heading)
+        self._schema, self._words = _schema(heading), heading.words
         self._pieces = _Pieces()
         self._writer = pa.ipc.new_stream(pa.PythonFile(self._pieces, mode="w"), self._schema)
 
     def write(self, pieces: Sequence[ExportedRows]) -> bytes:
-        self._writer.write_batch(_record_batch(pieces, self._schema))
+        self._writer.write_batch(_record_batch(pieces, self._schema, self._words))
         return self._pieces.taken()
 
     def end(self) -> bytes:
@@ -72,12 +72,12 @@ class ParquetWriter:
         import pyarrow as pa  # noqa: PLC0415
         from pyarrow import parquet  # noqa: PLC0415
 
-        self._schema = _schema(heading)
+        self._schema, self._words = _schema(heading), heading.words
         self._pieces = _Pieces()
         self._writer = parquet.ParquetWriter(pa.PythonFile(self._pieces, mode="w"), self._schema, compression="zstd")
 
     def write(self, pieces: Sequence[ExportedRows]) -> bytes:
-        self._writer.write_batch(_record_batch(pieces, self._schema))
+        self._writer.write_batch(_record_batch(pieces, self._schema, self._words))
         return self._pieces.taken()
 
     def end(self) -> bytes:
@@ -88,7 +88,10 @@ class ParquetWriter:
 def _schema(heading: Heading) -> pa.Schema:
     import pyarrow as pa  # noqa: PLC0415
 
-    fields = [pa.field(name, pa.float64()) for name in heading.features]
+    numbers, text = pa.float64(), pa.string()
+    fields = [
+        pa.field(name, text if place in heading.words else numbers) for place, name in enumerate(heading.features)
+    ]
     fields += [
         pa.field(heading.event_time, pa.timestamp("ms", tz="UTC"), nullable=False),
         pa.field(heading.batch, pa.string(), nullable=False),
@@ -97,7 +100,7 @@ def _schema(heading: Heading) -> pa.Schema:
     return pa.schema(fields, metadata={METADATA_KEY: heading.metadata.encode()})
 
 
-def _record_batch(pieces: Sequence[ExportedRows], schema: pa.Schema) -> pa.RecordBatch:
+def _record_batch(pieces: Sequence[ExportedRows], schema: pa.Schema, words: Words) -> pa.RecordBatch:
     import pyarrow as pa  # noqa: PLC0415
 
     counts = [len(piece.of.rows) for piece in pieces]
@@ -105,8 +108,10 @@ def _record_batch(pieces: Sequence[ExportedRows], schema: pa.Schema) -> pa.Recor
     batches = pa.DictionaryArray.from_arrays(
         np.repeat(np.arange(len(pieces)), counts), pa.array([piece.of.identifier for piece in pieces], pa.string())
     )
+    features = [np.concatenate([piece.of.rows[:, column] for piece in pieces]) for column in range(len(schema) - 3)]
     columns = [
-        pa.array(np.concatenate([piece.of.rows[:, column] for piece in pieces])) for column in range(len(schema) - 3)
+        pa.array(worded(values, words[place]), pa.string()) if place in words else pa.array(values)
+        for place, values in enumerate(features)
     ]
     columns += [
         pa.array(times, schema.field(len(columns)).type),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from service.http.exports.table import Heading
+from service.http.exports.table import Heading, Words, worded
 from service.usecases.export_rows import ExportedRows
 
 MEDIA_TYPE = "text/csv"
@@ -17,13 +17,14 @@ class CsvWriter:
     """A `TableWriter`. Numbers are written so that they are read to the same bits; missing ones are empty."""
 
     def __init__(self, heading: Heading) -> None:
+        self._words = heading.words
         self._text = io.StringIO(newline="")
         self._lines = csv.writer(self._text, lineterminator="\n")
         self._lines.writerow([*heading.features, heading.event_time, heading.batch, heading.verdict])
 
     def write(self, pieces: Sequence[ExportedRows]) -> bytes:
         for piece in pieces:
-            self._lines.writerows(_lines(piece))
+            self._lines.writerows(_lines(piece, self._words))
         return self._taken()
 
     def end(self) -> bytes:
@@ -36,9 +37,11 @@ class CsvWriter:
         return text.encode()
 
 
-def _lines(piece: ExportedRows) -> Iterator[list[object]]:
+def _lines(piece: ExportedRows, words: Words) -> Iterator[list[object]]:
     rows: NDArray[np.object_] = piece.of.rows.astype(object)
     rows[np.isnan(piece.of.rows)] = None
+    for place, known in words.items():
+        rows[:, place] = worded(piece.of.rows[:, place], known)
     moments = np.datetime_as_string(piece.of.times.astype("datetime64[ms]"), unit="ms", timezone="UTC")
     for row, moment in zip(rows.tolist(), moments.tolist(), strict=True):
         yield [*row, moment, piece.of.identifier, piece.verdict]

@@ -1,14 +1,23 @@
 """What every format of an export is given: the columns, what they are of, and then the rows."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from service.domain.models import Verdict
+from service.domain.sent_columns import code_of
 from service.usecases.export_rows import Export, ExportedRows
 
 _EVENT_TIME, _BATCH, _VERDICT = "driftwarden_event_time", "driftwarden_batch", "driftwarden_verdict"
+
+
+Words = Mapping[int, Mapping[float, str]]
+"""Of categorical features, by their place: what each code stands for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,7 @@ class Heading:
     """The verdict's number."""
     metadata: str
     """A JSON document: the model, its columns, and for each verdict what it was made of."""
+    words: Words
 
     @classmethod
     def of(cls, export: Export) -> "Heading":
@@ -34,7 +44,17 @@ class Heading:
             "columns": {"event_time": event_time, "batch": batch, "verdict": verdict},
             "verdicts": [_described(each) for each in export.verdicts],
         }
-        return cls(export.features, event_time, batch, verdict, json.dumps(document))
+        places = {name: place for place, name in enumerate(export.features)}
+        words = {
+            places[name]: {code_of(category): category for category in categories}
+            for name, categories in export.categories.items()
+        }
+        return cls(export.features, event_time, batch, verdict, json.dumps(document), words)
+
+
+def worded(codes: NDArray[np.float64], words: Mapping[float, str]) -> list[str | None]:
+    """The categories that codes stand for. One that no registration knew is not told: it is `?` and its code."""
+    return [None if isnan(code) else words.get(code, f"?{code:.0f}") for code in codes.tolist()]
 
 
 class TableWriter(Protocol):

@@ -46,20 +46,25 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def read_table(
-    content_type: str | None, body: bytes, head_bytes: int | None = None, *, most_bytes: int = 4 * 2**20
+    content_type: str | None,
+    body: bytes,
+    head_bytes: int | None = None,
+    *,
+    most_bytes: int = 4 * 2**20,
+    keeps_text: bool = False,
 ) -> Table:
     """Rows by their media type (JSON without one).
 
     Raises `InvalidInput`, of which `UnreadableBody` and `UnsupportedFormat`, and `BodyTooLarge`.
     """
-    return _read(_READERS, content_type, Payload(body, head_bytes, most_bytes))
+    return _read(_READERS, content_type, Payload(body, head_bytes, most_bytes, keeps_text))
 
 
 def read_reference(
     content_type: str | None, body: bytes, head_bytes: int | None = None, *, most_bytes: int = 128 * 2**20
 ) -> Table:
-    """The same for a reference, which may be Parquet as well."""
-    return _read(_REFERENCE_READERS, content_type, Payload(body, head_bytes, most_bytes))
+    """The same for a reference, which may be Parquet as well, and hold text."""
+    return _read(_REFERENCE_READERS, content_type, Payload(body, head_bytes, most_bytes, keeps_text=True))
 
 
 def read_logged(content_type: str | None, payload: Payload, *, outputs: bool) -> Table:

@@ -1,13 +1,16 @@
-"""Comma-separated values with the features' names in the first line; nothing between two commas is a missing value."""
+"""Comma-separated values with the columns' names in the first line; nothing between two commas is a missing value."""
 
 import csv
 import io
+from collections.abc import Callable
 from itertools import islice
 from math import inf, isnan, nan
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.domain.errors import Fault, InvalidInput, UnreadableBody
+from service.domain.sent_columns import Texts
 from service.http.formats.table import MAXIMUM_FAULTS, Payload, Table
 
 MEDIA_TYPES = ("text/csv",)
@@ -34,17 +37,28 @@ def read(payload: Payload) -> Table:
     if ragged:
         faults = (Fault(place, f"does not have the {len(names)} values that the first line names") for place in ragged)
         raise InvalidInput(*islice(faults, MAXIMUM_FAULTS))
-    return Table(_numbers(values), names)
 
-
-def _numbers(values: list[tuple[int, list[str]]]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    rows = np.array([[_number(value) for value in line] for _, line in values], dtype=np.float64)
-    wrong = np.argwhere(np.isinf(rows))
-    if len(wrong):
+    def place(row: int, column: int) -> str:
         # Columns by number: without a line of names, the first row of data stands in their place.
-        places = (f"line {values[row][0]}, column {column + 1}" for row, column in wrong[:MAXIMUM_FAULTS])
-        raise InvalidInput(*(Fault(place, "is not a finite number") for place in places))
-    return rows
+        return f"line {values[row][0]}, column {column + 1}"
+
+    rows = np.array([[_number(value) for value in line] for _, line in values], dtype=np.float64)
+    if not payload.keeps_text:
+        _refuse(np.isinf(rows), place)
+        return Table(rows, names)
+    # All of it as text as well: 007 is another category than 7.
+    texts: dict[int, Texts] = {column: _texts([line[column] for _, line in values]) for column in range(len(names))}
+    return Table(np.where(np.isinf(rows), nan, rows), names, texts=texts, place=place)
+
+
+def _texts(values: list[str]) -> list[str | None]:
+    return [value if value.strip() else None for value in values]
+
+
+def _refuse(wrong: NDArray[np.bool_], place: Callable[[int, int], str]) -> None:
+    if wrong.any():
+        places = np.argwhere(wrong)[:MAXIMUM_FAULTS].tolist()
+        raise InvalidInput(*(Fault(place(row, column), "is not a finite number") for row, column in places))
 
 
 def _number(value: str) -> float:

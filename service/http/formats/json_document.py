@@ -64,7 +64,11 @@ def read_document(
         return adapter.validate_json(body)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False, include_input=False)
-        faults = faults_of([{**each, "loc": locate(each["loc"])} for each in errors[:MAXIMUM_FAULTS]])
+        located: dict[Location, Any] = {}
+        for each in errors[:MAXIMUM_FAULTS]:  # of a value that may be of several types, what the first has to say
+            location = locate(each["loc"])
+            located.setdefault(location, {**each, "loc": location})
+        faults = faults_of(located.values())
         unreadable = any(each["type"] == "json_invalid" for each in errors)
         raise (UnreadableBody if unreadable else InvalidInput)(*faults) from None
 

@@ -1,19 +1,21 @@
-"""JSON of ours: rows, or columns by name; `null` is a missing value.
+"""JSON of ours: rows, or columns by name; `null` is a missing value. Where there may be text: strings, true and false.
 
 `{"features": ["a", "b"], "rows": [[1, 2], [3, null]], "observed_at": "2026-01-31T12:00:00Z"}`, of which rows suffice,
 or `{"columns": {"a": [1, 3], "b": [2, null]}}`. `observed_at` may be a list, one moment for each row.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
 
 from service.domain.errors import Fault, InvalidInput
+from service.domain.sent_columns import Texts, cell
 from service.http.formats.json_document import (
     MEDIA_TYPE,
     UNDECODABLE,
@@ -21,7 +23,7 @@ from service.http.formats.json_document import (
     refuse_many_members,
     refuse_repeated_members,
 )
-from service.http.formats.table import MAXIMUM_COLUMNS, Payload, Rows, Table
+from service.http.formats.table import MAXIMUM_COLUMNS, Payload, Rows, Table, separated
 
 MEDIA_TYPES = (MEDIA_TYPE,)
 
@@ -90,11 +92,34 @@ class _AtOnce(JsonRows):
     ) = None
 
 
+Value = (
+    Annotated[float, Field(strict=True, allow_inf_nan=False)]
+    | Annotated[bool, Field(strict=True)]
+    | Annotated[str, Field(strict=True)]
+    | None
+)
+_ValuesAtOnce = Annotated[list[Value], Field(min_length=1, fail_fast=True)]
+
+
+class JsonRowsWithText(_AtOnce):
+    """Rows, one an inference, or columns: of numbers and, in columns of categories, text; true and false are values."""
+
+    rows: Annotated[list[_ValuesAtOnce], Field(min_length=1, fail_fast=True)] | None = None  # type: ignore[assignment]
+    columns: Annotated[dict[str, _ValuesAtOnce] | None, Field(min_length=1)] = None  # type: ignore[assignment]
+
+
 _ADAPTER: TypeAdapter[JsonRows] = TypeAdapter(JsonRows)
 _AT_ONCE: TypeAdapter[JsonRows] = TypeAdapter(_AtOnce)
+_WITH_TEXT: TypeAdapter[JsonRows] = TypeAdapter(JsonRowsWithText)
+_KINDS = frozenset({"float", "bool", "str"})
+"""What pydantic adds to the place of a value that is none of them."""
 _MAXIMUM_MEMBERS = 2 * MAXIMUM_COLUMNS
 _EVERY_FAULT_BYTES = 64 * 2**10
 """Of a longer body the first fault is told: a million of them would take longer to collect than the body to send."""
+
+
+_Read = tuple[Rows, Sequence[str] | None, dict[int, Texts], Callable[[int, int], str]]
+"""Of a `Table`: rows, names, texts, places."""
 
 
 class _Names(msgspec.Struct):
@@ -106,26 +131,52 @@ _names = msgspec.json.Decoder(_Names)
 
 def read(payload: Payload) -> Table:
     """Raises `UnreadableBody`, and `InvalidInput` naming row and column."""
-    adapter = _ADAPTER
+    adapter = _WITH_TEXT if payload.keeps_text else _ADAPTER
     if len(payload.body) > _EVERY_FAULT_BYTES:
-        adapter = _AT_ONCE
+        adapter = _WITH_TEXT if payload.keeps_text else _AT_ONCE
         refuse_many_members(payload.body, _MAXIMUM_MEMBERS)
     document = read_document(adapter, payload.body, '{"rows": [[...], ...]}', partial(_location, payload.body))
     refuse_repeated_members(payload.body, len(document.model_fields_set) + len(document.columns or ()))
-    rows, features = _rows(document)
+    rows, features, texts, place = _with_text(document) if payload.keeps_text else _numbers(document)
+    observed_at, times = _moments(document, len(rows))
+    return Table(rows, features, observed_at, times, {}, texts, place)
+
+
+def _moments(document: JsonRows, rows: int) -> tuple[datetime | None, NDArray[np.int64] | None]:
     if not isinstance(document.observed_at, list):
-        return Table(rows, features, document.observed_at)
-    if len(document.observed_at) != len(rows):
-        message = f"has {len(document.observed_at)} moments for {len(rows)} rows; give one for each, or one for all"
+        return document.observed_at, None
+    if len(document.observed_at) != rows:
+        message = f"has {len(document.observed_at)} moments for {rows} rows; give one for each, or one for all"
         raise InvalidInput(Fault("observed_at", message))
     times = np.array([round(moment.timestamp() * 1000) for moment in document.observed_at], dtype=np.int64)
-    return Table(rows, features, max(document.observed_at), times)
+    return max(document.observed_at), times
 
 
-def _rows(document: JsonRows) -> tuple[Rows, Sequence[str] | None]:
+def _numbers(document: JsonRows) -> _Read:
+    _refuse_odd(document)
+    if document.rows is not None:
+        return np.array(document.rows, dtype=np.float64), document.features, {}, cell  # None becomes NaN
+    columns = document.columns or {}
+    return np.ascontiguousarray(np.array(list(columns.values()), dtype=np.float64).T), list(columns), {}, cell
+
+
+def _with_text(document: JsonRows) -> _Read:
+    _refuse_odd(document)
+    columns = document.columns or {}
+    parts = [separated(each) for each in columns.values() or zip(*(document.rows or ()), strict=True)]
+    texts = {place: texts for place, (_, texts) in enumerate(parts) if texts is not None}
+    rows = np.column_stack([numbers for numbers, _ in parts])
+    return (rows, list(columns), texts, _cell_of_column) if columns else (rows, document.features, texts, cell)
+
+
+def _cell_of_column(row: int, column: int) -> str:
+    return f"columns[{column}][{row}]"
+
+
+def _refuse_odd(document: JsonRows) -> None:
     if document.rows is not None and document.columns is None:
         _refuse_ragged(document.rows, [f"rows[{index}]" for index in _odd(document.rows)], "row")
-        return np.array(document.rows, dtype=np.float64), document.features  # None becomes NaN
+        return
     if document.columns is None:
         raise InvalidInput(Fault("rows", "is missing; send rows or columns"))
     if document.rows is not None or document.features is not None:
@@ -134,7 +185,6 @@ def _rows(document: JsonRows) -> tuple[Rows, Sequence[str] | None]:
     columns = list(document.columns.values())
     # By place, not by name: what the sender called it is the sender's data.
     _refuse_ragged(columns, [f"columns[{index}]" for index in _odd(columns)], "column")
-    return np.ascontiguousarray(np.array(columns, dtype=np.float64).T), list(document.columns)
 
 
 def _odd(lists: Sequence[Collection[object]]) -> list[int]:
@@ -155,6 +205,8 @@ def _location(body: bytes, location: tuple[int | str, ...]) -> tuple[int | str, 
     """Without the name of an alternative, which is ours, and without those of columns, which are the sender's."""
     if location[:1] == ("observed_at",):
         return (location[0], *location[2:])
+    if location[:1] in {("rows",), ("columns",)} and len(location) > 3 and location[3] in _KINDS:
+        location = location[:3]
     if location[:1] == ("columns",) and len(location) > 1:
         return (location[0], _number_of_column(body, str(location[1])), *location[2:])
     return location

@@ -5,12 +5,14 @@ The columns of a list are called `name[0]`, `name[1]` and so on; predictions are
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from service.domain.errors import Fault, InvalidInput, UnreadableBody
+from service.domain.sent_columns import Texts
 from service.http.formats.json_document import (
     UNDECODABLE,
     no_json,
@@ -18,7 +20,7 @@ from service.http.formats.json_document import (
     refuse_repeated_members,
     refuse_what_is_no_text,
 )
-from service.http.formats.nested_lists import rectangular
+from service.http.formats.nested_lists import rectangular, with_text
 from service.http.formats.table import MAXIMUM_COLUMNS, TEXT, Payload, Rows, Table, real
 
 MEMBERS = frozenset({"instances", "predictions"})
@@ -51,8 +53,13 @@ def read(payload: Payload) -> Table:
     named = inputs.features is not None and outputs.features is not None
     names = [*(inputs.features or ()), *(outputs.features or ())] if named else None
     width = inputs.rows.shape[1]
-    texts = inputs.not_numbers | {width + column: fault for column, fault in outputs.not_numbers.items()}
-    return Table(np.hstack([inputs.rows, outputs.rows]), names, not_numbers=texts)
+
+    def place(row: int, column: int) -> str:
+        return inputs.place(row, column) if column < width else outputs.place(row, column - width)
+
+    left_out = inputs.not_numbers | {width + column: fault for column, fault in outputs.not_numbers.items()}
+    texts = inputs.texts | {width + column: held for column, held in outputs.texts.items()}
+    return Table(np.hstack([inputs.rows, outputs.rows]), names, None, None, left_out, texts, place)
 
 
 def read_outputs(payload: Payload) -> Table:
@@ -62,7 +69,7 @@ def read_outputs(payload: Payload) -> Table:
         raise InvalidInput(Fault("predictions", "is missing"))
     table = parts["predictions"]
     names = table.features or column_names(PREDICTION, table.rows.shape[1])
-    return Table(table.rows, names, not_numbers=table.not_numbers)
+    return replace(table, features=names)
 
 
 def column_names(name: str, width: int) -> list[str]:
@@ -84,23 +91,26 @@ def _parts(payload: Payload) -> dict[str, Table]:
     for name in ("instances", "predictions"):
         raw = getattr(document, name)
         if raw is not msgspec.UNSET:
-            found[name] = _table(raw, name)
+            found[name] = _table(raw, name, keeps_text=payload.keeps_text)
     return found
 
 
-def _table(raw: msgspec.Raw, place: str) -> Table:
+def _table(raw: msgspec.Raw, place: str, *, keeps_text: bool) -> Table:
+    def cell(row: int, column: int) -> str:
+        return f"{place}[{row}][{column}]"
+
     try:
         lists = _read_lists(raw)
     except msgspec.DecodeError:
-        return _table_of_anything(raw, place)
+        return _table_of_anything(raw, place, keeps_text=keeps_text)
     except RecursionError:
         raise UnreadableBody(Fault(place, "is nested too deeply")) from None
     if not lists or not lists[0] or len({len(each) for each in lists}) > 1:
-        return Table(rectangular(lists, place), None)  # says what is wrong with it
-    return Table(real(np.array(lists, dtype=np.float64), lambda row, column: f"{place}[{row}][{column}]"), None)
+        return Table(rectangular(lists, place), None, place=cell)  # says what is wrong with it
+    return Table(real(np.array(lists, dtype=np.float64), cell), None, place=cell)
 
 
-def _table_of_anything(raw: msgspec.Raw, place: str) -> Table:
+def _table_of_anything(raw: msgspec.Raw, place: str, *, keeps_text: bool) -> Table:
     try:
         values = _read_anything(raw)
     except msgspec.ValidationError as error:
@@ -110,11 +120,12 @@ def _table_of_anything(raw: msgspec.Raw, place: str) -> Table:
     if not values:
         raise InvalidInput(Fault(place, "is empty"))
     if isinstance(values[0], dict):
-        return _named(values, bytes(raw), place)
-    return Table(rectangular(values, place), None)
+        return _named(values, bytes(raw), place, keeps_text=keeps_text)
+    rows, texts = with_text(values, place) if keeps_text else (rectangular(values, place), {})
+    return Table(rows, None, texts=texts, place=lambda row, column: f"{place}[{row}][{column}]")
 
 
-def _named(values: Sequence[Any], raw: bytes, place: str) -> Table:
+def _named(values: Sequence[Any], raw: bytes, place: str, *, keeps_text: bool) -> Table:
     names = list(values[0])
     for index, instance in enumerate(values):
         if not isinstance(instance, dict) or instance.keys() != values[0].keys():
@@ -122,17 +133,27 @@ def _named(values: Sequence[Any], raw: bytes, place: str) -> Table:
     refuse_repeated_members(raw, len(names) * len(values))
     if not names or len(names) > MAXIMUM_COLUMNS:
         raise InvalidInput(Fault(f"{place}[0]", f"must name 1 to {MAXIMUM_COLUMNS} features"))
-    parts: list[Rows] = []
-    columns: list[str] = []
-    texts: dict[int, Fault] = {}
-    for number, name in enumerate(names):
+    parts, columns, members = list[Rows](), list[str](), list[int]()
+    left_out, texts = dict[int, Fault](), dict[int, Texts]()
+    for number, name in enumerate(names, start=1):
         held = [instance[name] for instance in values]
-        if all(isinstance(each, str) for each in held):
-            # By place, not by name: what the sender called it is the sender's data.
-            texts[len(columns)] = Fault(f"{place}[0], member {number + 1}", TEXT)
-            held = [None] * len(held)
-        parts.append(rectangular(held, place, f", member {number + 1}"))
-        columns += column_names(name, parts[-1].shape[1])
+        # By place, not by name: what the sender called it is the sender's data.
+        within = f", member {number}"
+        if keeps_text:
+            part, found = with_text(held, place, within)
+            texts |= {len(columns) + column: each for column, each in found.items()}
+        else:
+            if all(isinstance(each, str) for each in held):
+                left_out[len(columns)] = Fault(f"{place}[0]{within}", TEXT)
+                held = [None] * len(held)
+            part = rectangular(held, place, within)
+        parts.append(part)
+        columns += column_names(name, part.shape[1])
+        members += [number] * part.shape[1]
     if len(columns) > MAXIMUM_COLUMNS:
         raise InvalidInput(Fault(place, f"has more than {MAXIMUM_COLUMNS} columns"))
-    return Table(np.hstack(parts), columns, not_numbers=texts)
+
+    def cell(row: int, column: int) -> str:
+        return f"{place}[{row}], member {members[column]}"
+
+    return Table(np.hstack(parts), columns, None, None, left_out, texts, cell)

@@ -7,17 +7,26 @@ names: clients call it anything (`input-0`, `predict`), and the model's features
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import msgspec
 import numpy as np
 
 from service.domain.errors import Fault, InvalidInput, UnreadableBody
+from service.domain.sent_columns import Texts
 from service.http.formats.json_document import UNDECODABLE, no_json
 from service.http.formats.json_end import end_of_object
 from service.http.formats.kserve_v1 import column_names
 from service.http.formats.table import MAXIMUM_COLUMNS, TEXT, Payload, Rows, Table
-from service.http.formats.tensors import TEXT_DATATYPE, Layout, from_bytes, from_json, layout
+from service.http.formats.tensors import (
+    TEXT_DATATYPE,
+    Layout,
+    from_bytes,
+    from_json,
+    layout,
+    texts_from_bytes,
+    texts_from_json,
+)
 
 MEDIA_TYPES = ("application/octet-stream",)
 """What clients say when there are binary tensors; without any it is JSON."""
@@ -60,9 +69,10 @@ class _Told:
     """All that the JSON says but for the numbers in it."""
 
     sources: Sequence[_Source]
+    tensors: Sequence[Layout]
     binary: int
     names: Sequence[str] | None
-    texts: dict[int, Fault]
+    left_out: dict[int, Fault]
     """See `Table.not_numbers`."""
 
 
@@ -95,15 +105,17 @@ def _read(payload: Payload, member: str) -> Table:
     behind = len(body) - length
     if behind < 0:
         raise UnreadableBody(Fault("Inference-Header-Content-Length", "is longer than the body"))
-    told = (_known if behind and length <= _REMEMBERED_HEAD_BYTES else _told)(body[:length], member)
+    tell = _known if behind and length <= _REMEMBERED_HEAD_BYTES else _told
+    told = tell(body[:length], member, keeps_text=payload.keeps_text)
     if not behind and payload.head_bytes is None and told.binary <= len(body) - len(body.rstrip()):
         # What looks like white space behind the JSON is a tensor: it says that there is one.
         length, behind = length - told.binary, told.binary
     if told.binary != behind:
         message = f"has {behind} bytes behind its JSON, which announces {told.binary}"
         raise UnreadableBody(Fault("body", message))
-    parts = _numbers(told.sources, memoryview(body)[length:])
-    return Table(np.hstack(parts) if len(parts) > 1 else parts[0], told.names, not_numbers=told.texts)
+    parts, texts = _values(told.sources, memoryview(body)[length:], keeps_text=payload.keeps_text)
+    rows = np.hstack(parts) if len(parts) > 1 else parts[0]
+    return Table(rows, told.names, None, None, told.left_out, texts, partial(_cell, told.tensors))
 
 
 def _length_of_head(body: bytes) -> int:
@@ -143,7 +155,7 @@ def _sources(head: bytes, member: str) -> Sequence[_Source]:
     return [_source(tensor, f"{member}[{index}]") for index, tensor in enumerate(tensors)]
 
 
-def _told(head: bytes, member: str) -> _Told:
+def _told(head: bytes, member: str, *, keeps_text: bool) -> _Told:
     sources = _sources(head, member)
     tensors = [source.tensor for source in sources]
     for tensor in tensors[1:]:
@@ -151,8 +163,10 @@ def _told(head: bytes, member: str) -> _Told:
             message = "must begin with the same number of rows for every tensor"
             raise InvalidInput(Fault(f"{tensor.place}.shape", message))
     # One tensor alone has no names, and so no bound of theirs.
-    names = None if len(tensors) == 1 and member == "inputs" else _names(tensors, member)
-    return _Told(sources, sum(source.binary or 0 for source in sources), names, _texts(tensors))
+    nameless = len(tensors) == 1 and member == "inputs"
+    names = None if nameless else _names(tensors, member, keeps_text=keeps_text)
+    left_out = {} if keeps_text else _left_out(tensors)
+    return _Told(sources, tensors, sum(source.binary or 0 for source in sources), names, left_out)
 
 
 _known = lru_cache(maxsize=256)(_told)
@@ -168,26 +182,42 @@ def _source(tensor: _Tensor, place: str) -> _Source:
     return _Source(found, None if tensor.data is msgspec.UNSET else tensor.data, binary)
 
 
-def _numbers(sources: Sequence[_Source], binary: memoryview) -> list[Rows]:
-    parts, start = [], 0
+def _values(sources: Sequence[_Source], binary: memoryview, *, keeps_text: bool) -> tuple[list[Rows], dict[int, Texts]]:
+    parts, texts, column, start = list[Rows](), dict[int, Texts](), 0, 0
     for source in sources:
-        if source.data is not None:
-            parts.append(from_json(source.tensor, source.data))
-            continue
-        end = start + (source.binary or 0)
-        parts.append(from_bytes(source.tensor, binary[start:end]))
-        start = end
-    return parts
+        tensor, end = source.tensor, start + (source.binary or 0)
+        if keeps_text and tensor.datatype == TEXT_DATATYPE:
+            found = (
+                texts_from_bytes(tensor, binary[start:end])
+                if source.data is None
+                else texts_from_json(tensor, source.data)
+            )
+            parts.append(np.full((tensor.rows, tensor.columns), np.nan))
+            texts |= {column + place: found[place :: tensor.columns] for place in range(tensor.columns)}
+        elif source.data is not None:
+            parts.append(from_json(tensor, source.data))
+        else:
+            parts.append(from_bytes(tensor, binary[start:end]))
+        column, start = column + parts[-1].shape[1], end
+    return parts, texts
 
 
-def _names(tensors: Sequence[Layout], member: str) -> list[str]:
-    widths = [1 if tensor.datatype == TEXT_DATATYPE else tensor.columns for tensor in tensors]
+def _cell(tensors: Sequence[Layout], row: int, column: int) -> str:
+    for tensor in tensors:
+        if column < tensor.columns:
+            return tensor.cell(row, column)
+        column -= tensor.columns
+    raise IndexError(column)
+
+
+def _names(tensors: Sequence[Layout], member: str, *, keeps_text: bool) -> list[str]:
+    widths = [tensor.columns if keeps_text or tensor.datatype != TEXT_DATATYPE else 1 for tensor in tensors]
     if sum(widths) > MAXIMUM_COLUMNS:
         raise InvalidInput(Fault(member, f"have more than {MAXIMUM_COLUMNS} columns"))
     return [name for tensor, width in zip(tensors, widths, strict=True) for name in column_names(tensor.name, width)]
 
 
-def _texts(tensors: Sequence[Layout]) -> dict[int, Fault]:
+def _left_out(tensors: Sequence[Layout]) -> dict[int, Fault]:
     found, column = {}, 0
     for tensor in tensors:
         text = tensor.datatype == TEXT_DATATYPE

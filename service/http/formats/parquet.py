@@ -4,12 +4,10 @@ For references only: they come from people who may register one, while a file's 
 when they are read. What its own metadata announces is bounded before, what is read is bounded as it comes.
 """
 
-import numpy as np
-
 from service.domain.errors import Fault, InvalidInput, UnreadableBody
 from service.http.errors import BodyTooLarge
-from service.http.formats.arrow_stream import arrow, checked_names, numbers
-from service.http.formats.table import Payload, Rows, Table
+from service.http.formats.arrow_stream import Part, arrow, checked_names, holds_text, joined, values
+from service.http.formats.table import Payload, Table
 
 MEDIA_TYPES = ("application/vnd.apache.parquet",)
 _ROWS_AT_ONCE = 16 * 2**10
@@ -21,27 +19,27 @@ def read(payload: Payload) -> Table:
     pa = arrow()
     import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
+    bounds = dict.fromkeys(("thrift_string_size_limit", "thrift_container_size_limit"), _MAXIMUM_METADATA_BYTES)
     try:
-        with pq.ParquetFile(
-            pa.BufferReader(payload.body),
-            thrift_string_size_limit=_MAXIMUM_METADATA_BYTES,
-            thrift_container_size_limit=_MAXIMUM_METADATA_BYTES,
-        ) as file:
-            names = checked_names(pa, file.schema_arrow)
+        with pq.ParquetFile(pa.BufferReader(payload.body), **bounds) as file:
+            names = checked_names(pa, file.schema_arrow, keeps_text=payload.keeps_text)
+            words = [field.name for field in file.schema_arrow if holds_text(pa, field.type)]
+        # Text as a dictionary, as it lies in the file: a long one that many rows have is there once.
+        with pq.ParquetFile(pa.BufferReader(payload.body), read_dictionary=words, **bounds) as file:
             described = file.metadata
             groups = [described.row_group(number) for number in range(described.num_row_groups)]
             announced = sum(group.total_byte_size for group in groups)
             if max(described.num_rows * len(names), announced // 8) > payload.most_bytes:
                 raise BodyTooLarge
-            parts, cells = list[Rows](), 0
+            parts, cells = list[Part](), 0
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False):
                 batch.validate(full=True)
                 cells += batch.num_rows * len(names)
                 if cells > payload.most_bytes:
                     raise BodyTooLarge
-                parts.append(numbers(pa, batch))
+                parts.append(values(pa, batch))
     except (pa.ArrowException, OSError, ValueError, EOFError, RecursionError):
         raise UnreadableBody(Fault("body", "is no Parquet file, or is damaged")) from None
-    if not any(len(part) for part in parts):
+    if not any(len(rows) for rows, _ in parts):
         raise InvalidInput(Fault("rows", "are missing: the file has none"))
-    return Table(np.concatenate(parts), names)
+    return joined(parts, names)

@@ -1,7 +1,8 @@
 """Rows as a sidecar forwards them: one document of `detectors.codec`, exact, with names and event times.
 
 Arrays `rows` (float64, two dimensions) and, if it is there, `times` (int64, milliseconds since the epoch, one a row);
-attribute `features`, if it is there: the columns' names.
+attributes, if they are there: `features`, the columns' names; `categorical`, of rows that are matched with the model's
+schema already: which of them hold codes of categories.
 """
 
 from datetime import UTC, datetime
@@ -28,12 +29,14 @@ def read(payload: Payload) -> Table:
     except InvalidDocument as error:
         # What a hostile header says is repeated by the codec, in brief; here not at all.
         raise UnreadableBody(Fault("body", "is no document of rows, or damaged")) from error
-    if not document.arrays.keys() <= {"rows", "times"} or not document.attributes.keys() <= {"features"}:
-        raise InvalidInput(Fault("body", "holds something else than rows, times and features"))
+    if not document.arrays.keys() <= {"rows", "times"} or not document.attributes.keys() <= {"features", "categorical"}:
+        raise InvalidInput(Fault("body", "holds something else than rows, times, features and categorical"))
     rows = _rows(document.arrays.get("rows"))
     times = _times(document.arrays.get("times"), len(rows))
     observed_at = None if times is None else datetime.fromtimestamp(int(times.max()) / 1000, UTC)
-    return Table(rows, _features(document.attributes.get("features")), observed_at, times)
+    features, categorical = (_names(document.attributes.get(name), name) for name in ("features", "categorical"))
+    matched = None if categorical is None else frozenset(categorical)
+    return Table(rows, features, observed_at, times, matched=matched)
 
 
 def _rows(rows: NDArray[Any] | None) -> NDArray[np.float64]:
@@ -54,9 +57,9 @@ def _times(times: NDArray[Any] | None, rows: int) -> NDArray[np.int64] | None:
     return times
 
 
-def _features(features: Any) -> list[str] | None:
-    if features is None:
+def _names(names: Any, place: str) -> list[str] | None:
+    if names is None:
         return None
-    if not isinstance(features, list) or not all(isinstance(name, str) for name in features):
-        raise InvalidInput(Fault("features", "must be a list of names"))
-    return features
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InvalidInput(Fault(place, "must be a list of names"))
+    return names

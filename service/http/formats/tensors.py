@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from service.domain.errors import Fault, InvalidInput
 from service.http.formats.json_document import UNDECODABLE, no_json, not_a_list
-from service.http.formats.nested_lists import rectangular
+from service.http.formats.nested_lists import rectangular, with_text
 from service.http.formats.table import Rows, real, refuse
 
 _DTYPES = {
@@ -83,6 +83,33 @@ def _check_text(tensor: Layout, binary: memoryview) -> None:
         count += 1
     if place != len(binary) or count != tensor.count:
         raise InvalidInput(Fault(tensor.place, "does not hold as many strings as its shape says"))
+
+
+def texts_from_bytes(tensor: Layout, binary: memoryview) -> list[str | None]:
+    """All texts of the tensor, one row after another; what is not UTF-8 is another text than any that is."""
+    _check_text(tensor, binary)
+    found, place = list[str | None](), 0
+    while place < len(binary):
+        begin = place + 4
+        place = begin + int.from_bytes(binary[place:begin], "little")
+        found.append(str(binary[begin:place], "utf-8", "surrogateescape"))
+    return found
+
+
+def texts_from_json(tensor: Layout, data: msgspec.Raw) -> list[str | None]:
+    """The same; `null` is a missing one. Raises `InvalidInput` with places."""
+    place = f"{tensor.place}.data"
+    try:
+        rows, texts = with_text(_anything(data), place)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(not_a_list(error, place)) from None
+    except UNDECODABLE as error:
+        raise no_json(error, place) from None
+    _refuse_other_count(tensor, rows.size)
+    if not np.isnan(rows).all():
+        raise InvalidInput(Fault(place, "holds numbers, and its datatype is that of text"))
+    columns = [texts.get(column, [None] * len(rows)) for column in range(rows.shape[1])]
+    return [each for row in zip(*columns, strict=True) for each in row]
 
 
 def from_json(tensor: Layout, data: msgspec.Raw) -> Rows:

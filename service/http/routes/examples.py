@@ -12,13 +12,13 @@ from service.http.formats import (
     rows_document,
 )
 from service.http.formats.json_document import MEDIA_TYPE
-from service.http.formats.json_rows import JsonRows
+from service.http.formats.json_rows import JsonRowsWithText
 
 _BINARY = {"type": "string", "format": "binary"}
 _JSON = {
     "schema": {
         "anyOf": [
-            JsonRows.model_json_schema(),
+            JsonRowsWithText.model_json_schema(),
             {
                 "type": "object",
                 "title": "KServe V1",
@@ -36,6 +36,7 @@ _JSON = {
     "examples": {
         "rows": {"value": {"features": ["a", "b"], "rows": [[1.5, 20.0], [0.5, 18.0]]}},
         "columns": {"value": {"columns": {"a": [1.5, 0.5], "b": [20.0, 18.0]}}},
+        "categories": {"value": {"columns": {"city": ["Bern", "Genf"], "member": [True, False], "paid": [1.5, 0.5]}}},
         "KServe V1": {"value": {"instances": [[1.5, 20.0], [0.5, 18.0]]}},
         "KServe V1, named": {"value": {"instances": [{"a": 1.5, "b": 20.0}]}},
         "Open Inference Protocol V2": {

@@ -22,12 +22,15 @@ from service.http.schemas import (
     RegistrationView,
 )
 from service.usecases.evaluate_rows import EvaluateRows
+from service.usecases.forget_model import ForgetModel
 from service.usecases.register_model import RegisterModel
 
 RevisionPath = Annotated[int, Path(ge=1, le=2**53, description="The number of a registration that is kept.")]
 
 
-def routes(register: RegisterModel, evaluate: EvaluateRows, admission: Admission, bodies: Bodies) -> APIRouter:
+def routes(
+    register: RegisterModel, forget: ForgetModel, evaluate: EvaluateRows, admission: Admission, bodies: Bodies
+) -> APIRouter:
     """The routes over their use cases."""
     router = APIRouter(prefix="/v1", tags=["models"])
 
@@ -43,6 +46,11 @@ def routes(register: RegisterModel, evaluate: EvaluateRows, admission: Admission
             return Definition.of(definitions.definition(name))
         except UnknownDetector as error:
             raise UnknownDetectorName(str(error)) from error
+
+    @router.delete("/models/{model}", status_code=204, responses=problems(404, 422, 503))
+    async def delete_model(model: ModelPath) -> None:
+        """Watch the model no more. Its references, plans, rows and verdicts are deleted, and cannot be had back."""
+        await forget(model_name(model))
 
     @router.get("/models/{model}/registrations", responses=problems(404, 422, 500, 503))
     async def get_registrations(model: ModelPath) -> RegistrationHistory:
@@ -65,7 +73,9 @@ def routes(register: RegisterModel, evaluate: EvaluateRows, admission: Admission
         name, headers = model_name(model), headers_of(request.scope)
         size = bodies.size(headers.get(b"content-length"), headers.get(b"content-encoding"))
         with admission.place(name, size):
-            observations = await observations_of(bodies, name, headers, await bodies.receive(request.receive))
+            body = await bodies.receive(request.receive)
+            keeps_text = await evaluate.keeps_text(name)
+            observations = await observations_of(bodies, name, headers, body, keeps_text=keeps_text)
             return EvaluationView.of(await evaluate(name, observations))
 
     return router

@@ -3,19 +3,20 @@
 from functools import partial
 from typing import Annotated, Any
 
-import numpy as np
 from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import AwareDatetime, TypeAdapter
 
-from service.domain.errors import InvalidInput, InvalidPlan, InvalidReference, UnreadableBody, UnsupportedFormat
-from service.domain.models import Finding, Reference, model_name
+from service.domain.errors import Fault, InvalidInput, InvalidPlan, InvalidReference, UnreadableBody, UnsupportedFormat
+from service.domain.models import Finding, model_name
+from service.domain.schema import DeclaredColumn
+from service.domain.sent_columns import SentColumns
 from service.http.bodies import Bodies
+from service.http.column_documents import DeclaredColumnBody
 from service.http.formats import read_reference
 from service.http.formats.content_coding import coding_of, refuse_coded, unpacked
 from service.http.formats.json_document import read_document, require_json
 from service.http.formats.open_inference import head_bytes
-from service.http.formats.table import refuse
 from service.http.routes import in_one_piece, problems
 from service.http.routes.examples import REFERENCE_BODIES
 from service.http.schemas import Plan, RegistrationView, VerdictPage, VerdictView
@@ -23,6 +24,17 @@ from service.usecases.read_verdicts import ReadVerdicts, Wanted
 from service.usecases.register_model import RegisterModel
 
 ModelPath = Annotated[str, Path(description="The model's name: letters, digits, '.', '_', '-'; at most 63.")]
+_DECLARED_EXAMPLE = '[{"name": "city", "kind": "categorical"}, {"name": "customer", "role": "ignore"}]'
+Columns = Annotated[
+    str | None,
+    Query(
+        max_length=60_000,
+        description="JSON: what is not to be inferred of the reference's columns, a list of objects with `name` and, "
+        "where they are to be declared, `kind`, `role`, `categories`. Holds for later references, too; `[]` ends that.",
+        openapi_examples={"declared": {"value": _DECLARED_EXAMPLE}, "nothing": {"value": "[]"}},
+    ),
+]
+_DECLARED: TypeAdapter[list[DeclaredColumnBody]] = TypeAdapter(list[DeclaredColumnBody])
 _PLAN: TypeAdapter[Plan] = TypeAdapter(Plan)
 PLAN_BODY: dict[str, Any] = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": in_one_piece(Plan)}}}
@@ -36,16 +48,17 @@ def routes(register: RegisterModel, read_verdicts: ReadVerdicts, bodies: Bodies,
     @router.put(
         "/reference", responses=problems(400, 408, 409, 413, 415, 422, 429, 503), openapi_extra=REFERENCE_BODIES
     )
-    async def put_reference(model: ModelPath, request: Request) -> RegistrationView:
+    async def put_reference(model: ModelPath, request: Request, columns: Columns = None) -> RegistrationView:
         """Register the rows that production is compared with, in time order; windows begin anew after them."""
         name = model_name(model)
+        declared = None if columns is None else _declared(columns)
         coding = request.headers.get("content-encoding")
         head = head_bytes(request.headers.get("inference-header-content-length"))
         read = partial(_reference, coding, request.headers.get("content-type"), head, references.max_bytes)
         async with references.held(name, request) as body:
             # A reference may be large: parsing it on the event loop would hold up every batch meanwhile.
-            reference = await to_thread.run_sync(read, body)
-            return RegistrationView.of(await register.reference(name, reference))
+            sent = await to_thread.run_sync(read, body)
+            return RegistrationView.of(await register.reference(name, sent, declared))
 
     @router.put("/plan", responses=problems(400, 404, 408, 409, 413, 415, 422, 429, 503), openapi_extra=PLAN_BODY)
     async def put_plan(model: ModelPath, request: Request) -> RegistrationView:
@@ -85,18 +98,23 @@ def _plan(body: bytes) -> Plan:
 
 def _reference(
     content_encoding: str | None, content_type: str | None, head: int | None, max_bytes: int, body: bytes
-) -> Reference:
+) -> SentColumns:
     coding = coding_of(content_encoding, body)
     if coding is not None:
         body = unpacked(coding, body, max_bytes)
     try:
-        table = read_reference(content_type, body, head, most_bytes=max_bytes)
-        refuse(np.isnan(table.rows), "is missing, and a reference has no holes")
+        return read_reference(content_type, body, head, most_bytes=max_bytes).columns
     except (UnreadableBody, UnsupportedFormat):
         raise
     except InvalidInput as error:
         raise InvalidReference(*error.faults) from error
-    names = table.features
-    if names is None:
-        names = [f"feature_{index}" for index in range(table.rows.shape[1])]
-    return Reference(tuple(names), table.rows)
+
+
+def _declared(columns: str) -> tuple[DeclaredColumn, ...]:
+    if not columns.strip():
+        raise InvalidReference(Fault("columns", 'is empty; send [{"name": ...}] or []'))
+    try:
+        read = read_document(_DECLARED, columns.encode(), "", lambda location: ("columns", *location))
+    except InvalidInput as error:
+        raise InvalidReference(*error.faults) from error
+    return tuple(each.to_domain() for each in read)

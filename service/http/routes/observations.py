@@ -65,7 +65,8 @@ class TakeObservations:
         coding = headers.get(b"content-encoding")
         with self._admission.place(model, self._bodies.size(headers.get(b"content-length"), coding)):
             body = await self._bodies.receive(receive)
-            observations = await observations_of(self._bodies, model, headers, body)
+            keeps_text = await self._observe.keeps_text(model)
+            observations = await observations_of(self._bodies, model, headers, body, keeps_text=keeps_text)
             digest = hashlib.sha256(body).digest() if named else None
             del body  # the store may take its time
             traceparent = checked_traceparent(headers.get(b"traceparent"))
@@ -98,12 +99,16 @@ def routes(take: TakeObservations) -> APIRouter:
     return router
 
 
-async def observations_of(bodies: Bodies, model: ModelName, headers: dict[bytes, str], body: bytes) -> Observations:
+async def observations_of(
+    bodies: Bodies, model: ModelName, headers: dict[bytes, str], body: bytes, *, keeps_text: bool
+) -> Observations:
     """What is in a body with these headers. Raises `InvalidBatch`, `UnreadableBody`, `UnsupportedFormat`, and more."""
     head = head_bytes(headers.get(_LENGTH))
-    read = partial(_table, headers.get(b"content-type"), head, bodies.max_bytes)
+    read = partial(_table, headers.get(b"content-type"), head, bodies.max_bytes, keeps_text)
     table = await bodies.read(model, headers.get(b"content-encoding"), body, read)
-    return Observations(table.rows, table.features, table.observed_at, table.times)
+    return Observations(
+        table.rows, table.features, table.observed_at, table.times, table.texts, table.place, table.matched
+    )
 
 
 def headers_of(scope: Scope) -> dict[bytes, str]:
@@ -124,9 +129,9 @@ def identifier_of(headers: dict[bytes, str]) -> tuple[str, bool]:
     return uuid4().hex, False
 
 
-def _table(content_type: str | None, head: int | None, most_bytes: int, body: bytes) -> Table:
+def _table(content_type: str | None, head: int | None, most_bytes: int, keeps_text: bool, body: bytes) -> Table:
     try:
-        return read_table(content_type, body, head, most_bytes=most_bytes)
+        return read_table(content_type, body, head, most_bytes=most_bytes, keeps_text=keeps_text)
     except (UnreadableBody, UnsupportedFormat):
         raise
     except InvalidInput as error:

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 
 from service.domain.models import model_name
+from service.domain.registration import Registration
+from service.http.column_documents import SchemaView
 from service.http.routes import problems
 from service.http.routes.models import ModelPath
 from service.http.schemas import ModelPage, Plan, RegistrationView
@@ -37,7 +39,7 @@ def routes(read: ReadRegistrations) -> APIRouter:
     async def get_model(model: ModelPath, response: Response, if_none_match: Known = None) -> Any:
         """What a model is watched by."""
         registration = await read.registration(model_name(model))
-        tag = f"{registration.revision}-{round(registration.registered_at.timestamp() * 1000)}"
+        tag = _tag(registration)
         if unchanged := _unchanged(tag, if_none_match):
             return unchanged
         response.headers["ETag"] = f'"{tag}"'
@@ -56,6 +58,16 @@ def routes(read: ReadRegistrations) -> APIRouter:
         headers = {"ETag": f'"{registration.reference_digest}"'}
         return Response(await read.reference(registration), headers=headers, media_type=REFERENCE_MEDIA_TYPE)
 
+    @router.get("/{model}/schema", response_model=SchemaView, responses={**problems(404, 422, 500, 503), **_UNCHANGED})
+    async def get_schema(model: ModelPath, response: Response, if_none_match: Known = None) -> Any:
+        """Kinds, roles and categories of the columns, and the code that stands for each category in stored rows."""
+        registration = await read.registration(model_name(model))
+        tag = _tag(registration)
+        if unchanged := _unchanged(tag, if_none_match):
+            return unchanged
+        response.headers["ETag"] = f'"{tag}"'
+        return SchemaView.of(registration)
+
     @router.get("/{model}/plan", response_model=Plan, responses={**problems(404, 422, 500, 503), **_UNCHANGED})
     async def get_plan(model: ModelPath, response: Response, if_none_match: Known = None) -> Any:
         """Detectors, window, budget and response, defaults written out."""
@@ -67,6 +79,10 @@ def routes(read: ReadRegistrations) -> APIRouter:
         return Plan.model_validate(registration.plan)
 
     return router
+
+
+def _tag(registration: Registration) -> str:
+    return f"{registration.revision}-{round(registration.registered_at.timestamp() * 1000)}"
 
 
 def _unchanged(tag: str, known: str | None) -> Response | None:

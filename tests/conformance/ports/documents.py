@@ -26,6 +26,7 @@ from service.domain.models import (
 )
 from service.domain.plan import DetectorPlan, Plan
 from service.domain.registration import Registration, encode_reference
+from service.domain.schema import Schema
 
 MODEL = ModelName("churn.v2")
 OTHER_MODEL = ModelName("fraud")
@@ -91,4 +92,4 @@ def registration(revision: int = 1, seed: int = 0, **changes: Any) -> Registrati
         since=BatchPosition("17-3"),
         registered_at=NOON,
     )
-    return replace(made, **changes)
+    return replace(made, **{"schema": Schema(), **changes})

@@ -3,6 +3,7 @@
 import base64
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from service.domain.errors import CorruptedState
 from service.domain.fitted_plan import fit
 from service.domain.models import LOG_START
+from service.domain.sent_columns import code_of
 from service.domain.summaries import decode_panes
 from tests.conformance.ports.conftest import Store
 from tests.conformance.ports.documents import OTHER_MODEL, batch
@@ -23,6 +25,14 @@ from tests.conformance.ports.golden.expected import (
     REGISTRATION,
     UNTRACED,
     VERDICT,
+)
+from tests.conformance.ports.golden.schemas import (
+    CITIES,
+    SCHEMAS_BATCH,
+    SCHEMAS_FILES,
+    SCHEMAS_MODEL,
+    SCHEMAS_REFERENCE,
+    SCHEMAS_REGISTRATION,
 )
 from tests.conformance.ports.golden.state_files import FILES, load, put, state_of
 from tests.conformance.ports.golden.summaries import (
@@ -39,6 +49,7 @@ pytestmark = pytest.mark.anyio
 def test_there_are_golden_files() -> None:
     assert [file.name for file in FILES][:2] == ["state-0.json", "state-1.json"]
     assert SUMMARIES_FILES[0].name == "summaries-2.json"
+    assert SCHEMAS_FILES[0].name == "schemas-3.json"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -79,6 +90,28 @@ async def test_summaries_of_every_release_are_read(store: Store, file: Path) -> 
     for one, other in zip(found, expected, strict=True):
         measured = [[each.statistic.tolist() for each in pane.summaries.measured(fitted)] for pane in (one, other)]
         assert measured[0] == measured[1]
+
+
+@pytest.mark.parametrize("file", SCHEMAS_FILES, ids=lambda file: file.stem)
+async def test_schemas_of_every_release_are_read(store: Store, file: Path) -> None:
+    await load(file, store.redis, store.prefix)
+    registration = await store.registrations().newest(SCHEMAS_MODEL)
+    assert registration == SCHEMAS_REGISTRATION
+    reference = await store.registrations().reference(registration)
+    assert (reference.features, reference.labels) == (SCHEMAS_REFERENCE.features, SCHEMAS_REFERENCE.labels)
+    assert reference.rows.tobytes() == SCHEMAS_REFERENCE.rows.tobytes()
+    assert {text: code_of(text) for text in CITIES} == CITIES
+    (logged,) = await store.observations().read(SCHEMAS_MODEL, LOG_START, 9)
+    assert logged.batch.rows.tobytes() == SCHEMAS_BATCH.rows.tobytes()
+
+
+async def test_what_earlier_releases_cannot_do_is_written_so_that_they_refuse_it(store: Store) -> None:
+    (written,) = state_of(SCHEMAS_FILES[0])[f"{{{SCHEMAS_MODEL}}}:registrations"]["entries"]
+    assert [base64.b64encode(each).decode() for each in (b"f", b"3")] in written[1]
+    numbers = replace(REGISTRATION, model=OTHER_MODEL, revision=1)
+    await store.registrations().register(numbers, REFERENCE)
+    ((_, fields),) = await store.redis.xrange(store.keys.registrations(OTHER_MODEL))
+    assert fields[b"f"] == b"1"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

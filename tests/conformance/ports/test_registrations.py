@@ -165,3 +165,34 @@ async def test_all_keys_of_a_model_lie_in_one_slot_of_a_cluster(store: Store) ->
     assert len(keys) == 6
     of_model = keys - {store.keys.models.encode()}
     assert {key_slot(key) for key in of_model} == {key_slot(MODEL.encode())}
+
+
+async def test_what_is_forgotten_leaves_nothing_and_others_stay(store: Store) -> None:
+    registrations = store.registrations()
+    for revision in (1, 2):
+        await registrations.register(registration(revision, seed=revision), reference(revision))
+    await store.observations().append(MODEL, batch(1))
+    await store.verdicts().commit(verdict(1))
+    await store.deliveries().record(MODEL, delivery(1))
+    await registrations.register(registration(1, model=OTHER_MODEL), reference())
+    assert await registrations.forget(MODEL)
+    assert not await registrations.forget(MODEL)
+    assert await registrations.models() == [OTHER_MODEL]
+    assert await registrations.newest(MODEL) is None
+    assert await registrations.newest(OTHER_MODEL) is not None
+    assert await store.verdicts().newest(MODEL) is None
+    assert await store.deliveries().last(MODEL) == 0
+    assert await store.observations().length(MODEL) == 0
+    left = await store.stored(f"{{{MODEL}}}:*")
+    assert all(b":batch:" in key for key in left), left
+    assert await registrations.register(registration(), reference())
+
+
+async def test_a_model_whose_registration_is_damaged_can_be_forgotten(store: Store) -> None:
+    registrations = store.registrations()
+    await registrations.register(registration(), reference())
+    await store.redis.xadd(store.keys.registrations(MODEL), {b"r": b"{"}, id="2-0")
+    with pytest.raises(CorruptedState):
+        await registrations.newest(MODEL)
+    assert await registrations.forget(MODEL)
+    assert await registrations.newest(MODEL) is None

@@ -35,6 +35,7 @@ ELSEWHERE = {
     33: "tests/unit/service/http/test_arrow.py",
     9: "tests/unit/service/http/test_content_coding.py",
     7: "tests/integration/service/test_overload.py",
+    26: "tests/integration/service/test_bad_columns.py",
     61: "tests/unit/service/telemetry/test_logging.py",
 }
 """Where there is more of a case than its line here."""

@@ -13,8 +13,9 @@ from detectors.arrays import HOST
 from service.adapters.log import RedisObservationLog, RedisVerdictLog
 from service.adapters.reference_store import RedisRegistrations
 from service.adapters.store import Keys, connection
-from service.domain.models import ModelName, Reference, Verdict
+from service.domain.models import ModelName, Verdict
 from service.domain.plan import DetectorPlan, Plan, WindowPlan
+from service.domain.sent_columns import SentColumns
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
 from service.usecases.evaluate_window import EvaluateWindow, Tuning
@@ -82,7 +83,7 @@ async def machine(shared_store: str) -> AsyncIterator[Machine]:
         fitted = FittedModels(registrations, CapacityLimiter(1), HOST)
         metrics, tracing = Metrics(10, 10), Tracing("0", export=False)
         register = RegisterModel(registrations, models, fitted, log, clocks.wall, optional_engines=False)
-        await register.reference(MODEL, Reference(FEATURES, rows(1, 500)))
+        await register.reference(MODEL, SentColumns(rows(1, 500), FEATURES))
         await register.plan(MODEL, PLAN)
         stamps = SteadyClock(clocks.wall, clocks.monotonic)
         yield Machine(

@@ -155,3 +155,31 @@ async def test_verdicts_are_found_by_what_they_say_and_when(watched: Application
     assert found == drifted
     answer = await watched.client.get("/v1/models/churn/verdicts", params={"since": "yesterday"})
     assert answer.status_code == 422
+
+
+async def test_a_model_that_is_deleted_is_gone_and_its_name_is_free(running_app: Application) -> None:
+    await running_app.register()
+    await running_app.observe(payload(rows(3, 70)))
+
+    async def judged() -> bool:
+        return len(await running_app.verdicts()) == 1
+
+    await eventually_async(judged, "a window")
+    answer = await running_app.client.delete("/v1/models/churn")
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert (await running_app.observe(payload(rows(3, 10)))).status_code == 404
+    for path in ("models/churn", "models/churn/verdicts", "models/churn/registrations"):
+        assert (await running_app.client.get(f"/v1/{path}")).status_code == 404
+    assert (await get(running_app, "models"))["models"] == []
+    assert (await running_app.client.delete("/v1/models/churn")).json()["type"].endswith(":unknown-model")
+
+    async def unseen() -> bool:
+        return 'model="churn"' not in (await running_app.client.get("/metrics")).text
+
+    await eventually_async(unseen, "no metric speaks of it")
+    # The 20 rows that waited for their window are gone with it.
+    await running_app.register()
+    await running_app.observe(payload(rows(4, 50)))
+    await eventually_async(judged, "a window")
+    (verdict,) = await running_app.verdicts()
+    assert (verdict["number"], verdict["first_row"], verdict["rows"]) == (1, 0, 50)

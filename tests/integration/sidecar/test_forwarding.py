@@ -104,3 +104,24 @@ def test_when_all_is_forwarded_nothing_is_said_to_wait(chain: Chain) -> None:
         accepted(sidecar, "quiet", payload(rows(8, 3)), "one")
         all_forwarded(chain, before + 3)
         eventually(lambda: waiting not in sidecar.get("/metrics").text, "nothing waits")
+
+
+@pytest.mark.parametrize("keep", ["rows", "summaries"])
+def test_categories_and_roles_come_through_a_sidecar(chain: Chain, keep: str) -> None:
+    model, before = f"described-{keep}", chain.forwarded()
+    drawn = np.random.default_rng(8)
+
+    def columns(count: int, cities: list[str]) -> dict[str, list[Any]]:
+        return {"city": drawn.choice(cities, count).tolist(), "amount": drawn.normal(size=count).tolist()}
+
+    plan = {"window": {"rows": 60, "keep": keep}, "detectors": [{"name": "chi_square", "features": ["city"]}]}
+    labels = {"columns": '[{"name": "left", "role": "label"}]'}
+    with chain.central.client() as client, chain.sidecars[0].client() as sidecar:
+        body = {"columns": {**columns(500, ["Bern", "Genf"]), "left": [1, None] * 250}}
+        client.put(f"/v1/models/{model}/reference", json=body, params=labels).raise_for_status()
+        client.put(f"/v1/models/{model}/plan", json=plan).raise_for_status()
+        for number, cities in enumerate([["Bern", "Genf"], ["Bern", "Basel"]]):
+            accepted(sidecar, model, {"columns": columns(60, cities)}, f"batch {number}")
+            all_forwarded(chain, before + 60 * (number + 1))
+        verdicts = judged(client, model, 2)
+    assert [verdict["finding"] for verdict in verdicts] == ["STABLE", "DRIFT"]

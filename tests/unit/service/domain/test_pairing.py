@@ -23,10 +23,12 @@ def response(names: list[str] | None = None, rows: np.ndarray = ANSWERED, **more
 
 
 def test_a_request_that_has_every_feature_needs_no_response() -> None:
-    assert alone(["a", "b"], request()) is ASKED
+    whole = alone(["a", "b"], request())
+    assert whole is not None
+    assert whole.rows is ASKED
     found = alone(["b"], request(["a", "b"]))  # what is no feature is left aside
     assert found is not None
-    assert found.tolist() == [[2.0], [4.0]]
+    assert found.rows.tolist() == [[2.0], [4.0]]
     assert alone(["a", "b", "prediction"], request()) is None
     assert alone(["a", "c"], request(["a", "b"])) is None
     assert not wants(["a", "b"], response())
@@ -37,19 +39,19 @@ def test_a_request_that_has_every_feature_needs_no_response() -> None:
 def test_an_output_among_the_features_comes_from_the_response(names: list[str] | None, output: str) -> None:
     features = ["a", output, "b"]
     assert wants(features, response())
-    assert joined(features, request(names), response()).tolist() == [[1, 9, 2], [3, 8, 4]]
+    assert joined(features, request(names), response()).rows.tolist() == [[1, 9, 2], [3, 8, 4]]
 
 
 def test_one_of_several_outputs_is_named_by_its_place() -> None:
     answer = response(["low", "high"], np.array([[0.1, 0.9], [0.2, 0.8]]))
     for name in ("prediction[1]", "high"):
-        assert joined(["a", "b", name], request(), answer).tolist() == [[1, 2, 0.9], [3, 4, 0.8]]
+        assert joined(["a", "b", name], request(), answer).rows.tolist() == [[1, 2, 0.9], [3, 4, 0.8]]
     assert not wants(["a", "prediction"], answer)
 
 
 def test_what_is_asked_is_not_taken_from_the_answer() -> None:
     answer = response(["a"])
-    assert joined(["a", "prediction"], request(["a", "b"]), answer).tolist() == [[1, 9], [3, 8]]
+    assert joined(["a", "prediction"], request(["a", "b"]), answer).rows.tolist() == [[1, 9], [3, 8]]
 
 
 @pytest.mark.parametrize(
@@ -58,8 +60,8 @@ def test_what_is_asked_is_not_taken_from_the_answer() -> None:
         (["a", "b", "prediction"], request(), response(rows=np.ones((3, 1))), "response"),
         (["a", "b", "c", "prediction"], request(), response(), "request"),
         (["a", "c", "prediction"], request(["a", "b"]), response(), "request"),
-        (["a", "b", "prediction"], request(["a", "b"], texts={1: Fault("inputs[1]", "x")}), response(), "inputs[1]"),
-        (["a", "b", "prediction"], request(), response(texts={0: Fault("outputs[0]", "x")}), "outputs[0]"),
+        (["a", "b", "prediction"], request(["a", "b"], left_out={1: Fault("inputs[1]", "x")}), response(), "inputs[1]"),
+        (["a", "b", "prediction"], request(), response(left_out={0: Fault("outputs[0]", "x")}), "outputs[0]"),
     ],
 )
 def test_halves_that_do_not_make_the_features_are_told(
@@ -71,12 +73,29 @@ def test_halves_that_do_not_make_the_features_are_told(
 
 
 def test_text_that_is_no_feature_does_not_matter() -> None:
-    asked = request(["a", "id"], texts={1: Fault("inputs[1]", "holds text")})
+    asked = request(["a", "id"], left_out={1: Fault("inputs[1]", "holds text")})
     found = alone(["a"], asked)
     assert found is not None
-    assert found.tolist() == [[1.0], [3.0]]
+    assert found.rows.tolist() == [[1.0], [3.0]]
     with pytest.raises(InvalidBatch):
         alone(["id"], asked)
+
+
+def test_text_that_was_kept_goes_with_its_column() -> None:
+    asked = request(["id", "a"], texts={0: ["x", "y"]})
+    answer = response(["class"], np.full((2, 1), np.nan), texts={0: ["yes", None]})
+    found = joined(["a", "class", "id"], asked, answer)
+    assert found.texts == {1: ["yes", None], 2: ["x", "y"]}
+    assert asked.size > request(["id", "a"]).size
+
+
+def test_declared_predictions_are_the_outputs_in_order_if_they_are_as_many() -> None:
+    answer = response(["low", "high"], np.array([[0.1, 0.9], [0.2, 0.8]]))
+    features, predictions = ["a", "b", "bad", "good"], ["bad", "good"]
+    assert wants(features, answer, predictions)
+    assert joined(features, request(), answer, predictions).rows.tolist() == [[1, 2, 0.1, 0.9], [3, 4, 0.2, 0.8]]
+    assert not wants(features, answer, ["bad"])
+    assert joined(["a", "b", "high"], request(), answer, ["high"]).rows.tolist() == [[1, 2, 0.9], [3, 4, 0.8]]
 
 
 def test_a_half_waits_for_the_other_under_its_own_name() -> None:

@@ -80,21 +80,29 @@ def test_a_parquet_file_is_a_reference_and_no_batch() -> None:
 @pytest.mark.parametrize(
     "held",
     [
-        pa.array(["secret"]),
         pa.array([b"secret"]),
+        pa.array([b"secret"]).dictionary_encode(),
         pa.array([[1.0]]),
         pa.array([{"secret": 1}]),
         pa.nulls(1),
-        pa.array(["secret"]).dictionary_encode(),
         pa.array([1], pa.timestamp("s")),
         pa.array([1], pa.decimal128(5)),
     ],
-    ids=lambda held: str(held.type).partition("<")[0],
+    ids=lambda held: str(held.type),
 )
-def test_what_is_no_number_is_refused_by_its_place_in_the_schema(held: Any) -> None:
+def test_what_is_neither_number_nor_text_is_refused_by_its_place_in_the_schema(held: Any) -> None:
     assert places(stream([batch(a=[1.0], secret=held)])) == ["schema[1]"]
     if not pa.types.is_null(held.type):
         assert places(file(a=[1.0], secret=held), PARQUET) == ["schema[1]"]
+
+
+@pytest.mark.parametrize(
+    "held", [pa.array(["secret"]), pa.array(["secret"]).dictionary_encode()], ids=["plain", "coded"]
+)
+def test_text_is_refused_by_its_place_in_the_schema_where_none_is_kept(held: Any) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        read_table(STREAM, stream([batch(a=[1.0], secret=held)]))
+    assert [fault.place for fault in raised.value.faults] == ["schema[1]"]
 
 
 def test_numbers_that_cannot_be_are_told_with_their_place() -> None:

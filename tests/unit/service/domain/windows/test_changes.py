@@ -1,5 +1,7 @@
 """A plan that is replaced by one of another kind: rows not judged yet are judged by it, and no others."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,6 +53,21 @@ def test_no_row_is_judged_twice_and_none_is_lost(
     counts = [len(entry.times) for i, entry in enumerate(entries) if entry.fits and entry.identifier not in names[:i]]
     dropped = late + future + sum(window.late + window.future for window in found)
     assert len(judged) + dropped + rest.waiting_rows == sum(counts)
+
+
+@given(logs, plans, st.frozensets(st.integers(1, 20)))
+def test_mismatches_are_counted_once_however_often_evaluators_change(
+    entries: list[Sent], plan: WindowPlan, resume_after: frozenset[int]
+) -> None:
+    """So many of a batch as its place says: a number that is left out, or counted twice, is seen."""
+    log = [
+        replace(each, batch=replace(each.batch, mismatches=2**number)) for number, each in enumerate(logged(entries))
+    ]
+    found = windows(plan, log, 1000, resume_after)
+    names = [entry.identifier for entry in entries]
+    counted = {number for number, entry in enumerate(entries) if entry.fits and entry.identifier not in names[:number]}
+    read = place(found[-1].end.read) if found else 0
+    assert sum(window.mismatches for window in found) == sum(2**number for number in counted if number < read)
 
 
 def test_rows_judged_by_count_are_not_judged_again_however_long_their_batch_is_read() -> None:

@@ -1,0 +1,161 @@
+"""From columns as they were sent to a reference and its schema: inferred, where nothing is declared."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.errors import Fault, InvalidReference
+from service.domain.models import Reference
+from service.domain.registration import feature_faults
+from service.domain.schema import (
+    MAXIMUM_CATEGORIES,
+    MAXIMUM_CATEGORY,
+    MAXIMUM_TEXT,
+    Column,
+    DeclaredColumn,
+    Kind,
+    Role,
+    Schema,
+)
+from service.domain.sent_columns import SentColumns, Texts, categories_of, code_of, coded, truths
+
+_MAXIMUM_FAULTS = 20
+_RANGED = frozenset({Kind.NUMERIC, Kind.INTEGER})
+_TRUTHS = frozenset({"true", "false"})
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A reference, and what its columns are."""
+
+    reference: Reference
+    schema: Schema
+
+
+def described(sent: SentColumns, declared: Sequence[DeclaredColumn], *, strict: bool = False) -> Described:
+    """Rows without ignored columns, categories as codes; raises `InvalidReference` with places.
+
+    Declarations of columns that are not there are passed over, unless `strict`.
+    """
+    if sent.matched is not None:
+        raise InvalidReference(Fault("body", "holds rows of a sidecar: send what the model was given"))
+    width = sent.rows.shape[1]
+    names = [f"feature_{place}" for place in range(width)] if sent.names is None else list(sent.names)
+    if len(names) != width:
+        message = f"each row has {width} values, but {len(names)} features are named"
+        raise InvalidReference(Fault("rows", message))
+    if faults := [*feature_faults(names), *_declaration_faults(declared, names if strict else None)]:
+        raise InvalidReference(*faults[:_MAXIMUM_FAULTS])
+    said = {each.name: each for each in declared}
+    columns, values = list[Column](), list[Values]()
+    for place, name in enumerate(names):
+        column, numbers, wrong = _column(sent, place, said.get(name, DeclaredColumn(name)))
+        columns.append(column)
+        faults += wrong
+        if column.role is not Role.IGNORE:
+            values.append(numbers)
+    if not any(column.role in {Role.FEATURE, Role.PREDICTION} for column in columns):
+        faults.append(Fault("columns", "are all ignored, or labels: a reference has a feature or a prediction"))
+    if sum(len(text) for column in columns for text in column.categories) > MAXIMUM_TEXT:
+        faults.append(Fault("columns", f"have categories of more than {MAXIMUM_TEXT} characters together"))
+    if faults:
+        raise InvalidReference(*faults[:_MAXIMUM_FAULTS])
+    schema = Schema(tuple(columns))
+    untouched = len(values) == width and not schema.categorical and not sent.texts
+    rows = sent.rows if untouched else np.column_stack(values)
+    return Described(Reference(schema.features, rows, schema.names(Role.LABEL)), schema)
+
+
+def _declaration_faults(declared: Sequence[DeclaredColumn], names: Sequence[str] | None) -> Iterator[Fault]:
+    """`names` None: the columns may be others than those that are declared."""
+    known, seen = None if names is None else frozenset(names), set[str]()
+    for place, each in enumerate(declared):
+        if known is not None and each.name not in known:
+            yield Fault(f"columns[{place}].name", "is no column of the reference")
+        if each.name in seen:
+            yield Fault(f"columns[{place}].name", "is declared twice")
+        if each.categories is not None and each.kind not in {None, Kind.CATEGORICAL}:
+            yield Fault(f"columns[{place}].categories", "go with the kind categorical")
+        seen.add(each.name)
+
+
+def _column(sent: SentColumns, place: int, said: DeclaredColumn) -> tuple[Column, Values, list[Fault]]:
+    numbers, texts = sent.rows[:, place], sent.texts.get(place)
+    column = Column(said.name, role=said.role)
+    if said.role is Role.IGNORE:
+        return column, numbers, []
+    is_text = sent.text(place)
+    kind = said.kind or (Kind.CATEGORICAL if said.categories is not None else _inferred(numbers, texts, is_text))
+    binds = said.kind is not None or kind is Kind.CATEGORICAL or bool(is_text.any())
+    column = replace(column, kind=kind, binding=binds and kind is not Kind.NUMERIC)
+    if kind is Kind.CATEGORICAL:
+        found = categories_of(numbers, texts)
+        column = replace(column, categories=tuple(sorted(found if said.categories is None else said.categories)))
+        faults = _category_faults(place, column, found)
+        numbers = numbers if faults else coded(numbers, texts)
+    else:
+        numbers = truths(numbers, texts) if kind is Kind.BOOLEAN else numbers
+        wrong = (is_text & np.isnan(numbers)) | not_of_kind(kind, numbers)
+        faults = [Fault(sent.place(int(row), place), wrong_kind(kind)) for row in np.flatnonzero(wrong)]
+        is_text = is_text & np.isnan(numbers)
+    missing = np.isnan(numbers) & ~is_text
+    if missing.any() and said.role is not Role.LABEL and not faults:
+        message = "is missing, and a reference has no holes but in labels"
+        faults = [Fault(sent.place(int(row), place), message) for row in np.flatnonzero(missing)]
+    return _ranged(replace(column, missing=bool(missing.any())), numbers), numbers, faults[:_MAXIMUM_FAULTS]
+
+
+def _inferred(numbers: Values, texts: Texts | None, is_text: NDArray[np.bool_]) -> Kind:
+    if is_text.any():
+        held = {text.lower() for text, wrong in zip(texts or (), is_text, strict=True) if wrong and text is not None}
+        if held <= _TRUTHS:
+            return Kind.BOOLEAN
+        # Text among numbers is a slip more often than a category: then it is told by its place.
+        return Kind.CATEGORICAL if np.isnan(numbers).all() else Kind.NUMERIC
+    there = numbers[~np.isnan(numbers)]
+    if not len(there) or (np.floor(there) != there).any():
+        return Kind.NUMERIC
+    distinct = np.unique(there[:1000])
+    return Kind.BOOLEAN if len(distinct) == 2 and not not_of_kind(Kind.BOOLEAN, there).any() else Kind.INTEGER
+
+
+def not_of_kind(kind: Kind, numbers: Values) -> NDArray[np.bool_]:
+    """Where a number is none of such a column; what is missing may be any."""
+    there = ~np.isnan(numbers)
+    if kind is Kind.INTEGER:
+        wrong = np.floor(numbers) != numbers
+    elif kind is Kind.BOOLEAN:
+        wrong = (numbers != 0) & (numbers != 1)
+    else:
+        wrong = np.zeros(len(numbers), dtype=np.bool_)
+    return np.asarray(there & wrong, dtype=np.bool_)
+
+
+def wrong_kind(kind: Kind) -> str:
+    """What a fault says."""
+    what = {Kind.NUMERIC: "a number", Kind.INTEGER: "a whole number", Kind.BOOLEAN: "true or false, or 1 or 0"}
+    return f"is not {what[kind]}, which this column is of"
+
+
+def _category_faults(place: int, column: Column, found: set[str]) -> list[Fault]:
+    where, categories = f"features[{place}]", column.categories
+    if len(categories) > MAXIMUM_CATEGORIES:
+        message = f"has {len(categories)} categories, and at most {MAXIMUM_CATEGORIES} are told apart"
+        return [Fault(where, f"{message}: declare its role as ignore, or leave it out")]
+    if not all(len(text) <= MAXIMUM_CATEGORY and text.isprintable() for text in categories):
+        return [Fault(where, f"has a category that is not of at most {MAXIMUM_CATEGORY} printable characters")]
+    if not found <= set(categories):
+        return [Fault(where, "has values that are none of the categories that are declared")]
+    if len({code_of(text) for text in categories}) < len(categories):
+        return [Fault(where, "has two categories of one code: rename one of them, or declare none twice")]
+    return []
+
+
+def _ranged(column: Column, numbers: Values) -> Column:
+    there = numbers[~np.isnan(numbers)]
+    if column.kind not in _RANGED or not len(there):
+        return column
+    return replace(column, minimum=float(there.min()), maximum=float(there.max()))
