@@ -270,6 +270,72 @@ def export_command(
     click.echo(f"{output}: {written:,} bytes", err=True)
 
 
+@cli.command("calibrate")
+@click.argument("data", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--plan",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Plan to try, YAML or JSON; without it the default one.",
+)
+@click.option(
+    "--reference-share",
+    type=click.FloatRange(0.05, 0.95),
+    default=0.6,
+    show_default=True,
+    help="Part of the rows, from the first on, that is the reference; the rest is the history.",
+)
+@click.option("--time-column", help="Column with each row's time (ISO 8601, or seconds since 1970). No feature.")
+@click.option(
+    "--shift",
+    type=click.FloatRange(min=0.01, max=100),
+    default=0.5,
+    show_default=True,
+    help="Size of the changes to plant, in standard deviations of each feature.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Also draw what was found (PNG, SVG, PDF).",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document in place of words.")
+def calibrate_command(
+    *,
+    data: Path,
+    plan: Path | None,
+    reference_share: float,
+    time_column: str | None,
+    shift: float,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """Try a plan on your own history: how often it would have woken you, and how soon it sees a change.
+
+    DATA holds rows in time order (.csv, .parquet, .arrows, .npy or .json). The first part is the reference, the
+    rest is judged window by window as the service would: the same cutting, tests, decisions and responses. Then a
+    shift is planted into one feature at a time, at several calm moments. Needs no service, and changes nothing.
+
+    \b
+    The default plan, and what a month of it would have been:
+      driftwarden calibrate rows.csv --time-column time
+    A plan of your own, with a picture:
+      driftwarden calibrate rows.parquet --plan plan.yaml --plot found.png
+    """
+    from rich.console import Console  # noqa: PLC0415 - the service itself needs none of it
+
+    from service.calibrate_command import Asked, draw, in_json, simulated, tell  # noqa: PLC0415
+
+    if plot is not None and plot.suffix.lower() not in {".png", ".svg", ".pdf"}:
+        raise click.ClickException("--plot must end with .png, .svg or .pdf: that says which format it is to have")
+    asked = Asked(data, plan, reference_share, time_column, shift)
+    found = simulated(asked)
+    if plot is not None:
+        draw(found, plot)
+    if as_json:
+        click.echo(in_json(found))
+    else:
+        tell(found, asked, Console())
+
+
 @cli.command("settings")
 def settings_command() -> None:
     """List every setting: its environment variable, default and meaning."""

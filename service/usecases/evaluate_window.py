@@ -17,10 +17,9 @@ from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
 from detectors.errors import DetectorError, InvalidDocument, ReferenceMismatch
-from service.domain.budget import settle, spend
-from service.domain.decision import decide, undecided
 from service.domain.errors import InvalidBatch, StoreFull
 from service.domain.fitted_plan import FittedPlan
+from service.domain.judgement import judged
 from service.domain.models import (
     BatchPosition,
     BudgetState,
@@ -307,18 +306,7 @@ def _budget(progress: _Progress) -> BudgetState:
 def _decision(fitted: FittedPlan, window: Window, budget: BudgetState) -> tuple[Decision, BudgetState | None]:
     """The arithmetic, on a thread of its own; with what is left of the budget, if the plan has one."""
     _step_back()
-    unspent = None if fitted.plan.decision.false_alarms is None else budget
-    minimum = fitted.plan.window.minimum_rows
-    if window.tested < minimum:
-        return undecided(fitted, f"{window.tested} rows are too few: the plan asks for {minimum} or more"), unspent
-    try:
-        summaries = window.summaries
-        results = fitted.measure(window.rows) if summaries is None else summaries.measured(fitted)
-        spending = spend(fitted, results, budget, (window.ended_at - window.started_at).total_seconds())
-        decision = decide(fitted, results, spending)
-    except (DetectorError, ArithmeticError) as error:  # rows that defeat a detector must not stop the log
-        return undecided(fitted, str(error)), unspent
-    return decision, None if spending is None else settle(spending, decision.finding)
+    return judged(fitted, window, budget)
 
 
 def _step_back() -> None:

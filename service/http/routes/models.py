@@ -67,7 +67,7 @@ def routes(register: RegisterModel, read_verdicts: ReadVerdicts, bodies: Bodies,
         refuse_coded(request.headers.get("content-encoding"))
         require_json(request.headers.get("content-type"))
         async with bodies.held(name, request) as body:
-            plan = _plan(body)
+            plan = read_plan(body)
         return RegistrationView.of(await register.plan(name, plan.to_domain()))
 
     @router.get("/verdicts", responses=problems(404, 422, 503))
@@ -89,7 +89,8 @@ def routes(register: RegisterModel, read_verdicts: ReadVerdicts, bodies: Bodies,
     return router
 
 
-def _plan(body: bytes) -> Plan:
+def read_plan(body: bytes) -> Plan:
+    """Of a JSON document; raises `InvalidPlan`, `UnreadableBody`."""
     try:
         return read_document(_PLAN, body, '{"window": {"rows": 300}}, for one')
     except InvalidInput as error:

@@ -1,0 +1,111 @@
+"""The command that tries a plan on rows of a file: what it says, and what it says when it cannot."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from service.__main__ import cli
+from service.domain.errors import DriftwardenError
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+COUNT = 4_000
+PLAN = {"window": {"rows": 50}, "detectors": [{"name": "kolmogorov_smirnov"}]}
+
+
+def written(path: Path, *, shift: float = 0.0, count: int = COUNT, **columns: Any) -> Path:
+    """Rows every ten minutes, moved in their last fifth by `shift`; `columns` in the place of what there is."""
+    drawn = np.random.default_rng(5).normal(size=(count, 2))
+    drawn[count * 4 // 5 :, 0] += shift
+    table: dict[str, Any] = {
+        "time": [(BEGIN + timedelta(minutes=10 * row)).isoformat() for row in range(count)],
+        "amount": drawn[:, 0],
+        "age": drawn[:, 1],
+        "country": ["AB"[row % 2] for row in range(count)],
+        **columns,
+    }
+    lines = [",".join(table), *(",".join(str(values[row]) for values in table.values()) for row in range(count))]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["calibrate", *map(str, arguments)])
+
+
+def planned(directory: Path, **plan: Any) -> Path:
+    path = directory / "plan.json"
+    path.write_text(json.dumps({**PLAN, **plan}))
+    return path
+
+
+def test_a_change_in_the_history_is_one_alarm_with_its_feature_and_month(tmp_path: Path) -> None:
+    data = written(tmp_path / "rows.csv", shift=2.0)
+    result = run(data, "--plan", planned(tmp_path), "--time-column", "time", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["reference_rows"], found["history_rows"], found["calibrated"]) == (2400, 1600, True)
+    assert found["windows"]["DRIFT"] >= 16
+    assert sum(found["windows"].values()) == 32
+    assert found["months"] == pytest.approx(1599 * 600 / (30.44 * 86400))
+    assert found["alarms_per_month"] == pytest.approx(found["alarms"] / found["months"])
+    told = run(data, "--plan", planned(tmp_path), "--time-column", "time")
+    assert "amount" in told.output
+    assert "a month" in told.output
+
+
+def test_planted_changes_are_found_sooner_the_larger_they_are_and_categories_are_not_moved(tmp_path: Path) -> None:
+    data = written(tmp_path / "rows.csv")
+    waits = {}
+    for size in (0.05, 3.0):
+        result = run(data, "--plan", planned(tmp_path), "--time-column", "time", "--shift", size, "--json")
+        waits[size] = {each["feature"]: each["windows_until_found"] for each in json.loads(result.stdout)["planted"]}
+    assert set(waits[3.0]) == {"amount", "age"}
+    assert all(wait == 1 for each in waits[3.0].values() for wait in each)
+    assert any(wait != 1 for each in waits[0.05].values() for wait in each)
+
+
+def test_a_plan_in_yaml_a_picture_and_rows_without_times(tmp_path: Path) -> None:
+    plan, picture = tmp_path / "plan.yaml", tmp_path / "found.png"
+    plan.write_text("window: {rows: 50}\ndetectors: [{name: kolmogorov_smirnov}]\n")
+    np.save(tmp_path / "rows.npy", np.random.default_rng(1).normal(size=(2000, 2)))
+    result = run(tmp_path / "rows.npy", "--plan", plan, "--plot", picture)
+    assert result.exit_code == 0, result.output
+    assert "in 1000 windows" in result.output
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "said"),
+    [
+        ({"time": [0] * 200 + [-1] * 200}, ["--time-column", "time"], "earlier than the row before"),
+        ({"time": ["noon"] * 400}, ["--time-column", "time"], "is no time"),
+        ({}, ["--time-column", "when"], "there is no column 'when'"),
+        ({"amount": [""] + [1.5] * 399}, [], "reference has no holes"),
+        ({}, ["--reference-share", "0.95"], "fill no window"),
+        ({}, ["--plot", "found.bmp"], "must end with .png"),
+    ],
+)
+def test_what_cannot_be_simulated_is_said(tmp_path: Path, columns: Any, options: list[str], said: str) -> None:
+    result = run(written(tmp_path / "rows.csv", count=400, **columns), "--plan", planned(tmp_path), *options)
+    assert result.exit_code != 0
+    assert said in result.output + str(result.exception)
+    assert result.exception is None or isinstance(result.exception, SystemExit | DriftwardenError)
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        ({"window": {"rows": 5}}, "window.rows"),
+        ({"surprise": 1}, "surprise"),
+        ({"window": {"rows": 50, "keep": "summaries"}}, "keeps summaries"),
+    ],
+)
+def test_a_plan_that_cannot_be_tried_is_said_by_its_place(tmp_path: Path, plan: dict[str, Any], said: str) -> None:
+    result = run(written(tmp_path / "rows.csv", count=400), "--plan", planned(tmp_path, **plan))
+    assert result.exit_code != 0
+    assert said in result.output + str(result.exception)
