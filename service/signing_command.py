@@ -41,7 +41,7 @@ def sign_to(
     """How many files, and the payload's digest. Raises `ClickException`, and what `sign_artifact` raises."""
     _refuse_other_file(signature)
     signer = _key(key, _passphrase(passphrase_file))
-    with shown_progress(f"reading {path.name}") as progress:
+    with shown_progress(path) as progress:
         statement, bundle = sign_artifact(FileTree(path, signature, progress=progress), signer, kind, version)
     try:
         _write_whole(signature, bundle.encode())

@@ -34,7 +34,7 @@ def verify(asked: Asked) -> str:
     """What to say of an artifact that is verified. Raises `ClickException`, and errors of ours."""
     trust = _trust(asked)
     bundle = read_bounded(asked.signature, MAXIMUM_BUNDLE_BYTES)
-    with shown_progress(f"reading {asked.path.name}") as progress:
+    with shown_progress(asked.path) as progress:
         files = FileTree(asked.path, asked.signature, progress=progress)
         try:
             found = verify_artifact(files, bundle, trust, asked.expected, datetime.now(UTC), signature_holds)

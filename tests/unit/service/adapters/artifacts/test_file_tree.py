@@ -106,7 +106,7 @@ def test_a_folder_that_becomes_a_link_is_not_followed(model: Path) -> None:
         tree.digests(["sub/deeper/config"])
 
 
-@pytest.mark.parametrize("change", ["grow", "shrink", "touch"])
+@pytest.mark.parametrize("change", ["grow", "shrink", "touch", "replace"])
 def test_a_file_that_changes_while_it_is_read_has_no_digest(model: Path, change: str) -> None:
     file, begun = model / "weights", threading.Event()
 
@@ -119,6 +119,8 @@ def test_a_file_that_changes_while_it_is_read_has_no_digest(model: Path, change:
                 opened.write(b"more")
         elif change == "shrink":
             os.truncate(file, 10)
+        elif change == "replace":
+            (model / "sub" / "deeper" / "config").rename(file)
         else:
             state = file.stat()
             with file.open("r+b") as opened:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from service.adapters.artifacts.elliptic_keys import EllipticKey
 from service.domain.errors import ArtifactTampered, RolledBack, UntrustedSigner
@@ -31,6 +32,15 @@ def test_a_fingerprint_does_not_make_a_key() -> None:
     impostor = replace(TRUSTED, public_key=EllipticKey.new("P-256").public_key)
     with pytest.raises(UntrustedSigner, match="does not hold"):
         verified(FILES, BUNDLE.encode(), None, impostor)
+
+
+def test_the_other_spelling_of_an_ecdsa_signature_signs_the_same_and_nothing_else() -> None:
+    """Anybody can make it, and half of all signers do: what identifies an artifact is what was signed."""
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    r, s = decode_dss_signature(BUNDLE.signature)
+    other = replace(BUNDLE, signature=encode_dss_signature(r, order - s))
+    found = verified(FILES, other.encode(), Expectation(payload_digest=BUNDLE.payload_digest))
+    assert found.statement == verified(FILES, BUNDLE.encode()).statement
 
 
 def test_a_key_is_believed_within_its_validity_and_never_when_it_is_revoked() -> None:
