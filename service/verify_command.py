@@ -9,7 +9,7 @@ from click import ClickException
 from service.adapters.artifacts.elliptic_keys import read_bounded, signature_holds
 from service.adapters.artifacts.file_tree import FileTree
 from service.adapters.artifacts.trust_file import read_trust, trust_in
-from service.domain.errors import ArtifactRefused, InvalidConfiguration
+from service.domain.errors import ArtifactRefused
 from service.domain.integrity.envelope import MAXIMUM_BUNDLE_BYTES
 from service.domain.integrity.names import shown
 from service.domain.integrity.trust import Expectation, Trust
@@ -44,14 +44,10 @@ def verify(asked: Asked) -> str:
 
 
 def _trust(asked: Asked) -> Trust:
-    """Who can change the artifact could change keys that lie in it."""
-    for file in (asked.key, asked.trust):
-        if file is not None and file.resolve().is_relative_to(asked.path.resolve()):
-            raise InvalidConfiguration(f"{file} is in what it is to vouch for: keep keys in another place")
     if asked.trust is not None:
-        return read_trust(asked.trust)
+        return read_trust(asked.trust, asked.path)
     assert asked.key is not None  # noqa: S101 - the command line wants one of the two
-    return trust_in(asked.key)
+    return trust_in(asked.key, asked.path)
 
 
 def _said(path: Path, found: Verified) -> str:

@@ -15,12 +15,12 @@ _MAXIMUM_BYTES = 2**20
 _MEMBERS = {"id", "key", "not_before", "not_after", "revoked", "kinds"}
 
 
-def read_trust(file: Path) -> Trust:
-    """Raises `InvalidConfiguration` that names the file and the place in it."""
-    document = _document(file)
+def read_trust(file: Path, artifact: Path) -> Trust:
+    """For that artifact. Raises `InvalidConfiguration` that names the file and the place in it."""
+    document = _document(file, artifact)
     if not isinstance(document, dict) or set(document) != {"keys"} or not isinstance(document["keys"], list):
         raise InvalidConfiguration(f"{file} must have the one member keys, a list")
-    keys = [_key(file, f"{file}: keys[{number}]", value) for number, value in enumerate(document["keys"])]
+    keys = [_key(file, artifact, f"{file}: keys[{number}]", value) for number, value in enumerate(document["keys"])]
     if not keys:
         raise InvalidConfiguration(f"{file} trusts no key")
     for what, values in (("id", [key.name for key in keys]), ("key", [key.fingerprint for key in keys])):
@@ -29,15 +29,22 @@ def read_trust(file: Path) -> Trust:
     return Trust(tuple(keys))
 
 
-def trust_in(public_key: Path) -> Trust:
-    """A key without limits. Raises `InvalidConfiguration`."""
-    pem, fingerprint = read_public_key(read_bounded(public_key), str(public_key))
+def trust_in(public_key: Path, artifact: Path) -> Trust:
+    """A key without limits, for that artifact. Raises `InvalidConfiguration`."""
+    pem, fingerprint = read_public_key(_read(public_key, artifact), str(public_key))
     return Trust((TrustedKey(public_key.stem, pem, fingerprint),))
 
 
-def _document(file: Path) -> Any:
+def _read(file: Path, artifact: Path) -> bytes:
+    """Who can change an artifact could change keys that lie in it."""
+    if file.resolve().is_relative_to(artifact.resolve()):
+        raise InvalidConfiguration(f"{file} is in what it is to vouch for: keep keys in another place")
+    return read_bounded(file, _MAXIMUM_BYTES)
+
+
+def _document(file: Path, artifact: Path) -> Any:
     try:
-        text = read_bounded(file, _MAXIMUM_BYTES).decode("utf-8")
+        text = _read(file, artifact).decode("utf-8")
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise InvalidConfiguration(f"{file} has an alias: write out what it stands for")
         return yaml.load(text, _OnceLoader)  # noqa: S506 - a safe loader
@@ -57,13 +64,13 @@ class _OnceLoader(yaml.SafeLoader):
         return mapping
 
 
-def _key(file: Path, place: str, value: Any) -> TrustedKey:
+def _key(file: Path, artifact: Path, place: str, value: Any) -> TrustedKey:
     if not isinstance(value, dict) or not {"id", "key"} <= value.keys() <= _MEMBERS:
         raise InvalidConfiguration(f"{place} must have id and key, and may have not_before, not_after, revoked, kinds")
     name = _of(value, "id", str, place)
     if not name or not name.isprintable():
         raise InvalidConfiguration(f"{place}: id must be a name that can be printed")
-    pem, fingerprint = _public_key(file, _of(value, "key", str, place), place)
+    pem, fingerprint = _public_key(file.parent, artifact, _of(value, "key", str, place), place)
     not_before, not_after = (_moment(value.get(name), f"{place}: {name}") for name in ("not_before", "not_after"))
     if not_before is not None and not_after is not None and not_after < not_before:
         raise InvalidConfiguration(f"{place}: not_after is before not_before")
@@ -71,12 +78,12 @@ def _key(file: Path, place: str, value: Any) -> TrustedKey:
     return TrustedKey(name, pem, fingerprint, not_before, not_after, revoked, _kinds(value, place))
 
 
-def _public_key(file: Path, text: str, place: str) -> tuple[bytes, str]:
+def _public_key(folder: Path, artifact: Path, text: str, place: str) -> tuple[bytes, str]:
     """PEM, or the name of a file that has it, from where the trust file is."""
     if text.lstrip().startswith("-----BEGIN"):
         return read_public_key(text.encode(), f"{place}: key")
-    named = file.parent / text
-    return read_public_key(read_bounded(named), str(named))
+    named = folder / text
+    return read_public_key(_read(named, artifact), str(named))
 
 
 def _kinds(value: dict[str, Any], place: str) -> frozenset[Kind]:

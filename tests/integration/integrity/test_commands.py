@@ -187,8 +187,10 @@ def test_an_older_artifact_with_its_own_signature_is_refused_where_it_is_pinned(
 
 def test_a_key_that_lies_in_the_artifact_vouches_for_nothing(signed: Path, key: Path) -> None:
     shutil.copy(public(key), signed / "key.pub")
-    for given in ("--key", "--trust"):
-        done = ran("verify", signed, given, signed / "key.pub")
+    pointing = signed.parent / "trust.yaml"
+    pointing.write_text("keys: [{id: a, key: fraud/key.pub}]")
+    for given in (("--key", signed / "key.pub"), ("--trust", signed / "key.pub"), ("--trust", pointing)):
+        done = ran("verify", signed, *given)
         assert done.exit_code == 1
         assert "keep keys in another place" in str(done.exception)
 

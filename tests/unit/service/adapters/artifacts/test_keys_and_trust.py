@@ -16,6 +16,7 @@ from service.domain.integrity.statement import Kind
 
 KEY = EllipticKey.new("P-256")
 PEM = KEY.public_key.decode()
+ELSEWHERE = Path("/an/artifact")
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_keys_of_other_kinds_are_refused(tmp_path: Path, key: rsa.RSAPrivateKey)
     private, public = tmp_path / "key.pem", tmp_path / "key.pub"
     private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    for read in (lambda: read_private_key(private, None), lambda: trust_in(public)):
+    for read in (lambda: read_private_key(private, None), lambda: trust_in(public, ELSEWHERE)):
         with pytest.raises(InvalidConfiguration, match="EC key on P-256"):
             read()
 
@@ -70,7 +71,7 @@ def test_neither_half_is_taken_for_the_other(tmp_path: Path) -> None:
     KEY.write(private, None)
     public.write_bytes(KEY.public_key)
     with pytest.raises(InvalidConfiguration, match="not a public key"):
-        trust_in(private)
+        trust_in(private, ELSEWHERE)
     with pytest.raises(InvalidConfiguration, match="not a private key"):
         read_private_key(public, None)
 
@@ -80,7 +81,7 @@ def test_the_file_says_from_when_until_when_and_for_what(trust_file: Path) -> No
         "keys:\n- id: release\n  key: release.pub\n  not_before: 2026-01-01\n"
         "  not_after: 2026-12-31T23:59:59Z\n  kinds: [model, template]\n  revoked: true\n"
     )
-    (key,) = read_trust(trust_file).keys
+    (key,) = read_trust(trust_file, ELSEWHERE).keys
     assert (key.name, key.public_key, key.fingerprint) == ("release", KEY.public_key, KEY.fingerprint)
     assert key.not_before == datetime(2026, 1, 1, tzinfo=UTC)
     assert key.not_after == datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)
@@ -92,7 +93,7 @@ def test_it_may_be_json_with_the_key_in_it(trust_file: Path) -> None:
     other = EllipticKey.new("P-384").public_key.decode()
     keys = [{"id": "a", "key": PEM, "not_before": "2026-01-01"}, {"id": "b", "key": other}]
     trust_file.write_text(json.dumps({"keys": keys}))
-    first, second = read_trust(trust_file).keys
+    first, second = read_trust(trust_file, ELSEWHERE).keys
     assert first.not_before == datetime(2026, 1, 1, tzinfo=UTC)
     assert (second.not_before, second.not_after, second.revoked, second.kinds) == (None, None, False, set(Kind))
 
@@ -134,5 +135,5 @@ def document(**members: object) -> str:
 def test_a_file_that_cannot_be_meant_is_refused_and_the_place_named(trust_file: Path, text: str, said: str) -> None:
     trust_file.write_text(text)
     with pytest.raises(InvalidConfiguration, match=said) as caught:
-        read_trust(trust_file)
+        read_trust(trust_file, ELSEWHERE)
     assert str(trust_file.parent) in str(caught.value)
