@@ -9,6 +9,7 @@ from typing import Protocol
 
 from service.domain.access import Access, Caller, Credentials
 from service.domain.forwarding import Parcel, Progress, Told
+from service.domain.integrity.tree import Found
 from service.domain.models import (
     Batch,
     BatchPosition,
@@ -246,3 +247,35 @@ class ForwardProgress(Protocol):
     async def waiting_bytes(self) -> int:
         """What the logs of all models take in the store."""
         ...
+
+
+class ArtifactFiles(Protocol):
+    """A file, or a folder with everything in it, as it is on a disk. Blocks; raises `ArtifactUnreadable`."""
+
+    @property
+    def name(self) -> str: ...
+
+    def found(self) -> Sequence[Found]:
+        """What has a name in it, whatever it is, in no order; the signature itself is left out."""
+        ...
+
+    def digests(self, names: Collection[str], /) -> Mapping[str, str]:
+        """SHA-256 of files, in hexadecimal. What is not a file any more raises."""
+        ...
+
+
+class PrivateKey(Protocol):
+    """What signs."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of its public half."""
+        ...
+
+    def sign(self, message: bytes, /) -> bytes: ...
+
+
+class SignatureCheck(Protocol):
+    """Whether a key made a signature."""
+
+    def __call__(self, public_key: bytes, signature: bytes, message: bytes, /) -> bool: ...

@@ -35,6 +35,13 @@ DriftwardenError
 ├── CorruptedState               something in the store is not what its digest or format says
 ├── TriggerUnavailable     retry the target of an action did not answer, or not yet
 ├── TriggerRejected              the target refused the action for good
+├── ArtifactRefused              files are not what a trusted signature says; the message says why
+│   ├── UnusableSignature        not a signature of the supported form, or it says what cannot be
+│   ├── UntrustedSigner          nobody whom we trust with this, now, made it
+│   ├── RolledBack               validly signed, and not the version or the statement that is expected
+│   └── ArtifactTampered         files were changed, added or removed; carries which
+├── ArtifactUnreadable     retry files cannot be read, or change while they are
+├── UnsignableArtifact           files of which a signature could not tell everything
 └── InvalidConfiguration         settings or a template that cannot work; raised at start
 """
 
@@ -248,6 +255,45 @@ class TriggerUnavailable(DriftwardenError):
 
 class TriggerRejected(DriftwardenError):
     """The target will not accept this action however often it is sent; the refusal is recorded."""
+
+
+class ArtifactRefused(DriftwardenError):
+    """An artifact that must not be used: nobody who is trusted says that it is as it is."""
+
+
+class UnusableSignature(ArtifactRefused):
+    """A signature that is damaged, of another form, or that says what cannot be."""
+
+
+class UntrustedSigner(ArtifactRefused):
+    """A signature by a key that is not trusted, or not for this, or not now; or by nobody at all."""
+
+
+class RolledBack(ArtifactRefused):
+    """A valid signature that is not the one, or not of the version, that is expected."""
+
+
+class ArtifactTampered(ArtifactRefused):
+    """Files that are not those that were signed."""
+
+    def __init__(
+        self, message: str, changed: tuple[str, ...], missing: tuple[str, ...], extra: tuple[str, ...]
+    ) -> None:
+        super().__init__(message)
+        self.changed = changed
+        self.missing = missing
+        self.extra = extra
+        """Also what is no file: symbolic links, devices, folders without anything in them."""
+
+
+class ArtifactUnreadable(DriftwardenError):
+    """Files that cannot be read, or that somebody writes meanwhile: nothing can be said of them."""
+
+    retryable = True
+
+
+class UnsignableArtifact(DriftwardenError):
+    """Files of which a signature could not tell everything: names, links, folders without anything in them."""
 
 
 class InvalidConfiguration(DriftwardenError):

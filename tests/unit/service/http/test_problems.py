@@ -16,6 +16,13 @@ INTERNAL = {
     domain.StoreLost,
     domain.ParcelRefused,
     domain.ParcelTooLarge,
+    domain.ArtifactRefused,
+    domain.UnusableSignature,
+    domain.UntrustedSigner,
+    domain.RolledBack,
+    domain.ArtifactTampered,
+    domain.ArtifactUnreadable,
+    domain.UnsignableArtifact,
     DriftwardenError,
 }
 """Never the answer to a request."""

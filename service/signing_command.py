@@ -1,0 +1,90 @@
+"""`driftwarden keygen` and `driftwarden sign`: keys, and signatures beside what they are of."""
+
+import os
+import sys
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import click
+
+from service.adapters.artifacts.elliptic_keys import EllipticKey, PassphraseWanted, read_bounded, read_private_key
+from service.adapters.artifacts.file_tree import FileTree
+from service.domain.errors import UnusableSignature
+from service.domain.integrity.envelope import MAXIMUM_BUNDLE_BYTES, parse_bundle
+from service.domain.integrity.statement import Kind
+from service.hashing_progress import shown_progress
+from service.usecases.sign_artifact import sign_artifact
+
+
+def make_keys(name: Path, curve: str, passphrase_file: Path | None, *, ask: bool) -> tuple[Path, str]:
+    """The public key's file, and its fingerprint. Raises `ClickException`."""
+    passphrase = _passphrase(passphrase_file)
+    if passphrase is None and ask:
+        passphrase = click.prompt("Passphrase", hide_input=True, confirmation_prompt=True).encode()
+    private, public = (name.with_name(f"{name.name}.{ending}") for ending in ("pem", "pub"))
+    key = EllipticKey.new(curve)
+    for file in (private, public):
+        if file.exists():
+            raise click.ClickException(f"{file} exists, and a key is never written over: choose another name")
+    try:
+        key.write(private, passphrase)
+        with public.open("xb") as opened:
+            opened.write(key.public_key)
+    except OSError as error:
+        raise click.ClickException(f"no keys can be written as {name}: {error.strerror}") from error
+    return public, key.fingerprint
+
+
+def sign_to(
+    signature: Path, path: Path, key: Path, passphrase_file: Path | None, kind: Kind | None, version: int | None
+) -> tuple[int, str]:
+    """How many files, and the payload's digest. Raises `ClickException`, and what `sign_artifact` raises."""
+    _refuse_other_file(signature)
+    signer = _key(key, _passphrase(passphrase_file))
+    with shown_progress(path) as progress:
+        statement, bundle = sign_artifact(FileTree(path, signature, progress=progress), signer, kind, version)
+    try:
+        _write_whole(signature, bundle.encode())
+    except OSError as error:
+        raise click.ClickException(f"{signature} cannot be written: {error.strerror}") from error
+    return len(statement.digests), bundle.payload_digest
+
+
+def _key(file: Path, passphrase: bytes | None) -> EllipticKey:
+    try:
+        return read_private_key(file, passphrase)
+    except PassphraseWanted:
+        if not sys.stdin.isatty():
+            raise
+    return read_private_key(file, click.prompt(f"Passphrase of {file}", hide_input=True, err=True).encode())
+
+
+def _passphrase(file: Path | None) -> bytes | None:
+    if file is None:
+        return None
+    passphrase = read_bounded(file).split(b"\n", 1)[0].removesuffix(b"\r")
+    if not passphrase:
+        raise click.ClickException(f"{file} has no passphrase in its first line")
+    return passphrase
+
+
+def _refuse_other_file(signature: Path) -> None:
+    """What a signature may replace is a signature; a key, or the model itself, it may not."""
+    if not signature.exists() and not signature.is_symlink():
+        return
+    try:
+        parse_bundle(read_bounded(signature, MAXIMUM_BUNDLE_BYTES))
+    except UnusableSignature:
+        raise click.ClickException(f"{signature} exists and is no signature: choose another --signature") from None
+
+
+def _write_whole(file: Path, text: bytes) -> None:
+    with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as opened:
+        try:
+            opened.write(text)
+            opened.flush()
+            os.fchmod(opened.fileno(), 0o644)
+            Path(opened.name).replace(file)
+        except BaseException:
+            Path(opened.name).unlink(missing_ok=True)
+            raise

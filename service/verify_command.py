@@ -1,0 +1,65 @@
+"""`driftwarden verify`: whether files are those that somebody trusted has signed."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from click import ClickException
+
+from service.adapters.artifacts.elliptic_keys import read_bounded, signature_holds
+from service.adapters.artifacts.file_tree import FileTree
+from service.adapters.artifacts.trust_file import read_trust, trust_in
+from service.domain.errors import ArtifactRefused
+from service.domain.integrity.envelope import MAXIMUM_BUNDLE_BYTES
+from service.domain.integrity.names import shown
+from service.domain.integrity.trust import Expectation, Trust
+from service.hashing_progress import shown_progress
+from service.usecases.verify_artifact import Verified, verify_artifact
+
+_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be verified, and against what; one of `key` and `trust` is there."""
+
+    path: Path
+    signature: Path
+    key: Path | None
+    trust: Path | None
+    expected: Expectation
+
+
+def verify(asked: Asked) -> str:
+    """What to say of an artifact that is verified. Raises `ClickException`, and errors of ours."""
+    trust = _trust(asked)
+    bundle = read_bounded(asked.signature, MAXIMUM_BUNDLE_BYTES)
+    with shown_progress(asked.path) as progress:
+        files = FileTree(asked.path, asked.signature, progress=progress)
+        try:
+            found = verify_artifact(files, bundle, trust, asked.expected, datetime.now(UTC), signature_holds)
+        except ArtifactRefused as error:
+            raise ClickException(f"{asked.path} is not verified: {error}") from error
+    return _said(asked.path, found)
+
+
+def _trust(asked: Asked) -> Trust:
+    if asked.trust is not None:
+        return read_trust(asked.trust, asked.path)
+    assert asked.key is not None  # noqa: S101 - the command line wants one of the two
+    return trust_in(asked.key, asked.path)
+
+
+def _said(path: Path, found: Verified) -> str:
+    statement = found.statement
+    lines = [
+        f"verified: {path}",
+        f"  files: {len(statement.digests):,}",
+        f"  signed by: {found.key.name} ({found.key.fingerprint})",
+        f"  payload digest: {found.payload_digest}",
+        *([] if statement.kind is None else [f"  kind: {statement.kind}"]),
+        *([] if statement.version is None else [f"  version: {statement.version}"]),
+        *(f"  not signed, and allowed: {shown(name)}" for name in found.ignored[:_NAMED]),
+    ]
+    more = len(found.ignored) - _NAMED
+    return "\n".join([*lines, *([f"  and {more:,} more that are allowed"] if more > 0 else [])])
