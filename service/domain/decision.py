@@ -130,7 +130,7 @@ def _unmeasured(detectors: Sequence[DetectorMeasurement]) -> str:
 def _reason(fitted: FittedPlan, judged: _Judged, spending: Spending | None, *, drifted: bool) -> str:
     if np.isnan(judged.p_value):
         return ""
-    said = f"p = {judged.p_value:.3g} {_against(fitted)}"
+    said = f"p = {judged.p_value:.3g} {_against(fitted)}{_floor(fitted, judged.p_value)}"
     if spending is not None:
         said = f"{_spent(spending)}; {said}"
     if drifted:
@@ -149,6 +149,14 @@ def _against(fitted: FittedPlan) -> str:
         )
     sized = f" of {fitted.block_rows} rows" if fitted.plan.window.varies else ""
     return f"against {fitted.blocks} calm blocks{sized} of the reference"
+
+
+def _floor(fitted: FittedPlan, p_value: float) -> str:
+    """Where blocks can say no more: however large a difference is, its p-value is not smaller."""
+    if fitted.calibration is None:
+        return ""
+    blocks = fitted.calibration.null.blocks
+    return " (the smallest p that so many can show)" if p_value <= held(1 / (blocks + 1), blocks) else ""
 
 
 def _spent(spending: Spending) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from math import inf, isfinite
 from typing import Literal
@@ -12,7 +12,7 @@ from detectors.errors import InvalidParameter, UnknownDetector
 from detectors.registry import DETECTORS, OPTIONAL_DETECTORS, create
 from detectors.results import Scope
 from service.domain.errors import Fault, InvalidPlan
-from service.domain.schema import MismatchPlan
+from service.domain.schema import Kind, MismatchPlan, Role, Schema
 
 JSONScalar = str | int | float | bool | None
 
@@ -171,6 +171,21 @@ class Plan:
             del document["schema_mismatch"]
         canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def default_plan(schema: Schema) -> Plan:
+    """For a reference alone: numbers are compared as sizes, and categories as what they are."""
+    tested = [column for column in schema.kept if column.role in {Role.FEATURE, Role.PREDICTION}]
+    categories = tuple(column.name for column in tested if column.kind is Kind.CATEGORICAL)
+    if not categories:
+        return Plan()
+    sizes = tuple(column.name for column in tested if column.kind is not Kind.CATEGORICAL)
+    of_sizes = [replace(planned, features=sizes) for planned in _default_detectors()] if sizes else []
+    of_categories = (
+        DetectorPlan("chi_square", features=categories, minimum_effect=0.1),
+        DetectorPlan("unseen_categories", features=categories, minimum_effect=0.01),
+    )
+    return Plan(detectors=(*of_sizes, *of_categories))
 
 
 def check(plan: Plan, *, optional_engines: bool = False) -> None:

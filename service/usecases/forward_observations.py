@@ -4,6 +4,7 @@ What is sent is written down first, so that after any crash the same span goes o
 acknowledged is written down after, and only then may the log forget it.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,6 +34,8 @@ from service.usecases.fetched_models import FetchedModels
 from service.usecases.summarising_plans import SummarisingPlans
 
 READ_BATCHES = 256
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class ForwardObservations:
         await self._progress.record(model, Progress(gathered.end))
         if not gathered.full:  # or else the next call says what waits
             self._metrics.show_oldest_waiting(model, None)
-        self._count(label, gathered)
+        self._count(model, label, gathered)
         await self._log.forget_before(model, gathered.end.position, 0)
         return gathered.full
 
@@ -159,7 +162,12 @@ class ForwardObservations:
             return partial(rows_document, registration)
         return partial(summaries_document, registration, await self._plans.fitted(registration))
 
-    def _count(self, label: str, gathered: Gathered) -> None:
+    def _count(self, model: ModelName, label: str, gathered: Gathered) -> None:
+        if gathered.dropped.misfits:
+            message = (
+                "%d acknowledged batches of model %s are dropped: the model has other features than when they came"
+            )
+            _log.warning(message, gathered.dropped.misfits, model)
         self._metrics.dropped_batches.labels(label, "repeated").inc(gathered.dropped.duplicates)
         self._metrics.dropped_batches.labels(label, "misfit").inc(gathered.dropped.misfits)
         if len(gathered.rows):

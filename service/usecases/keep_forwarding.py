@@ -147,7 +147,7 @@ class KeepForwarding:
                 _log.error("rows of model %s are not forwarded: %s", model, error, exc_info=not expected)
         else:
             if failures:
-                _log.info("rows of model %s are forwarded again", model)
+                _log.info("forwarding works again for model %s", model)
             return None if more else 0.0
         self._metrics.forward_failures.labels(label).inc()
         return self._pacing.back_off.after(failures + 1, asked) * (1.0 - self._pacing.jitter() / 2)

@@ -10,9 +10,9 @@ from detectors import codec
 from service.domain.described_reference import Described, described
 from service.domain.errors import ConcurrentChange, UnknownModel, UnknownRevision
 from service.domain.models import LOG_START, ModelName, Reference
-from service.domain.plan import Plan, check
+from service.domain.plan import Plan, check, default_plan
 from service.domain.registration import Registration, check_reference, encode_reference
-from service.domain.schema import DeclaredColumn
+from service.domain.schema import DeclaredColumn, Schema
 from service.domain.sent_columns import SentColumns
 from service.ports import Clock, ObservationLog, Registrations
 from service.usecases.fitted_models import FittedModels, Readiness, readiness
@@ -77,7 +77,7 @@ class RegisterModel:
                 features=reference.features,
                 reference_digest=digest,
                 reference_rows=len(reference.rows),
-                plan=Plan() if newest is None else newest.plan,
+                plan=_plan(newest, schema),
                 since=newest.since if newest is not None and same_rows else LOG_START,
                 registered_at=self._clock(),
                 schema=schema,
@@ -156,6 +156,13 @@ class RegisterModel:
                 self._models.remember(registration)
                 return Registered(registration, readiness(fitted), changed=True)
         raise ConcurrentChange(f"model {model!r} is being registered by others at the same time")
+
+
+def _plan(newest: Registration | None, schema: Schema) -> Plan:
+    """What was planned holds for later references; what nobody planned follows from their columns."""
+    if newest is None or newest.plan == default_plan(newest.schema):
+        return default_plan(schema)
+    return newest.plan
 
 
 def _described(sent: SentColumns, declared: tuple[DeclaredColumn, ...], *, strict: bool) -> tuple[Described, str]:

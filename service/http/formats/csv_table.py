@@ -33,6 +33,9 @@ def read(payload: Payload) -> Table:
     if len(lines) < 2:
         raise InvalidInput(Fault("body", "has no rows; send one line of feature names, then one line a row"))
     (_, names), values = lines[0], lines[1:]
+    if _is_a_row(names):
+        message = "holds numbers where names are wanted; send one line of feature names first, then one line a row"
+        raise InvalidInput(Fault("line 1", message))
     ragged = [f"line {number}" for number, line in values if len(line) != len(names)]
     if ragged:
         faults = (Fault(place, f"does not have the {len(names)} values that the first line names") for place in ragged)
@@ -49,6 +52,14 @@ def read(payload: Payload) -> Table:
     # All of it as text as well: 007 is another category than 7.
     texts: dict[int, Texts] = {column: _texts([line[column] for _, line in values]) for column in range(len(names))}
     return Table(np.where(np.isinf(rows), nan, rows), names, texts=texts, place=place)
+
+
+def _is_a_row(names: list[str]) -> bool:
+    """Numbers that do not just count the columns, as data frames without names do."""
+    numbers = [_number(name) for name in names]
+    if not all(abs(number) < inf for number in numbers):  # not for NaN either
+        return False
+    return numbers not in ([float(place) for place in range(first, first + len(names))] for first in (0, 1))
 
 
 def _texts(values: list[str]) -> list[str | None]:

@@ -370,3 +370,28 @@ async def test_a_number_in_a_column_of_categories_is_one(running_app: Applicatio
     await of_cities(running_app)
     assert (await running_app.observe({"rows": [[0.5, 7], [0.5, "7"]]})).status_code == 200
     assert await mismatches(running_app) == {"unseen_category": 2}
+
+
+async def test_nobody_who_plans_nothing_has_categories_compared_by_their_size(running_app: Application) -> None:
+    def planned(view: Any) -> dict[str, list[str] | None]:
+        return {each["name"]: each["features"] for each in view["plan"]["detectors"]}
+
+    async def registered(columns: dict[str, list[Any]]) -> Any:
+        answer = await running_app.client.put(
+            f"{URL}/reference", content=csv_of(columns), headers={"Content-Type": "text/csv"}
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    first = await registered({"city": cities(200), "amount": amounts(200)})
+    assert planned(first)["kolmogorov_smirnov"] == planned(first)["maximum_mean_discrepancy"] == ["amount"]
+    assert planned(first)["chi_square"] == planned(first)["unseen_categories"] == ["city"]
+    # What follows from the columns follows from the later ones, too; what somebody planned stays.
+    other = await registered({"town": cities(200), "amount": amounts(200)})
+    assert planned(other)["chi_square"] == ["town"]
+    assert planned(await registered({"amount": amounts(200)})) == {
+        "kolmogorov_smirnov": None,
+        "maximum_mean_discrepancy": None,
+    }
+    await running_app.client.put(f"{URL}/plan", json={"detectors": [{"name": "kolmogorov_smirnov"}]})
+    assert planned(await registered({"city": cities(200), "amount": amounts(200)})) == {"kolmogorov_smirnov": None}

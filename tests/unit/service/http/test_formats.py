@@ -108,6 +108,16 @@ def test_json_that_is_no_table_is_told_with_its_place(body: str, place: str) -> 
     assert place in places(JSON, body.encode())
 
 
+@pytest.mark.parametrize("body", [b"0.25,17\n0.5,18\n", b"-1,1e3\n2,3\n", b"2\n5\n"])
+def test_csv_without_a_line_of_names_is_refused_instead_of_naming_columns_by_values(body: bytes) -> None:
+    assert places(CSV, body) == ["line 1"]
+
+
+@pytest.mark.parametrize("body", [b"0,1\n5,6\n", b"1,2\n5,6\n"])
+def test_columns_that_are_called_by_their_numbers_have_names(body: bytes) -> None:
+    assert read_table(CSV, body).rows.tolist() == [[5.0, 6.0]]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -223,7 +233,7 @@ def test_a_thousand_faults_are_told_by_the_first_twenty() -> None:
         ("a,b\n1,1_000\n", "line 2, column 2"),
         ("a,b\n1,0x10\n", "line 2, column 2"),
         ("a,b\n1,\u0661\n", "line 2, column 2"),
-        ("4711.0815,1\nx,2\n", "line 2, column 1"),  # no line of names: they are values, too
+        ("4711.0815,1\nx,2\n", "line 1"),  # no line of names: they are values, too
         ("a,b\n\n1,2\n\n3,x\n", "line 5, column 2"),
         ('a,"b\nc"\n1,x\n', "line 3, column 2"),
         ("a;b\n1;2\n", "line 2, column 1"),
