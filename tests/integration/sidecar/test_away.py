@@ -141,3 +141,18 @@ def test_a_sidecar_that_may_not_ask_says_so_to_its_callers_and_now_and_then_in_i
     assert sidecar.stop() == 0
     assert sidecar.said().count("no registration can be fetched") == 1
     assert "DRIFT_FORWARD__TOKEN_FILE" in sidecar.said()
+
+
+def test_rows_that_fit_their_model_no_more_are_dropped_aloud(tmp_path: Path) -> None:
+    with a_chain(tmp_path, 1, DRIFT_FORWARD__PANE_SECONDS="600") as chain:
+        chain.start()
+        sidecar = chain.sidecars[0]
+        with chain.central.client() as client, sidecar.client() as taking:
+            put_under_watch(client, "churn", {"rows": 50})
+            accepted(taking, "churn", {"rows": rows(1, 5).tolist()}, "of three features")
+            assert client.delete("/v1/models/churn").status_code == 204
+            other = {"rows": rows(1, 1000)[:, :2].tolist(), "features": ["height", "width"]}
+            assert client.put("/v1/models/churn/reference", json=other).status_code == 200
+        assert sidecar.stop() == 0  # which forwards what it has
+    said = sidecar.said()
+    assert "1 acknowledged batches of model churn are dropped" in said
