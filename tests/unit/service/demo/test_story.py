@@ -5,10 +5,12 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
-from service.demo import story
+from detectors.registry import create
+from service.demo import flights, story
 
 WIDTHS = [40, 60, 80, 100, 120, 128, 200]
 FEATURES = [
@@ -151,3 +153,18 @@ def test_the_command_is_called_by_its_name_only_where_that_is_found(tmp_path: Pa
     assert story.command_as_typed(".venv/bin/driftwarden", clone, "/usr/bin") == ".venv/bin/driftwarden"
     assert story.command_as_typed(str(program), elsewhere, "/usr/bin") == str(program)
     assert story.command_as_typed(str(program), elsewhere, str(program.parent)) == "driftwarden"
+
+
+def test_the_usual_test_alarms_in_every_window_of_real_departures_as_the_readme_says() -> None:
+    known, later = flights.load()
+    detector = create("kolmogorov_smirnov", {})
+    fitted = detector.fit(np.array(known.rows))
+    windows = [
+        np.array(later.rows[first : first + flights.WINDOW_ROWS])
+        for first in range(0, len(later.rows) - flights.WINDOW_ROWS + 1, flights.WINDOW_ROWS)
+    ]
+    judged = [
+        {"detectors": [{"features": [{"p_value": float(chance)} for chance in chances]}]}
+        for chances in (detector.test(fitted, detector.summarise(fitted, rows)).p_value for rows in windows)
+    ]
+    assert [story.alarms_naively(each) for each in judged] == [True] * 56
