@@ -16,7 +16,16 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
-from driftwarden_client.rows import BYTES_OF_A_NUMBER, MEDIA_TYPE, NotRows, TooManyNumbers, document, packed
+from driftwarden_client.rows import (
+    BYTES_OF_A_NUMBER,
+    MEDIA_TYPE,
+    TEXT_MEDIA_TYPE,
+    NotRows,
+    TooManyNumbers,
+    document,
+    packed,
+    with_text,
+)
 from driftwarden_client.sending import Away, Connection, Way
 from driftwarden_client.waiting import Copy, Counters, Dropped, Waiting
 
@@ -53,12 +62,19 @@ class _Complaints:
     def __init__(self, model: str) -> None:
         self._model = model
         self._last = -_SECONDS_BETWEEN_COMPLAINTS
+        self._unsaid = 0
 
-    def __call__(self, dropped: Dropped, error: Exception | None = None) -> None:
+    def __call__(self, dropped: Dropped, why: str, error: Exception | None = None) -> None:
         now = time.monotonic()
+        self._unsaid += 1
         if now - self._last >= _SECONDS_BETWEEN_COMPLAINTS:
-            self._last = now
-            _log.warning("inferences of model %s are not copied: %s", self._model, dropped, exc_info=error)
+            self._last, count, self._unsaid = now, self._unsaid, 0
+            message = "inferences of model %s are not copied: %s, %s (%d dropped since the last such line)"
+            _log.warning(message, self._model, dropped, why, count, exc_info=error)
+
+    def waits(self, why: str) -> None:
+        """Once, when the first copy has to wait."""
+        _log.warning("inferences of model %s wait to be copied: %s", self._model, why)
 
 
 class Client:
@@ -101,22 +117,23 @@ class Client:
         features: Sequence[str] | None = None,
         observed_at: datetime | None = None,
     ) -> None:
-        """Hand in feature rows of inferences: lists of numbers, a numpy array, a data frame.
+        """Hand in feature rows of inferences: lists of numbers and texts (categories), a numpy array, a data frame.
 
         `predictions`, one for each row, are further columns behind the features, if the model's reference has them.
         `features` names all columns, predictions included; without names, they are in the reference's order.
         """
         try:
-            numbers, width = packed(rows, predictions, self.limits.max_copy_bytes // BYTES_OF_A_NUMBER)
             time_ms = round((time.time() if observed_at is None else observed_at.timestamp()) * 1000)
-            pieces = document(numbers, width, features, time_ms)
+            pieces, media_type = _written(rows, predictions, features, time_ms, self.limits.max_copy_bytes)
             if sum(map(len, pieces)) > self.limits.max_copy_bytes:
                 raise TooManyNumbers  # noqa: TRY301 - the same to whoever handed them in
-            self.offer([self.observations(pieces, {"Content-Type": MEDIA_TYPE})])
+            self.offer([self.observations(pieces, {"Content-Type": media_type})])
         except TooManyNumbers:
             self.drop(Dropped.TOO_LARGE)
+            self._complain(Dropped.TOO_LARGE, f"more than max_copy_bytes ({self.limits.max_copy_bytes})")
         except NotRows:
             self.drop(Dropped.INVALID)
+            self._complain(Dropped.INVALID, "what was handed in are no rows of numbers and texts, all of one length")
         except Exception as error:  # noqa: BLE001 - whatever it is, it is not the application's
             self.defect(error)
 
@@ -156,7 +173,7 @@ class Client:
     def defect(self, error: Exception, copies: int = 1) -> None:
         """Count and show an error of this package, in place of raising it into the application."""
         self._waiting.drop(Dropped.DEFECT, copies)
-        self._complain(Dropped.DEFECT, error)
+        self._complain(Dropped.DEFECT, "a defect of the client", error)
 
     @property
     def counters(self) -> Counters:
@@ -216,6 +233,9 @@ class _Sender:
         self._connection = connection
         self._complain = complain
         self._term = waiting.term
+        self._why = ""
+        """What the sidecar said last of a copy that it did not take; or why it could not be asked."""
+        self._waits = False
 
     def run(self) -> None:
         """Until the term is over."""
@@ -227,7 +247,7 @@ class _Sender:
                 dropped, error = Dropped.DEFECT, raised
             self._waiting.settle(self._term, dropped)
             if dropped is not None:
-                self._complain(dropped, error)
+                self._complain(dropped, self._why, error)
         self._connection.close()
 
     def _sent(self, copy: Copy) -> Dropped | None:
@@ -239,17 +259,33 @@ class _Sender:
                 return Dropped.UNSENT
             try:
                 answer = self._connection.post(copy)
-            except Away:
-                later = 0.0
+            except Away as away:
+                later, self._why = 0.0, f"{self._connection.url} cannot be reached: {away.__cause__ or away}"
             else:
+                self._why = f"{self._connection.url} says {answer.said}"
                 if answer.later is None:
+                    self._waits = False
                     return answer.dropped
                 later = min(answer.later, limits.patience_seconds)
+            if not self._waits:
+                self._waits = True
+                self._complain.waits(self._why)
             again = True
             # Only so that clients do not all come back at once.
             self._waiting.pause(max(later, pause * random.uniform(0.5, 1.0)), self._term)  # noqa: S311
             pause = min(2 * pause, limits.longest_retry_seconds)
         return Dropped.GAVE_UP
+
+
+def _written(
+    rows: Any, predictions: Any, features: Sequence[str] | None, time_ms: int, most_bytes: int
+) -> tuple[Sequence[bytes], str]:
+    """In pieces, with their media type."""
+    most = most_bytes // BYTES_OF_A_NUMBER
+    try:
+        return document(*packed(rows, predictions, most), features, time_ms), MEDIA_TYPE
+    except NotRows:
+        return [with_text(rows, predictions, features, time_ms, most)], TEXT_MEDIA_TYPE
 
 
 def _path(file: str | Path | None) -> Path | None:

@@ -1,7 +1,7 @@
-"""Rows of numbers as the document that the service calls `application/vnd.driftwarden.rows` (docs/sidecar.md).
+"""Rows as the service reads them, written without numpy, which an application may have or not.
 
-Eight bytes a number, exact, with the columns' names and a time for each row; written without numpy, which an
-application may have or not.
+Numbers as the document `application/vnd.driftwarden.rows` (docs/sidecar.md): eight bytes each, exact, with the columns'
+names and a time for each row. Where there is text among them, JSON.
 """
 
 import json
@@ -9,16 +9,19 @@ import struct
 import sys
 from array import array
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from math import isnan
 from typing import Any
 
 MEDIA_TYPE = "application/vnd.driftwarden.rows"
+TEXT_MEDIA_TYPE = "application/json"
 BYTES_OF_A_NUMBER = 8
 _PREFIX = struct.Struct("<3sBI")
 _MISSING = float("nan")
 
 
 class NotRows(Exception):
-    """What an application handed in is no table of numbers."""
+    """What an application handed in is no table of numbers, or of numbers and text."""
 
 
 class TooManyNumbers(Exception):
@@ -71,6 +74,42 @@ def document(numbers: "array[float]", width: int, features: Sequence[str] | None
     written += b" " * (-len(written) % 8)
     times = array("q", [time_ms]) * count
     return [_PREFIX.pack(b"DWD", 1, len(written)) + written, _little_endian(numbers), _little_endian(times)]
+
+
+def with_text(rows: Any, predictions: Any, features: Sequence[str] | None, time_ms: int, most: int) -> bytes:
+    """Rows of which some values are text: categories. Raises `NotRows`, and `TooManyNumbers` for more than `most`."""
+    if isinstance(size := getattr(rows, "size", None), int) and size > most:
+        raise TooManyNumbers
+    written, count, widths = list[list[str | float | None]](), 0, set[int]()
+    try:
+        lists = _list(rows)
+        outputs = [[]] * len(lists) if predictions is None else _list(predictions)
+        for row, output in zip(lists, outputs, strict=True):
+            values = [*_list(row), *(_list(output) if _is_several(output) else [output])]
+            count += len(values)
+            if count > most:
+                raise TooManyNumbers
+            widths.add(len(values))
+            written.append([_plain(value) for value in values])
+        if len(widths) != 1 or not count:
+            raise NotRows
+        names = {} if features is None else {"features": list(features)}
+        observed_at = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat()
+        return json.dumps({**names, "rows": written, "observed_at": observed_at}, allow_nan=False).encode()
+    except (TypeError, ValueError, OverflowError) as error:
+        raise NotRows from error
+
+
+def _is_several(output: Any) -> bool:
+    return not isinstance(output, str) and (isinstance(output, Sequence) or hasattr(output, "tolist"))
+
+
+def _plain(value: Any) -> "str | float | None":
+    """What JSON has of it: NaN is a missing value. Raises `TypeError`."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    number = float(value)
+    return None if isnan(number) else number
 
 
 def _list(values: Any) -> Sequence[Any]:

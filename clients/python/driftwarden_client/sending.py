@@ -1,6 +1,7 @@
 """The way to the sidecar: one copy as one request over a connection that is kept, and what the answer means."""
 
 import encodings.idna  # noqa: F401 - a fork while another thread imports it, to look up a host, would lose it for ever
+import json
 import socket
 import ssl
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ _REASONS: Mapping[int, Dropped] = MappingProxyType(
 )
 _LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 _MOST_OF_AN_ANSWER = 64 * 2**10
+_MOST_OF_A_DETAIL = 300
 
 
 class Away(Exception):
@@ -41,6 +43,8 @@ class Answer:
     """Why trying again would not help; None: it is acknowledged, or `later` says when to try again."""
     later: float | None = None
     """Seconds to wait at least."""
+    said: str = ""
+    """Its status and, of a problem, the detail: places, and no values."""
 
 
 ACCEPTED = Answer()
@@ -55,6 +59,7 @@ class Way:
         there = asked.scheme in {"http", "https"} and asked.hostname and not asked.path.strip("/")
         if not (unix or there) or asked.query or asked.fragment or asked.username:
             raise ValueError("the sidecar's URL must be http://HOST:PORT, https://HOST:PORT or unix:///PATH")
+        self.url = url
         self._socket = unquote(asked.path) if unix else None
         self._host, self._port = asked.hostname or "localhost", asked.port
         self._tls = ssl.create_default_context(cafile=ca_file) if asked.scheme == "https" else None
@@ -82,6 +87,7 @@ class Connection:
 
     def __init__(self, way: Way) -> None:
         self._way = way
+        self.url = way.url
         self._http = way.connection()
 
     def post(self, copy: Copy) -> Answer:
@@ -113,25 +119,35 @@ class Connection:
             with suppress(BrokenPipeError, ConnectionResetError):
                 self._http.request("POST", copy.path, b"".join(copy.pieces), headers)
             response = self._http.getresponse()
-            response.read(_MOST_OF_AN_ANSWER)
+            body = response.read(_MOST_OF_AN_ANSWER)
         except (OSError, HTTPException) as error:
             self._http.close()
             raise Away from error
         except ValueError:  # a header or a token that HTTP cannot carry
             self._http.close()
-            return Answer(Dropped.REFUSED)
+            return Answer(Dropped.REFUSED, said="nothing: a header or the token cannot be sent")
         if not response.isclosed():
             self._http.close()
-        return _meaning(response.status, response.headers.get("Retry-After"))
+        return _meaning(response.status, response.headers.get("Retry-After"), body)
 
 
-def _meaning(status: int, retry_after: str | None) -> Answer:
+def _meaning(status: int, retry_after: str | None, body: bytes = b"") -> Answer:
     if 200 <= status < 300:
         return ACCEPTED
+    said = _said(status, body)
     if status in _LATER or status >= 500:
         told = (retry_after or "").strip()
-        return Answer(later=float(told) if told.isascii() and told.isdecimal() and len(told) < 10 else 0.0)
-    return Answer(_REASONS.get(status, Dropped.REFUSED))
+        seconds = float(told) if told.isascii() and told.isdecimal() and len(told) < 10 else 0.0
+        return Answer(later=seconds, said=said)
+    return Answer(_REASONS.get(status, Dropped.REFUSED), said=said)
+
+
+def _said(status: int, body: bytes) -> str:
+    try:
+        detail = json.loads(body)["detail"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return str(status)
+    return f"{status}, {detail[:_MOST_OF_A_DETAIL]}" if isinstance(detail, str) else str(status)
 
 
 class _UnixConnection(HTTPConnection):

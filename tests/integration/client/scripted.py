@@ -32,6 +32,7 @@ class Said:
     status: int = 200
     retry_after: str | None = None
     closes: bool = False
+    body: bytes = b"{}"
 
 
 Answers = Callable[[Asked], Said]
@@ -85,9 +86,9 @@ def answering(answers: Answers, path: Path | None = None, tls: Certificate | Non
             self.send_response(said.status)
             if said.retry_after is not None:
                 self.send_header("Retry-After", said.retry_after)
-            self.send_header("Content-Length", "2")
+            self.send_header("Content-Length", str(len(said.body)))
             self.end_headers()
-            self.wfile.write(b"{}")
+            self.wfile.write(said.body)
             self.close_connection = said.closes  # without a word, as servers do that have waited long enough
 
         def log_message(self, *_: object) -> None:

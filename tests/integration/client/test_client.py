@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, repeat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from driftwarden_client import Client, Counters, Limits
 from service.http.formats import read_table
 from tests.integration.client.scripted import CUT_OFF, Answers, Asked, Said, answering
 from tests.processes.certificates import Authority
+from tests.processes.fixtures import MakeService
 from tests.processes.stores import free_port
 from tests.processes.waiting import eventually
 
@@ -261,11 +263,11 @@ def test_a_sidecar_that_hangs_holds_up_no_closing_and_is_not_counted_when_it_com
 @settings(max_examples=40)
 @given(
     st.lists(st.sampled_from([200, 200, CUT_OFF, 413, 422, 429, 503]), max_size=12),
-    st.lists(st.sampled_from([[[1.0]], [[1.0] * 200], [], [["text"]]]), min_size=1, max_size=12),
+    st.lists(st.sampled_from([[[1.0]], [[1.0] * 200], [], [[b"no text"]]]), min_size=1, max_size=12),
     st.booleans(),
 )
 def test_whatever_is_offered_and_answered_all_is_accounted_for(
-    statuses: list[int], offers: list[list[list[float]]], closes_early: bool
+    statuses: list[int], offers: list[list[list[Any]]], closes_early: bool
 ) -> None:
     limits = Limits(4, 8_000, 1_000, first_retry_seconds=0.001, longest_retry_seconds=0.001)
     watched = list[Counters]()
@@ -287,7 +289,7 @@ def test_whatever_is_offered_and_answered_all_is_accounted_for(
         assert_accounted_for(each)
         assert each.held_bytes <= limits.max_bytes
         assert each.waiting <= limits.max_copies
-    assert counters.dropped.get("invalid", 0) >= sum(rows in ([], [["text"]]) for rows in offers)
+    assert counters.dropped.get("invalid", 0) >= sum(rows in ([], [[b"no text"]]) for rows in offers)
     assert counters.accepted <= counters.sent <= len(sidecar.asked) + len(statuses) + 12
 
 
@@ -357,3 +359,44 @@ def test_it_needs_the_standard_library_and_nothing_else() -> None:
     program = f"import sys; sys.path.insert(0, {str(source)!r}); import driftwarden_client"
     # Isolated, and without site-packages: there is nothing else to be found.
     subprocess.run([sys.executable, "-I", "-S", "-W", "error", "-c", program], check=True, timeout=60)
+
+
+def test_what_is_dropped_is_said_with_what_the_sidecar_said(caplog: pytest.LogCaptureFixture) -> None:
+    problem = b'{"title": "Invalid batch", "detail": "each row has 2 values; this model has 3 features"}'
+    with answering(lambda _: Said(422, body=problem)) as sidecar, Client(sidecar.url, "fraud") as client:
+        for _ in range(3):
+            client.observe([[1.0, 2.0]])
+        assert settled(client, 3).dropped == {"invalid": 3}
+    (line,) = caplog.messages
+    assert f"{sidecar.url} says 422, each row has 2 values; this model has 3 features" in line
+
+
+def test_what_waits_and_is_given_up_says_where_nobody_answers(caplog: pytest.LogCaptureFixture) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    limits = Limits(first_retry_seconds=0.001, longest_retry_seconds=0.005, patience_seconds=0.05)
+    with Client(url, "fraud", limits=limits) as client:
+        client.observe([[1.0]])
+        assert settled(client, 1).dropped == {"gave_up": 1}
+    waits, dropped = caplog.messages
+    assert waits.startswith("inferences of model fraud wait")
+    assert "gave_up" in dropped
+    assert all(f"{url} cannot be reached" in line and "refused" in line for line in (waits, dropped))
+
+
+def test_rows_that_are_none_say_so(caplog: pytest.LogCaptureFixture) -> None:
+    with answering(first()) as sidecar, Client(sidecar.url, "fraud") as client:
+        client.observe("rows")
+        assert settled(client, 1).dropped == {"invalid": 1}
+    assert "no rows of numbers and texts" in caplog.text
+
+
+def test_categories_reach_a_service_that_knows_them(make_service: MakeService) -> None:
+    service = make_service()
+    service.start()
+    known = "city,paid\n" + "".join(f"{'Bern' if row % 2 else 'Genf'},{row % 7 + 0.5}\n" for row in range(200))
+    with service.client() as http, Client(service.url, "shops") as client:
+        answer = http.put("/v1/models/shops/reference", content=known, headers={"Content-Type": "text/csv"})
+        answer.raise_for_status()
+        client.observe([["Bern", 2.5], ["Genf", 3.5]])
+        client.observe([["Basel", 2.5]], features=["city", "paid"])
+        assert settled(client, 2).accepted == 2

@@ -102,3 +102,45 @@ def test_names_are_text(features: list[object]) -> None:
 def test_more_numbers_than_may_be_copied_are_not(rows: object) -> None:
     with pytest.raises(client_rows.TooManyNumbers):
         client_rows.packed(rows, None, 10)
+
+
+VALUES = st.none() | st.floats(allow_infinity=False) | st.booleans() | st.text(max_size=5)
+
+
+@given(st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(VALUES, min_size=width, max_size=width), min_size=1)))
+def test_rows_with_text_are_json_that_says_the_same(rows: list[list[object]]) -> None:
+    written = json.loads(client_rows.with_text(rows, None, ["a"] * len(rows[0]), TIME, 10_000))
+    assert written["rows"] == [[None if value != value else value for value in row] for row in rows]  # noqa: PLR0124
+    assert datetime.fromisoformat(written["observed_at"]).timestamp() * 1000 == TIME
+
+
+def test_text_of_arrays_and_predictions_stands_in_its_columns() -> None:
+    rows = np.array([["Bern", 2.5], ["Genf", np.nan]], dtype=object)
+    written = json.loads(client_rows.with_text(rows, np.array([0.5, 1.0]), None, TIME, 100))
+    assert written["rows"] == [["Bern", 2.5, 0.5], ["Genf", None, 1.0]]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "text",
+        ["text"],
+        [[b"bytes"]],
+        [[object()]],
+        [[float("inf"), "a"]],
+        [[["a"]]],
+        None,
+        5,
+        [],
+        [[]],
+        [["a"], ["b", "c"]],
+    ],
+)
+def test_what_is_no_table_of_numbers_and_texts_is_refused(rows: object) -> None:
+    with pytest.raises(client_rows.NotRows):
+        client_rows.with_text(rows, None, None, TIME, 100)
+
+
+def test_of_too_many_texts_no_more_are_looked_at() -> None:
+    with pytest.raises(client_rows.TooManyNumbers):
+        client_rows.with_text([["a"] * 11], None, None, TIME, 10)
