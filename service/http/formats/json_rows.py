@@ -4,6 +4,7 @@
 or `{"columns": {"a": [1, 3], "b": [2, null]}}`. `observed_at` may be a list, one moment for each row.
 """
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -127,6 +128,7 @@ class _Names(msgspec.Struct):
 
 
 _names = msgspec.json.Decoder(_Names)
+_ROW = re.compile(r"rows\[\d+\]")
 
 
 def read(payload: Payload) -> Table:
@@ -135,11 +137,21 @@ def read(payload: Payload) -> Table:
     if len(payload.body) > _EVERY_FAULT_BYTES:
         adapter = _WITH_TEXT if payload.keeps_text else _AT_ONCE
         refuse_many_members(payload.body, _MAXIMUM_MEMBERS)
-    document = read_document(adapter, payload.body, '{"rows": [[...], ...]}', partial(_location, payload.body))
+    try:
+        document = read_document(adapter, payload.body, '{"rows": [[...], ...]}', partial(_location, payload.body))
+    except InvalidInput as error:
+        raise type(error)(*map(_in_other_words, error.faults)) from None
     refuse_repeated_members(payload.body, len(document.model_fields_set) + len(document.columns or ()))
     rows, features, texts, place = _with_text(document) if payload.keeps_text else _numbers(document)
     observed_at, times = _moments(document, len(rows))
     return Table(rows, features, observed_at, times, {}, texts, place)
+
+
+def _in_other_words(fault: Fault) -> Fault:
+    """A row that is an object is no mistake elsewhere."""
+    if _ROW.fullmatch(fault.place) and fault.message == "Input should be a valid array":
+        return Fault(fault.place, 'must be a list of values; send rows that are objects as {"instances": [{...}, ...]}')
+    return fault
 
 
 def _moments(document: JsonRows, rows: int) -> tuple[datetime | None, NDArray[np.int64] | None]:

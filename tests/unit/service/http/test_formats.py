@@ -108,6 +108,12 @@ def test_json_that_is_no_table_is_told_with_its_place(body: str, place: str) -> 
     assert place in places(JSON, body.encode())
 
 
+def test_rows_that_are_objects_are_told_where_they_belong() -> None:
+    ((place, message),) = faults(JSON, b'{"rows": [[1], {"amount": 4711.0815}]}')
+    assert place == "rows[1]"
+    assert '{"instances": [{...}, ...]}' in message
+
+
 @pytest.mark.parametrize("body", [b"0.25,17\n0.5,18\n", b"-1,1e3\n2,3\n", b"2\n5\n"])
 def test_csv_without_a_line_of_names_is_refused_instead_of_naming_columns_by_values(body: bytes) -> None:
     assert places(CSV, body) == ["line 1"]
