@@ -64,9 +64,9 @@ class _Complaints:
         self._last = -_SECONDS_BETWEEN_COMPLAINTS
         self._unsaid = 0
 
-    def __call__(self, dropped: Dropped, why: str, error: Exception | None = None) -> None:
+    def __call__(self, dropped: Dropped, why: str, error: Exception | None = None, copies: int = 1) -> None:
         now = time.monotonic()
-        self._unsaid += 1
+        self._unsaid += copies
         if now - self._last >= _SECONDS_BETWEEN_COMPLAINTS:
             self._last, count, self._unsaid = now, self._unsaid, 0
             message = "inferences of model %s are not copied: %s, %s (%d dropped since the last such line)"
@@ -130,10 +130,8 @@ class Client:
             self.offer([self.observations(pieces, {"Content-Type": media_type})])
         except TooManyNumbers:
             self.drop(Dropped.TOO_LARGE)
-            self._complain(Dropped.TOO_LARGE, f"more than max_copy_bytes ({self.limits.max_copy_bytes})")
         except NotRows:
             self.drop(Dropped.INVALID)
-            self._complain(Dropped.INVALID, "what was handed in are no rows of numbers and texts, all of one length")
         except Exception as error:  # noqa: BLE001 - whatever it is, it is not the application's
             self.defect(error)
 
@@ -157,6 +155,8 @@ class Client:
         """Send all of them or none; `reserved` bytes have been reserved for them."""
         if self._waiting.offer(copies, reserved):
             self._see_that_they_are_sent()
+        else:
+            self._complain(Dropped.FULL, self._why_here(Dropped.FULL), copies=len(copies))
 
     def reserve(self, size: int) -> bool:
         """Hold room for a part of a copy that is being made; False where there is none."""
@@ -167,13 +167,14 @@ class Client:
         self._waiting.give_back(size)
 
     def drop(self, reason: Dropped, copies: int = 1) -> None:
-        """Count what cannot be offered."""
+        """Count what cannot be offered, and say why."""
         self._waiting.drop(reason, copies)
+        self._complain(reason, self._why_here(reason), copies=copies)
 
     def defect(self, error: Exception, copies: int = 1) -> None:
         """Count and show an error of this package, in place of raising it into the application."""
         self._waiting.drop(Dropped.DEFECT, copies)
-        self._complain(Dropped.DEFECT, "a defect of the client", error)
+        self._complain(Dropped.DEFECT, "a defect of the client", error, copies)
 
     @property
     def counters(self) -> Counters:
@@ -189,9 +190,11 @@ class Client:
             self._waiting.finish(deadline)
             thread.join(max(0.0, deadline - time.monotonic()))
         with self._starting:
-            self._waiting.abandon()
+            unsent = self._waiting.abandon()
             self._thread = None
             atexit.unregister(self.close)
+        if unsent:
+            self._complain(Dropped.UNSENT, "they still waited when the client was closed", copies=unsent)
 
     def __enter__(self) -> Self:
         return self
@@ -207,6 +210,15 @@ class Client:
         self._complain = _Complaints(self.model)
         self._starting = threading.Lock()
         self._thread = None
+
+    def _why_here(self, reason: Dropped) -> str:
+        limits = self.limits
+        reasons = {
+            Dropped.FULL: f"all max_copies ({limits.max_copies}) or max_bytes ({limits.max_bytes}) wait",
+            Dropped.TOO_LARGE: f"more than max_copy_bytes ({limits.max_copy_bytes})",
+            Dropped.INVALID: "what was handed in are no rows of numbers and texts, all of one length",
+        }
+        return reasons.get(reason, "the client cannot copy it")
 
     def _see_that_they_are_sent(self) -> None:
         with self._starting:

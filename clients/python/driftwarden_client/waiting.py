@@ -23,7 +23,7 @@ class Dropped(StrEnum):
     TOO_LARGE = "too_large"
     """For this client, or for the sidecar (413)."""
     INVALID = "invalid"
-    """No rows of numbers, or none that fit the model's reference (422)."""
+    """No rows of numbers and texts, or none that fit the model's reference (422)."""
     UNREADABLE = "unreadable"
     """Not what its headers say (400)."""
     UNSUPPORTED = "unsupported"
@@ -68,7 +68,7 @@ class Counters:
     waiting: int
     """Copies that are not done with, the one that is being sent among them."""
     sent: int
-    """Requests."""
+    """Requests: every attempt, those that were `retried` among them."""
     retried: int
     """How many of those were for a copy that had been sent before."""
     held_bytes: int
@@ -178,15 +178,17 @@ class Waiting:
             self._finishes_at = at
             self._changed.notify()
 
-    def abandon(self) -> None:
-        """Drop what still waits; the next sender begins a new term."""
+    def abandon(self) -> int:
+        """Drop what still waits, and say how many; the next sender begins a new term."""
         with self._changed:
-            self._dropped[Dropped.UNSENT] += len(self._copies)
+            unsent = len(self._copies)
+            self._dropped[Dropped.UNSENT] += unsent
             self._held -= sum(copy.cost for copy in self._copies)
             self._copies.clear()
             self._finishes_at = None
             self._term += 1
             self._changed.notify()
+            return unsent
 
     def counters(self) -> Counters:
         """A snapshot."""

@@ -9,6 +9,7 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -390,13 +391,46 @@ def test_rows_that_are_none_say_so(caplog: pytest.LogCaptureFixture) -> None:
     assert "no rows of numbers and texts" in caplog.text
 
 
-def test_categories_reach_a_service_that_knows_them(make_service: MakeService) -> None:
+@pytest.mark.parametrize(
+    ("limits", "reason", "why"),
+    [
+        (Limits(max_copies=0), "full", "max_copies (0)"),
+        (Limits(max_copy_bytes=8), "too_large", "max_copy_bytes (8)"),
+    ],
+)
+def test_what_does_not_fit_says_which_bound_it_was(
+    caplog: pytest.LogCaptureFixture, limits: Limits, reason: str, why: str
+) -> None:
+    with answering(first()) as sidecar, Client(sidecar.url, "fraud", limits=limits) as client:
+        client.observe([[1.0]])
+        assert settled(client, 1).dropped == {reason: 1}
+    (line,) = caplog.messages
+    assert reason in line
+    assert why in line
+
+
+def test_what_is_left_at_the_end_is_said_with_its_number(caplog: pytest.LogCaptureFixture) -> None:
+    limits = Limits(first_retry_seconds=60, longest_retry_seconds=60)
+    client = Client(f"http://127.0.0.1:{free_port()}", "fraud", limits=limits)
+    for _ in range(3):
+        client.observe([[1.0]])
+    eventually(lambda: caplog.messages, "the first waits")
+    client.close(0)
+    assert client.counters.dropped == {"unsent": 3}
+    assert "unsent" in caplog.messages[-1]
+    assert "(3 dropped" in caplog.messages[-1]
+
+
+def test_categories_and_booleans_reach_a_service_that_knows_them(make_service: MakeService) -> None:
     service = make_service()
     service.start()
-    known = "city,paid\n" + "".join(f"{'Bern' if row % 2 else 'Genf'},{row % 7 + 0.5}\n" for row in range(200))
+    cities, members = ("Genf", "Bern"), ("true", "false", "false")
+    known = "".join(f"{cities[row % 2]},{row % 7 + 0.5},{members[row % 3]}\n" for row in range(200))
     with service.client() as http, Client(service.url, "shops") as client:
-        answer = http.put("/v1/models/shops/reference", content=known, headers={"Content-Type": "text/csv"})
+        content = f"city,paid,member\n{known}"
+        answer = http.put("/v1/models/shops/reference", content=content, headers={"Content-Type": "text/csv"})
         answer.raise_for_status()
-        client.observe([["Bern", 2.5], ["Genf", 3.5]])
-        client.observe([["Basel", 2.5]], features=["city", "paid"])
-        assert settled(client, 2).accepted == 2
+        client.observe([["Bern", 2.5, True], ["Genf", 3.5, False]])
+        client.observe([["Basel", 2.5, True]], features=["city", "paid", "member"])
+        client.observe(np.array([["Bern", 2, True], ["Genf", 4.5, False]], dtype=object))
+        assert settled(client, 3).accepted == 3
