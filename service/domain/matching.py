@@ -29,14 +29,14 @@ class Matched:
 
 def match(sent: SentColumns, schema: Schema, plan: MismatchPlan, *, refuses_missing: bool) -> Matched:
     """Raises `InvalidBatch`. Labels may always be missing."""
+    if sent.matched is not None:
+        plan, refuses_missing = _of_matched(sent.matched, schema, plan), False
     if schema.is_plain and not sent.texts and _is_in_order(sent, schema.features):
         if refuses_missing:
             refuse_missing(sent)
         return Matched(sent.rows, NO_MISMATCHES)
-    if sent.matched is not None:
-        plan = _of_matched(sent.matched, schema, plan)
     places, mismatches = _places(sent, schema, plan)
-    if refuses_missing and sent.matched is None:
+    if refuses_missing:
         _refuse_holes(sent, schema.kept, places)
     rows = np.ascontiguousarray(sent.rows[:, places])
     rows[:, places < 0] = np.nan

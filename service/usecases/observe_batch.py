@@ -175,6 +175,7 @@ def is_as_it_is_kept(observations: Observations, registration: Registration) -> 
     """Numbers without holes under a schema of numbers, in its order: the rule, and nothing has to be matched."""
     schema, rows, names = registration.schema, observations.rows, observations.features
     fits = schema.is_plain and not observations.texts and rows.shape[1] == len(schema.features)
+    fits = fits and not observations.matched  # codes are no numbers
     return fits and (names is None or tuple(names) == schema.features) and not np.isnan(rows).any()
 
 

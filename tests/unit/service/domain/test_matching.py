@@ -194,6 +194,17 @@ def test_rows_of_a_sidecar_are_codes_already_and_their_holes_are_its_plans() -> 
     assert places(strange, MIXED) == ["categorical"]
 
 
+def test_codes_of_a_sidecar_are_no_numbers_to_a_model_that_has_become_one_of_numbers() -> None:
+    codes = SentColumns(ROWS, FEATURES, matched=frozenset({"a"}))
+    assert places(codes) == ["categorical"]
+
+
+def test_what_a_sidecar_of_a_model_of_numbers_has_let_through_is_taken() -> None:
+    holed = np.array([[1.0, NAN, 2.0]])
+    sent = SentColumns(holed, FEATURES, matched=frozenset())
+    assert np.array_equal(matched(sent, plan=MismatchPlan(kinds="count")).rows, holed, equal_nan=True)
+
+
 TEXTS = st.lists(st.none() | st.text(max_size=5) | st.sampled_from(CITIES), min_size=1, max_size=20)
 
 
