@@ -186,7 +186,7 @@ async def matched_rows(observations: Observations, registration: Registration, *
     """
     plan, schema = registration.plan, registration.schema
     refuses_missing = refuses and plan.missing_values == "refuse"
-    if schema.is_plain or observations.rows.size <= MATCHED_ON_THE_LOOP:
+    if observations.rows.size <= MATCHED_ON_THE_LOOP:
         return match(observations.columns, schema, plan.schema_mismatch, refuses_missing=refuses_missing)
     matching = partial(match, observations.columns, schema, plan.schema_mismatch, refuses_missing=refuses_missing)
     return await to_thread.run_sync(matching)
