@@ -99,19 +99,23 @@ def _column(sent: SentColumns, place: int, said: DeclaredColumn) -> tuple[Column
     else:
         numbers = truths(numbers, texts) if kind is Kind.BOOLEAN else numbers
         wrong = (is_text & np.isnan(numbers)) | not_of_kind(kind, numbers)
-        faults = [Fault(sent.place(int(row), place), wrong_kind(kind)) for row in np.flatnonzero(wrong)]
+        faults = _faults(sent, place, wrong, wrong_kind(kind))
         is_text = is_text & np.isnan(numbers)
     missing = np.isnan(numbers) & ~is_text
     if missing.any() and said.role is not Role.LABEL and not faults:
-        message = "is missing, and a reference has no holes but in labels"
-        faults = [Fault(sent.place(int(row), place), message) for row in np.flatnonzero(missing)]
-    return _ranged(replace(column, missing=bool(missing.any())), numbers), numbers, faults[:_MAXIMUM_FAULTS]
+        faults = _faults(sent, place, missing, "is missing, and a reference has no holes but in labels")
+    return _ranged(replace(column, missing=bool(missing.any())), numbers), numbers, faults
+
+
+def _faults(sent: SentColumns, place: int, wrong: NDArray[np.bool_], message: str) -> list[Fault]:
+    """No more than are told: a column may have millions of them."""
+    return [Fault(sent.place(row, place), message) for row in np.flatnonzero(wrong)[:_MAXIMUM_FAULTS].tolist()]
 
 
 def _inferred(numbers: Values, texts: Texts | None, is_text: NDArray[np.bool_]) -> Kind:
     if is_text.any():
-        held = {text.lower() for text, wrong in zip(texts or (), is_text, strict=True) if wrong and text is not None}
-        if held <= _TRUTHS:
+        held = {text for text, wrong in zip(texts or (), is_text, strict=True) if wrong and text is not None}
+        if all(text.lower() in _TRUTHS for text in held):
             return Kind.BOOLEAN
         # Text among numbers is a slip more often than a category: then it is told by its place.
         return Kind.CATEGORICAL if np.isnan(numbers).all() else Kind.NUMERIC

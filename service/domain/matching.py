@@ -5,6 +5,7 @@ What does not match is refused, or counted, as the plan says. Faults name places
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +30,14 @@ class Matched:
 
 def match(sent: SentColumns, schema: Schema, plan: MismatchPlan, *, refuses_missing: bool) -> Matched:
     """Raises `InvalidBatch`. Labels may always be missing."""
+    if sent.matched is not None:
+        plan, refuses_missing = _of_matched(sent.matched, schema, plan), False
     if schema.is_plain and not sent.texts and _is_in_order(sent, schema.features):
         if refuses_missing:
             refuse_missing(sent)
         return Matched(sent.rows, NO_MISMATCHES)
-    if sent.matched is not None:
-        plan = _of_matched(sent.matched, schema, plan)
     places, mismatches = _places(sent, schema, plan)
-    if refuses_missing and sent.matched is None:
+    if refuses_missing:
         _refuse_holes(sent, schema.kept, places)
     rows = np.ascontiguousarray(sent.rows[:, places])
     rows[:, places < 0] = np.nan
@@ -125,10 +126,10 @@ def _places(sent: SentColumns, schema: Schema, plan: MismatchPlan) -> tuple[NDAr
     known = {column.name for column in schema.columns}
     # By place, not by name: what the sender called it is the sender's data.
     twice = [place for place, name in enumerate(sent.names) if place_of[name] != place]
-    unknown = [place for place, name in enumerate(sent.names) if name not in known and place not in twice]
-    faults = list(_column_faults(absent, unknown, twice, plan))
+    unknown = sorted(place for name, place in place_of.items() if name not in known)
+    faults = list(islice(_column_faults(absent, unknown, twice, plan), MAXIMUM_FAULTS))
     if faults:
-        raise InvalidBatch(*faults[:MAXIMUM_FAULTS])
+        raise InvalidBatch(*faults)
     places = np.array([place_of.get(column.name, -1) for column in schema.kept], dtype=np.intp)
     return places, Mismatches(unknown_column=rows * len(unknown), missing_column=rows * len(absent))
 

@@ -106,9 +106,9 @@ class Schema:
 
     @cached_property
     def takes_text(self) -> bool:
-        """Whether some column may hold it."""
+        """Whether some column may hold it. Ignored ones may hold anything."""
         kinds = {Kind.CATEGORICAL, Kind.BOOLEAN}
-        return any(column.binding and column.kind in kinds for column in self.kept)
+        return any(column.role is Role.IGNORE or (column.binding and column.kind in kinds) for column in self.columns)
 
     @cached_property
     def categorical(self) -> frozenset[str]:

@@ -20,6 +20,7 @@ _CODE_BYTES = 6
 _REMEMBERED = 2**16
 _LONGEST_REMEMBERED = 64
 _TRUTHS = {"true": 1.0, "false": 0.0}
+_LONGEST_TRUTH = max(map(len, _TRUTHS))
 
 
 def cell(row: int, column: int) -> str:
@@ -64,7 +65,12 @@ def coded(numbers: Values, texts: Texts | None) -> Values:
         distinct, places = np.unique(numbers, return_inverse=True)
         codes = np.array([each if np.isnan(each) else code_of(category_of(each)) for each in distinct.tolist()])
         return np.asarray(codes[places], dtype=np.float64).reshape(numbers.shape)
-    return np.array([_code_of_either(*each) for each in zip(numbers.tolist(), texts, strict=True)], dtype=np.float64)
+    # One look at each text: a long one may be shared by all rows (Arrow's dictionaries).
+    codes_of: dict[str | None, float] = {text: code_of(text) for text in {*texts} if text is not None}
+    without = coded(np.where([text is None for text in texts], numbers, np.nan), None)
+    return np.array(
+        [codes_of.get(text, number) for text, number in zip(texts, without.tolist(), strict=True)], dtype=np.float64
+    )
 
 
 def categories_of(numbers: Values, texts: Texts | None) -> set[str]:
@@ -78,14 +84,8 @@ def truths(numbers: Values, texts: Texts | None) -> Values:
     """The numbers of a boolean column: `true` and `false`, however they are capitalised, are 1 and 0."""
     if texts is None:
         return numbers
-    read = [np.nan if text is None else _TRUTHS.get(text.lower(), np.nan) for text in texts]
+    read = [_TRUTHS.get(text.lower(), np.nan) if text and len(text) <= _LONGEST_TRUTH else np.nan for text in texts]
     return np.where(np.isnan(numbers), np.array(read, dtype=np.float64), numbers)
-
-
-def _code_of_either(number: float, text: str | None) -> float:
-    if text is not None:
-        return code_of(text)
-    return number if np.isnan(number) else code_of(category_of(number))
 
 
 def _code(text: str) -> float:

@@ -175,6 +175,7 @@ def is_as_it_is_kept(observations: Observations, registration: Registration) -> 
     """Numbers without holes under a schema of numbers, in its order: the rule, and nothing has to be matched."""
     schema, rows, names = registration.schema, observations.rows, observations.features
     fits = schema.is_plain and not observations.texts and rows.shape[1] == len(schema.features)
+    fits = fits and not observations.matched  # codes are no numbers
     return fits and (names is None or tuple(names) == schema.features) and not np.isnan(rows).any()
 
 
@@ -185,7 +186,7 @@ async def matched_rows(observations: Observations, registration: Registration, *
     """
     plan, schema = registration.plan, registration.schema
     refuses_missing = refuses and plan.missing_values == "refuse"
-    if schema.is_plain or observations.rows.size <= MATCHED_ON_THE_LOOP:
+    if observations.rows.size <= MATCHED_ON_THE_LOOP:
         return match(observations.columns, schema, plan.schema_mismatch, refuses_missing=refuses_missing)
     matching = partial(match, observations.columns, schema, plan.schema_mismatch, refuses_missing=refuses_missing)
     return await to_thread.run_sync(matching)

@@ -119,14 +119,8 @@ def holds_text(pa: Any, kind: "pa.DataType") -> bool:
 
 
 def _table(pa: Any, reader: Any, names: list[str], most_bytes: int) -> Table:
-    parts, cells = list[Part](), 0
-    for batch in reader:
-        batch.validate(full=True)
-        cells += batch.num_rows * len(names)
-        if cells > most_bytes:
-            raise BodyTooLarge
-        if batch.num_rows:
-            parts.append(values(pa, batch))
+    unpacking = Unpacking(pa, most_bytes)
+    parts = [unpacking.part(batch) for batch in reader if batch.num_rows]
     if not parts:
         raise InvalidInput(Fault("rows", "are missing: the stream has none"))
     return joined(parts, names)
@@ -140,27 +134,72 @@ def joined(parts: Sequence[Part], names: list[str]) -> Table:
     return Table(np.concatenate([rows for rows, _ in parts]), names, texts=texts)
 
 
-def values(pa: Any, batch: "pa.RecordBatch") -> Part:
-    """The batch's rows and texts; its columns hold numbers or text, and it is validated."""
-    rows, texts = np.empty((batch.num_rows, batch.num_columns)), dict[int, Texts]()
-    for place, column in enumerate(batch.columns):
-        if holds_text(pa, column.type):
-            rows[:, place], texts[place] = np.nan, _texts(pa, column)
-            continue
-        filled = column.fill_null(False if pa.types.is_boolean(column.type) else 0) if column.null_count else column
-        held = filled.to_numpy(zero_copy_only=False).reshape(-1, 1)
-        if held.dtype == bool:
-            held = held.astype(np.uint8)
-        rows[:, place] = real(held, lambda row, _, place=place: f"rows[{row}][{place}]")[:, 0]  # type: ignore[misc]
-        if column.null_count:
-            rows[column.is_null().to_numpy(zero_copy_only=False), place] = np.nan
-    return rows, texts
+class Unpacking:
+    """Batches of one body, whose columns hold numbers or text, as rows and texts; bounded in what they unpack to.
 
+    Text needs a bound of its own: buffers may lie one over the other, and every batch refers to a whole dictionary.
+    """
 
-def _texts(pa: Any, column: "pa.Array") -> Texts:
-    if not pa.types.is_dictionary(column.type):
+    def __init__(self, pa: Any, most_cells: int) -> None:
+        self._pa = pa
+        self._most_cells = most_cells
+        self._cells = 0
+        self._text_bytes = 0
+        self._words: dict[int, tuple[Any, dict[int, str | None]]] = {}
+        """Of each column, the latest dictionary, and those of its words that were met."""
+
+    def part(self, batch: "pa.RecordBatch") -> Part:
+        """The next batch, validated. Raises `BodyTooLarge`, and what pyarrow does."""
+        batch.validate(full=True)
+        self._cells += batch.num_rows * batch.num_columns
+        self._refuse_too_much()
+        rows, texts = np.empty((batch.num_rows, batch.num_columns)), dict[int, Texts]()
+        for place, column in enumerate(batch.columns):
+            if holds_text(self._pa, column.type):
+                rows[:, place], texts[place] = np.nan, self._texts(place, column)
+            else:
+                rows[:, place] = _numbers(self._pa, place, column)
+        return rows, texts
+
+    def _texts(self, place: int, column: "pa.Array") -> Texts:
+        if not self._pa.types.is_dictionary(column.type):
+            return self._read(column)
+        words = self._words_of(place, column.dictionary)
+        met = column.indices.unique().drop_null().to_pylist()
+        if new := [each for each in met if each not in words]:
+            held = column.dictionary.take(self._pa.array(new, self._pa.int64()))
+            words.update(zip(new, self._read(held), strict=True))
+        # Not one string for each row: a dictionary may have a long one that a million rows refer to.
+        return [words.get(each) for each in column.indices.to_pylist()]
+
+    def _words_of(self, place: int, dictionary: "pa.Array") -> dict[int, str | None]:
+        known = self._words.get(place)
+        if known is None or _buffers(known[0]) != _buffers(dictionary):
+            self._words[place] = known = (dictionary, {})  # held, so that no other one can come to lie there
+        return known[1]
+
+    def _read(self, column: "pa.Array") -> list[str | None]:
+        self._text_bytes += column.nbytes
+        self._refuse_too_much()
         held: list[str | None] = column.to_pylist()
         return held
-    # Not one string for each row: a dictionary may have a long one that a million rows refer to.
-    words = [*column.dictionary.to_pylist(), None]
-    return [words[place] for place in column.indices.fill_null(len(words) - 1).to_numpy().tolist()]
+
+    def _refuse_too_much(self) -> None:
+        if self._cells + self._text_bytes // 8 > self._most_cells:
+            raise BodyTooLarge
+
+
+def _buffers(array: "pa.Array") -> tuple[int, int, list[int | None]]:
+    """Where an array lies: two that lie there are the same one."""
+    return array.offset, len(array), [None if each is None else each.address for each in array.buffers()]
+
+
+def _numbers(pa: Any, place: int, column: "pa.Array") -> Rows:
+    filled = column.fill_null(False if pa.types.is_boolean(column.type) else 0) if column.null_count else column
+    held = filled.to_numpy(zero_copy_only=False).reshape(-1, 1)
+    if held.dtype == bool:
+        held = held.astype(np.uint8)
+    numbers = real(held, lambda row, _: f"rows[{row}][{place}]")[:, 0]
+    if not column.null_count:
+        return numbers
+    return np.where(column.is_null().to_numpy(zero_copy_only=False), np.nan, numbers)

@@ -6,7 +6,7 @@ when they are read. What its own metadata announces is bounded before, what is r
 
 from service.domain.errors import Fault, InvalidInput, UnreadableBody
 from service.http.errors import BodyTooLarge
-from service.http.formats.arrow_stream import Part, arrow, checked_names, holds_text, joined, values
+from service.http.formats.arrow_stream import Unpacking, arrow, checked_names, holds_text, joined
 from service.http.formats.table import Payload, Table
 
 MEDIA_TYPES = ("application/vnd.apache.parquet",)
@@ -31,15 +31,11 @@ def read(payload: Payload) -> Table:
             announced = sum(group.total_byte_size for group in groups)
             if max(described.num_rows * len(names), announced // 8) > payload.most_bytes:
                 raise BodyTooLarge
-            parts, cells = list[Part](), 0
-            for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False):
-                batch.validate(full=True)
-                cells += batch.num_rows * len(names)
-                if cells > payload.most_bytes:
-                    raise BodyTooLarge
-                parts.append(values(pa, batch))
+            unpacking = Unpacking(pa, payload.most_bytes)
+            batches = file.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False)
+            parts = [unpacking.part(batch) for batch in batches if batch.num_rows]
     except (pa.ArrowException, OSError, ValueError, EOFError, RecursionError):
         raise UnreadableBody(Fault("body", "is no Parquet file, or is damaged")) from None
-    if not any(len(rows) for rows, _ in parts):
+    if not parts:
         raise InvalidInput(Fault("rows", "are missing: the file has none"))
     return joined(parts, names)

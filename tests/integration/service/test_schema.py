@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from detectors import codec
 from service.domain.sent_columns import code_of
 from service.usecases.observe_batch import MATCHED_ON_THE_LOOP
 from tests.integration.service.conftest import MAX_BODY_BYTES, Application
@@ -395,3 +396,33 @@ async def test_nobody_who_plans_nothing_has_categories_compared_by_their_size(ru
     }
     await running_app.client.put(f"{URL}/plan", json={"detectors": [{"name": "kolmogorov_smirnov"}]})
     assert planned(await registered({"city": cities(200), "amount": amounts(200)})) == {"kolmogorov_smirnov": None}
+
+
+async def test_rows_that_a_sidecar_has_coded_are_no_numbers(running_app: Application) -> None:
+    answer = await register(running_app, csv_of({"amount": amounts(200), "city": [0.5, 1.5] * 100}))
+    assert answer.status_code == 200, answer.text
+    attributes = {"features": ["amount", "city"], "categorical": ["city"]}
+    coded = codec.encode("rows", {"rows": np.array([[0.5, code_of("Bern")]])}, attributes)
+    answer = await post(running_app, coded, "application/vnd.driftwarden.rows")
+    assert_problem(answer, 422, "invalid-batch")
+    assert [error["place"] for error in answer.json()["errors"]] == ["categorical"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"columns": {"customer": ["c1", "c2"], "amount": [0.5, 1.5]}},
+        {"rows": [["c1", 0.5], ["c2", 1.5]]},
+        {"instances": [["c1", 0.5], ["c2", 1.5]]},
+        {"instances": [{"customer": "c1", "amount": 0.5}, {"customer": "c2", "amount": 1.5}]},
+    ],
+    ids=range(4),
+)
+async def test_text_that_is_ignored_is_ignored_among_numbers_too(
+    running_app: Application, body: dict[str, Any]
+) -> None:
+    columns = {"customer": [f"c{number}" for number in range(200)], "amount": amounts(200)}
+    answer = await register(running_app, csv_of(columns), columns=[{"name": "customer", "role": "ignore"}])
+    assert answer.status_code == 200, answer.text
+    answer = await post(running_app, json.dumps(body).encode())
+    assert answer.status_code == 200, answer.text

@@ -98,6 +98,19 @@ def test_what_is_refused(values: list[Any], said: dict[str, Any], expected: list
     assert places({"x": values}, *([DeclaredColumn("x", **said)] if said else [])) == expected
 
 
+@pytest.mark.parametrize("values", [np.full((200_000, 1), NAN), np.full((200_000, 1), 0.5)])
+def test_as_many_faults_are_made_as_are_told(values: Any) -> None:
+    asked: list[int] = []
+
+    def place(row: int, _: int) -> str:
+        asked.append(row)
+        return f"line {row}"
+
+    with pytest.raises(InvalidReference):
+        described(SentColumns(values, ["x"], place=place), [DeclaredColumn("x", Kind.INTEGER)])
+    assert asked == list(range(20))
+
+
 def test_declarations_of_columns_that_are_not_there() -> None:
     said = (DeclaredColumn("y"), DeclaredColumn("x", Kind.INTEGER), DeclaredColumn("x"))
     assert places({"x": [1.0]}, *said) == ["columns[0].name", "columns[2].name"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.errors import InvalidBatch
-from service.domain.matching import Matched, match
+from service.domain.matching import MAXIMUM_FAULTS, Matched, match
 from service.domain.schema import Column, Kind, Mismatches, MismatchPlan, Role, Schema
 from service.domain.sent_columns import SentColumns, code_of
 
@@ -192,6 +192,33 @@ def test_rows_of_a_sidecar_are_codes_already_and_their_holes_are_its_plans() -> 
     assert np.array_equal(matched(sent, MIXED).rows, holed, equal_nan=True)
     strange = SentColumns(holed, MIXED.features, matched=frozenset({"visits"}))
     assert places(strange, MIXED) == ["categorical"]
+
+
+def test_codes_of_a_sidecar_are_no_numbers_to_a_model_that_has_become_one_of_numbers() -> None:
+    codes = SentColumns(ROWS, FEATURES, matched=frozenset({"a"}))
+    assert places(codes) == ["categorical"]
+
+
+def test_what_a_sidecar_of_a_model_of_numbers_has_let_through_is_taken() -> None:
+    holed = np.array([[1.0, NAN, 2.0]])
+    sent = SentColumns(holed, FEATURES, matched=frozenset())
+    assert np.array_equal(matched(sent, plan=MismatchPlan(kinds="count")).rows, holed, equal_nan=True)
+
+
+# What follows takes minutes where work grows faster than a body, and the suite's own limit ends it.
+
+
+def test_half_a_million_names_are_told_apart_at_once() -> None:
+    names = ["x"] * 500_000
+    assert len(places(SentColumns(np.ones((1, len(names))), names))) == MAXIMUM_FAULTS
+
+
+@pytest.mark.parametrize("kind", [Kind.CATEGORICAL, Kind.BOOLEAN])
+def test_a_long_text_that_many_rows_share_is_looked_at_once(kind: Kind) -> None:
+    texts = ["x" * 2**20] * 500_000
+    sent = SentColumns(np.full((len(texts), 1), NAN), None, {0: texts})
+    found = matched(sent, Schema((Column("a", kind, binding=True),)), COUNT)
+    assert found.mismatches.total == len(texts)
 
 
 TEXTS = st.lists(st.none() | st.text(max_size=5) | st.sampled_from(CITIES), min_size=1, max_size=20)

@@ -144,6 +144,35 @@ def test_a_parquet_file_that_unpacks_to_too_much_is_too_large() -> None:
         read_reference(PARQUET, body, most_bytes=4 * 2**20)
 
 
+def words_of(body: bytes) -> list[str | None]:
+    return list(read_table(STREAM, body, keeps_text=True).texts[0])
+
+
+def test_a_word_of_a_dictionary_is_there_once_however_many_batches_refer_to_it() -> None:
+    word = "x" * 2**20
+    dictionary = pa.array([word, *map(str, range(100_000))])
+    one = batch(a=pa.DictionaryArray.from_arrays(pa.array([0, None], pa.int32()), dictionary))
+    texts = words_of(stream([one] * 2_000))
+    assert texts[:2] == [word, None]
+    assert len({id(text) for text in texts}) == 2
+
+
+def test_dictionaries_that_take_one_another_s_place_are_told_apart() -> None:
+    batches = [batch(a=pa.array([f"word {number}"] * 2).dictionary_encode()) for number in range(50)]
+    assert words_of(stream(batches))[::2] == [f"word {number}" for number in range(50)]
+
+
+def test_a_dictionary_that_grows_again_and_again_unpacks_to_too_much() -> None:
+    words = ["x" * 2**20, *map(str, range(50))]
+    grown = [pa.array(words[: count + 2]) for count in range(50)]
+    one = pa.array([0], pa.int32())
+    batches = [batch(a=pa.DictionaryArray.from_arrays(one, dictionary)) for dictionary in grown]
+    body = stream(batches, emit_dictionary_deltas=True)
+    assert len(body) < 2 * 2**20
+    with pytest.raises(BodyTooLarge):
+        words_of(body)
+
+
 def test_more_batches_than_anybody_sends_are_refused() -> None:
     empty = batch(a=pa.array([], pa.float64()))
     with pytest.raises(UnreadableBody, match="record batches"):
