@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from service.domain.described_reference import not_of_kind, wrong_kind
 from service.domain.errors import Fault, InvalidBatch
-from service.domain.schema import Column, Kind, Mismatches, MismatchPlan, Role, Schema
+from service.domain.schema import AMBIGUOUS, Column, Kind, Mismatches, MismatchPlan, Role, Schema, layouts
 from service.domain.sent_columns import SentColumns, coded, truths
 
 MAXIMUM_FAULTS = 20
@@ -144,12 +144,11 @@ def _column_faults(
 
 
 def _by_position(width: int, schema: Schema) -> NDArray[np.intp]:
-    """All columns in order, or without ignored ones, or without labels either."""
-    kept, columns = schema.kept, schema.columns
-    asked = [column for column in kept if column.role is not Role.LABEL]
-    for sent in (columns, kept, asked):
-        if len(sent) == width:
-            place_of = {column.name: place for place, column in enumerate(sent)}
-            return np.array([place_of.get(column.name, -1) for column in kept], dtype=np.intp)
-    message = f"each row has {width} values; this model has {len(asked)} features"
-    raise InvalidBatch(Fault("rows", message))
+    """All columns in order, or without ignored ones, or without labels, or without either."""
+    found = layouts(schema, width, (Role.IGNORE, Role.LABEL))
+    if len(found) == 1:
+        place_of = {name: place for place, name in enumerate(found[0])}
+        return np.array([place_of.get(column.name, -1) for column in schema.kept], dtype=np.intp)
+    asked = sum(column.role is not Role.LABEL for column in schema.kept)
+    message = f"each row has {width} values; this model has {asked} features"
+    raise InvalidBatch(Fault("rows", AMBIGUOUS if found else message))

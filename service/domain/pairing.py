@@ -5,7 +5,7 @@ What waits for its other half waits in this process, for a bounded time, in boun
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from service.domain.errors import Fault, InvalidBatch
 from service.domain.models import ModelName
 from service.domain.registration import columns_of
+from service.domain.schema import AMBIGUOUS, Role, Schema, layouts
 from service.domain.sent_columns import Texts
 
 PREDICTION = "prediction"
@@ -66,6 +67,18 @@ class Found:
 
     rows: Rows
     texts: Mapping[int, Texts] = field(default_factory=dict)
+
+
+def named(schema: Schema, request: Half) -> Half:
+    """With names, if it has none and its number of columns says which they are: with ignored ones or without, with
+    predictions or without. Raises `InvalidBatch` if it says two things."""
+    if request.names is not None:
+        return request
+    asked = Schema(tuple(column for column in schema.columns if column.role is not Role.LABEL))
+    found = layouts(asked, request.rows.shape[1], (Role.IGNORE, Role.PREDICTION))
+    if len(found) > 1:
+        raise InvalidBatch(Fault("request", AMBIGUOUS))
+    return replace(request, names=found[0]) if found else request
 
 
 def alone(features: Sequence[str], request: Half) -> Found | None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,8 @@ MAXIMUM_CATEGORY = 200
 """Characters of one."""
 MAXIMUM_TEXT = 2**16
 """Characters of all categories of a schema together: it is read with every registration."""
+AMBIGUOUS = "may be with ignored columns or with others that may be absent: name them, as their number does not tell"
+"""What a fault says of columns without names of which there is more than one of the `layouts`."""
 
 
 class Kind(StrEnum):
@@ -120,6 +123,15 @@ class Schema:
         """Of the categories of each of these columns."""
         kept = (column for column in self.kept if column.name in self.categorical)
         return {column.name: np.array([code_of(text) for text in column.categories]) for column in kept}
+
+
+def layouts(schema: Schema, width: int, absent: Sequence[Role]) -> list[tuple[str, ...]]:
+    """Names of the columns that so many values without names may be of, in order: each of these roles there, or not."""
+    found = dict[tuple[str, ...], None]()
+    for count in range(len(absent) + 1):
+        for without in combinations(absent, count):
+            found[tuple(column.name for column in schema.columns if column.role not in without)] = None
+    return [names for names in found if len(names) == width]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from service.domain.models import ModelName
-from service.domain.pairing import Found, Half, Pairs, Side, alone, joined, wants
+from service.domain.pairing import Found, Half, Pairs, Side, alone, joined, named, wants
 from service.domain.schema import Role
 from service.telemetry.metrics import Metrics
 from service.usecases.observe_batch import Observations, ObserveBatch
@@ -48,6 +48,8 @@ class ObserveEvent:
         schema = (await self._models.current(model)).schema
         features = schema.names(Role.FEATURE, Role.PREDICTION)
         predictions = schema.names(Role.PREDICTION)
+        if half.side is Side.REQUEST:
+            half = named(schema, half)
         self._count_unpaired(self._pairs.give_up(self._monotonic()))
         other = self._pairs.take(model, identifier, half.side.other)
         if half.side is Side.REQUEST:

@@ -426,3 +426,17 @@ async def test_text_that_is_ignored_is_ignored_among_numbers_too(
     assert answer.status_code == 200, answer.text
     answer = await post(running_app, json.dumps(body).encode())
     assert answer.status_code == 200, answer.text
+
+
+async def test_a_logged_request_without_names_may_have_ignored_columns(running_app: Application) -> None:
+    columns = {"customer": [f"c{number}" for number in range(600)], "amount": amounts(600)}
+    answer = await register(running_app, csv_of(columns), columns=[{"name": "customer", "role": "ignore"}])
+    assert answer.status_code == 200, answer.text
+    plan = {"window": {"rows": 60}, "detectors": [{"name": "kolmogorov_smirnov"}]}
+    assert (await running_app.client.put(f"{URL}/plan", json=plan)).status_code == 200
+    body = json.dumps({"instances": [["c1", amount] for amount in amounts(60)]})
+    headers = kserve_headers("request", "1")
+    answer = await running_app.client.post("/v1/cloudevents", content=body, headers=headers)
+    assert answer.status_code == 200
+    (verdict,) = await judged(running_app, 1)
+    assert (verdict["rows"], verdict["finding"]) == (60, "STABLE")

@@ -119,18 +119,42 @@ def test_ignored_columns_are_dropped_as_they_come_and_no_mismatch() -> None:
     assert np.array_equal(found.rows[:, 5], [1.0, NAN], equal_nan=True)
 
 
-@pytest.mark.parametrize("given_columns", ["all", "without ignored", "without labels"])
+@pytest.mark.parametrize("given_columns", ["all", "without labels"])
 def test_without_names_columns_are_the_schemas_in_order(given_columns: str) -> None:
     values = {column.name: np.ones(2) for column in MIXED.columns}
     names = {
         "all": [column.name for column in MIXED.columns],
-        "without ignored": list(MIXED.features),
         "without labels": NAMES,
     }[given_columns]
     rows = np.column_stack([np.full(2, NAN) if name == "city" else values[name] for name in names])
     found = matched(SentColumns(rows, None, {names.index("city"): CITIES}), MIXED)
     assert found.rows[:, 1].tolist() == [code_of(city) for city in CITIES]
     assert np.isnan(found.rows[:, 5]).all() == (given_columns == "without labels")
+
+
+IDENTIFIED = (Column("id", role=Role.IGNORE), Column("a"), Column("y", role=Role.LABEL))
+
+
+@pytest.mark.parametrize(
+    ("columns", "row", "expected"),
+    [
+        (IDENTIFIED, [4711.0, 1.0, 0.0], [1.0, 0.0]),
+        (IDENTIFIED, [1.0], [1.0, NAN]),
+        (IDENTIFIED[:2], [4711.0, 1.0], [1.0]),
+        (IDENTIFIED[1:], [1.0, 0.0], [1.0, 0.0]),
+        ((*IDENTIFIED, Column("z", role=Role.LABEL)), [4711.0, 1.0], [1.0, NAN, NAN]),
+        ((*IDENTIFIED, Column("z", role=Role.LABEL)), [1.0, 0.0, 0.5], [1.0, 0.0, 0.5]),
+    ],
+)
+def test_without_names_columns_are_told_by_their_number(
+    columns: tuple[Column, ...], row: list[float], expected: list[float]
+) -> None:
+    found = matched(SentColumns(np.array([row]), None), Schema(columns))
+    assert np.array_equal(found.rows, [expected], equal_nan=True)
+
+
+def test_an_identifier_and_a_feature_are_not_taken_for_a_feature_and_a_label() -> None:
+    assert places(SentColumns(np.array([[4711.0, 1.0]]), None), Schema(IDENTIFIED), COUNT) == ["rows"]
 
 
 WRONG_KINDS = [

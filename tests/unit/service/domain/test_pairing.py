@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from service.domain.errors import Fault, InvalidBatch
 from service.domain.models import ModelName
-from service.domain.pairing import Half, Pairs, Side, alone, joined, wants
+from service.domain.pairing import Half, Pairs, Side, alone, joined, named, wants
+from service.domain.schema import Column, Role, Schema
 
 MODEL = ModelName("churn")
 ASKED = np.array([[1.0, 2.0], [3.0, 4.0]])
@@ -32,6 +33,40 @@ def test_a_request_that_has_every_feature_needs_no_response() -> None:
     assert alone(["a", "b", "prediction"], request()) is None
     assert alone(["a", "c"], request(["a", "b"])) is None
     assert not wants(["a", "b"], response())
+
+
+ROLES = Schema(
+    (
+        Column("id", role=Role.IGNORE),
+        Column("a"),
+        Column("b"),
+        Column("p", role=Role.PREDICTION),
+        Column("q", role=Role.PREDICTION),
+        Column("y", role=Role.LABEL),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("width", "names"),
+    [
+        (2, ("a", "b")),
+        (3, ("id", "a", "b")),
+        (4, ("a", "b", "p", "q")),
+        (5, ("id", "a", "b", "p", "q")),
+        (6, None),
+    ],
+)
+def test_columns_of_a_request_without_names_are_told_by_their_number(width: int, names: tuple[str, ...] | None) -> None:
+    assert named(ROLES, request(rows=np.ones((1, width)))).names == names
+    assert named(ROLES, request(["b", "a"])).names == ["b", "a"]
+
+
+def test_an_identifier_is_not_taken_for_a_feature_where_a_prediction_makes_up_for_it() -> None:
+    one = Schema(tuple(column for column in ROLES.columns if column.name != "q"))
+    with pytest.raises(InvalidBatch):
+        named(one, request(rows=np.ones((1, 3))))
+    assert named(one, request(rows=np.ones((1, 2)))).names == ("a", "b")
 
 
 @pytest.mark.parametrize("names", [None, ["a", "b"]])
