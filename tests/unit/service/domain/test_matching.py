@@ -58,8 +58,9 @@ def test_named_columns_may_come_in_any_order(order: list[int]) -> None:
 
 @pytest.mark.parametrize("names", [None, FEATURES])
 def test_numbers_in_order_are_not_copied(names: tuple[str, ...] | None) -> None:
-    assert matched(SentColumns(ROWS, names)) == Matched(ROWS, Mismatches())
-    assert matched(SentColumns(ROWS, names)).rows is ROWS
+    found = matched(SentColumns(ROWS, names))
+    assert found.rows is ROWS
+    assert found.mismatches == Mismatches()
 
 
 @pytest.mark.parametrize("width", [1, 2, 4])
@@ -205,7 +206,9 @@ def test_each_is_refused_by_itself(what: Literal["columns", "kinds", "categories
 def test_what_is_inferred_from_numbers_binds_nobody() -> None:
     schema = Schema((Column("a", Kind.INTEGER), Column("b", Kind.BOOLEAN)))
     rows = np.array([[0.5, 7.0]])
-    assert matched(SentColumns(rows, None), schema) == Matched(rows, Mismatches())
+    found = matched(SentColumns(rows, None), schema)
+    assert found.rows is rows
+    assert found.mismatches == Mismatches()
 
 
 def test_rows_of_a_sidecar_are_codes_already_and_their_holes_are_its_plans() -> None:
