@@ -6,11 +6,9 @@ import json
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyarrow import parquet
 
 from service.domain.errors import DriftwardenError, InvalidInput
 from service.domain.sent_columns import category_of
@@ -18,6 +16,9 @@ from service.http.errors import BodyTooLarge
 from service.http.formats import read_reference, read_table
 from service.http.formats.table import Table
 from tests.processes.payloads import raw, tensor
+
+pa = pytest.importorskip("pyarrow", reason="the extra `arrow` is not installed")
+parquet = pytest.importorskip("pyarrow.parquet")
 
 JSON, CSV, BINARY = "application/json", "text/csv", "application/octet-stream"
 ARROW, PARQUET = "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"
