@@ -195,6 +195,8 @@ class Client:
             atexit.unregister(self.close)
         if unsent:
             self._complain(Dropped.UNSENT, "they still waited when the client was closed", copies=unsent)
+        if self._waiting.counters().waiting:  # it came in the midst of this
+            self._see_that_they_are_sent()
 
     def __enter__(self) -> Self:
         return self
@@ -208,7 +210,7 @@ class Client:
         """At first, and in a forked process, whose the locks and copies of other threads are not."""
         self._waiting = Waiting(self.limits.max_copies, self.limits.max_bytes)
         self._complain = _Complaints(self.model)
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()  # reentrant for the same reason as the lock of what waits
         self._thread = None
 
     def _why_here(self, reason: Dropped) -> str:
@@ -220,19 +222,25 @@ class Client:
         }
         return reasons.get(reason, "the client cannot copy it")
 
+    def _sends(self) -> bool:
+        return self._thread is not None
+
     def _see_that_they_are_sent(self) -> None:
         with self._starting:
-            if self._thread is not None:
+            if self._sends():
                 return
             sender = _Sender(self.limits, self._waiting, Connection(self._way), self._complain)
             # A daemon: an application that ends without a word to the client is not held up by it.
             thread = threading.Thread(target=sender.run, name=f"driftwarden-{self.model}", daemon=True)
+            if self._sends():  # a signal's handler was quicker
+                return
+            self._thread = thread
             try:
                 thread.start()
             except RuntimeError:  # the interpreter is ending, or the machine has no thread left
+                self._thread = None
                 self._waiting.abandon()
                 return
-            self._thread = thread
             atexit.register(self.close)
 
 

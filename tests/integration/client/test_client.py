@@ -340,6 +340,38 @@ def test_a_process_that_ends_by_itself_sends_what_waits() -> None:
         assert len(sidecar.asked) == 50
 
 
+INTERRUPTED = """
+import signal, sys, threading
+from driftwarden_client import Client
+client = Client(sys.argv[1], "fraud")
+names = ("Thread.__init__", "Thread.start", "Waiting.abandon")
+moments = {(event, name) for event in ("call", "return") for name in names}
+
+def interrupt(frame, event, _):
+    moment = event, frame.f_code.co_qualname
+    if moment in moments:
+        moments.remove(moment)
+        signal.raise_signal(signal.SIGUSR1)
+
+signal.signal(signal.SIGUSR1, lambda *_: client.observe([[1.0]]))
+sys.setprofile(interrupt)
+client.observe([[0.0]])
+client.close(60)
+sys.setprofile(None)
+client.close(60)
+senders = [thread for thread in threading.enumerate() if thread.name.startswith("driftwarden")]
+print(client.counters.offered, client.counters.waiting, len(senders))
+"""
+
+
+def test_a_signal_may_hand_in_rows_whatever_it_interrupts() -> None:
+    with answering(first()) as sidecar:
+        program = [sys.executable, "-c", INTERRUPTED, sidecar.url]
+        ran = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+        assert (ran.returncode, ran.stdout) == (0, "7 0 0\n"), ran.stderr
+        assert len(sidecar.asked) == len(set(sidecar.keys()))
+
+
 @pytest.mark.parametrize(
     "url",
     ["", "127.0.0.1:8090", "ftp://host", "http://", "http://host/path", "http://a@host", "unix://host/path", "unix://"],
