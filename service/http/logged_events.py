@@ -83,7 +83,7 @@ class LoggedEvents:
             self._metrics.events.labels(accepted.event.kind, outcome).inc()
 
     async def _outcome(self, accepted: Accepted) -> Outcome:
-        if accepted.event.kind == FEEDBACK:  # labels have no role yet
+        if accepted.event.kind == FEEDBACK:  # labels that come late are not joined yet
             return Outcome.IGNORED
         keeps_text = await self._observe.keeps_text(accepted.model)
         read = partial(_half, accepted, self._bodies.max_bytes, keeps_text)

@@ -239,7 +239,7 @@ class EvaluateWindow:
                 )
             verdict = self._verdict(progress, window, decision, budget)
             _describe(span, verdict)
-            if not await self._verdicts.commit(verdict):
+            if not await self._is_watched(registration) or not await self._verdicts.commit(verdict):
                 self._metrics.lost_races.labels(label).inc()
                 return False
         self._metrics.windows.labels(label, decision.finding.value).inc()
@@ -252,6 +252,11 @@ class EvaluateWindow:
         progress.newest = verdict
         await self._log.forget_before(model, verdict.cursor.position, self._retained)
         return True
+
+    async def _is_watched(self, registration: Registration) -> bool:
+        """False where the model was deleted while a test took its time, though another one has its name by now."""
+        kept = await self._registrations.revision(registration.model, registration.revision)
+        return kept is not None and kept.is_same_as(registration)
 
     def _verdict(self, progress: _Progress, window: Window, decision: Decision, budget: BudgetState | None) -> Verdict:
         registration, previous = progress.registration, progress.newest

@@ -233,7 +233,7 @@ class SharedWork:
             self._held.pop(model, None)
 
     def _forget_all_but(self, models: Sequence[ModelName]) -> None:
-        """Models are never deleted yet; a name that was wrongly in the list must not stay here for ever."""
+        """Of models that were deleted, nothing stays here for ever."""
         if len(self._glances) > len(models):
             known = set(models)
             for model in [model for model in self._glances if model not in known]:
