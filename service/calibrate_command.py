@@ -21,7 +21,7 @@ from service.domain.described_reference import described
 from service.domain.fitted_plan import FittedPlan, block_size, calibrated_at, fit
 from service.domain.matching import match
 from service.domain.models import Finding, Reference
-from service.domain.plan import Plan, check
+from service.domain.plan import Plan, check, default_plan
 from service.domain.schema import DeclaredColumn, Kind, Role, Schema
 from service.domain.sent_columns import SentColumns
 from service.domain.simulation import LONGEST_WAIT, Planted, Simulated, planted, simulate, windows_of
@@ -82,7 +82,7 @@ class Simulation:
 
 def simulated(asked: Asked) -> Simulation:
     """Raises `ClickException`, and `InvalidInput` with the place of what is wrong."""
-    plan = _plan(asked.plan)
+    planned = _plan(asked.plan)
     sent = _sent(asked.data)
     times = None if asked.time_column is None else _times(sent, asked.time_column)
     declared = () if asked.time_column is None else (DeclaredColumn(asked.time_column, role=Role.IGNORE),)
@@ -90,6 +90,7 @@ def simulated(asked: Asked) -> Simulation:
     if not 0 < cut < len(sent.rows):
         raise ClickException(f"{asked.data} has {len(sent.rows)} rows: too few for a reference and a history after it")
     made = described(_part(sent, slice(0, cut)), declared)
+    plan = default_plan(made.schema) if planned is None else planned
     history = match(
         _part(sent, slice(cut, None)),
         made.schema,
@@ -120,9 +121,9 @@ def simulated(asked: Asked) -> Simulation:
     return Simulation(plan, made.schema, readiness(first), cut, len(history.rows), done, months, found)
 
 
-def _plan(path: Path | None) -> Plan:
+def _plan(path: Path | None) -> Plan | None:
     if path is None:
-        return Plan()
+        return None
     try:
         document = yaml.safe_load(path.read_bytes())
     except (OSError, yaml.YAMLError, RecursionError, ValueError) as error:

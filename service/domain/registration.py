@@ -13,6 +13,7 @@ from detectors.errors import InvalidDocument, InvalidRows
 from service.domain.errors import CorruptedState, Fault, InvalidReference
 from service.domain.models import BatchPosition, ModelName, Reference
 from service.domain.plan import Plan
+from service.domain.repetition import repetition
 from service.domain.schema import DeclaredColumn, MismatchPlan, Role, Schema
 
 MINIMUM_REFERENCE_ROWS = 100
@@ -78,6 +79,9 @@ def check_reference(reference: Reference) -> None:
             f"{rows.shape[0]} rows are too few: a reference needs at least {MINIMUM_REFERENCE_ROWS}, better thousands"
         )
         faults.append(Fault("rows", message))
+    if copied := repetition(rows, MINIMUM_REFERENCE_ROWS):
+        message = f"{copied.rows} of them are the rows {copied.distance} places before them: send each once"
+        faults.append(Fault("rows", f"{message}, because copies calibrate nothing"))
     if faults:
         raise InvalidReference(*faults)
 

@@ -54,6 +54,11 @@ def test_faults_of_features_are_named_with_their_place(features: tuple[str, ...]
     assert places(Reference(features, ROWS)) == expected
 
 
+def test_rows_that_were_sent_twice_are_refused() -> None:
+    with pytest.raises(InvalidReference, match="100 of them are the rows 100 places before them: send each once"):
+        check_reference(Reference(("a", "b"), np.concatenate([ROWS, ROWS])))
+
+
 def test_more_features_than_any_model_has_are_refused() -> None:
     names = tuple(f"f{index}" for index in range(MAXIMUM_FEATURES + 1))
     assert "features" in places(Reference(names, np.zeros((MINIMUM_REFERENCE_ROWS, len(names)))))
