@@ -5,6 +5,7 @@
 PYTHON ?= python3
 VENV := .venv
 MINUTES ?= 10
+PROCESSES ?= 2
 STAMP := $(VENV)/.synchronised
 
 help:            ## show this list
@@ -20,7 +21,7 @@ demo: env        ## the whole way through on real data: rows over HTTP, drift fo
 	@$(VENV)/bin/driftwarden demo
 
 test: env        ## every test; what this machine cannot run is skipped with one line saying what to install
-	@$(VENV)/bin/python -m pytest
+	@$(VENV)/bin/python -m pytest --numprocesses $(PROCESSES) --dist loadfile
 
 check: env       ## format, lint, types, import contracts
 	$(VENV)/bin/ruff format --check .

@@ -31,6 +31,7 @@ from driftwarden_client.waiting import Copy, Counters, Dropped, Waiting
 
 _SECONDS_BETWEEN_COMPLAINTS = 60.0
 _log = logging.getLogger("driftwarden_client")
+_chance = random.Random()  # noqa: S311 - its own: an application that seeds the module's means its own numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +293,7 @@ class _Sender:
                 self._complain.waits(self._why)
             again = True
             # Only so that clients do not all come back at once.
-            self._waiting.pause(max(later, pause * random.uniform(0.5, 1.0)), self._term)  # noqa: S311
+            self._waiting.pause(max(later, pause * _chance.uniform(0.5, 1.0)), self._term)
             pause = min(2 * pause, limits.longest_retry_seconds)
         return Dropped.GAVE_UP
 

@@ -169,7 +169,9 @@ async def test_an_answer_of_the_api_server_is_believed_for_its_time_and_asked_fo
 
 
 @pytest.mark.parametrize("door", ["kubernetes"], indirect=True)
-@pytest.mark.parametrize("junk", ["", "x", "a.b", "a.b.c.d", "a b.c.d", "a/b.c.d", make_key()])
+@pytest.mark.parametrize(
+    "junk", ["", "x", "a.b", "a.b.c.d", "a b.c.d", "a/b.c.d", pytest.param(make_key(), id="a key of ours")]
+)
 async def test_what_is_no_token_of_kubernetes_is_not_shown_to_it(door: Door, junk: str) -> None:
     assert await door.way.authenticate(Credentials(junk)) is None
     assert door.counted == []
