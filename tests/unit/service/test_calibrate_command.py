@@ -82,7 +82,7 @@ def test_a_plan_in_yaml_a_picture_and_rows_without_times(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("columns", "options", "said"),
     [
-        ({"time": [0] * 200 + [-1] * 200}, ["--time-column", "time"], "earlier than the row before"),
+        ({"time": [600] * 200 + [0] * 200}, ["--time-column", "time"], "earlier than the row before"),
         ({"time": ["noon"] * 400}, ["--time-column", "time"], "is no time"),
         ({}, ["--time-column", "when"], "there is no column 'when'"),
         ({"amount": [""] + [1.5] * 399}, [], "reference has no holes"),
