@@ -159,9 +159,9 @@ class _Column:
 
     def without(self, held: slice) -> "_Column":
         """The ranks of the other rows; what they are carried to stays all of the reference."""
-        kept = (self.rows < held.start) | (self.rows >= held.stop)
-        before = np.concatenate([[0], np.cumsum(kept)])
-        return replace(self, keys=self.keys[kept], rows=self.rows[kept], starts=before[self.starts])
+        dropped = np.flatnonzero((self.rows >= held.start) & (self.rows < held.stop))
+        starts = self.starts - np.searchsorted(dropped, self.starts)
+        return replace(self, keys=np.delete(self.keys, dropped), rows=np.delete(self.rows, dropped), starts=starts)
 
     def carried(self, column: Values, seasons: Seasons, spreading: _Spreading) -> Values:
         mapped = np.full(len(column), np.nan)

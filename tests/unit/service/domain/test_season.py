@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -29,6 +30,7 @@ from service.domain.plan import DecisionPlan, DetectorPlan, Plan, WindowPlan, ch
 from service.domain.season import SeasonPlan
 from service.domain.summaries import panes_of
 from service.domain.windows import RecentIdentifiers, cutter
+from service.http.schemas import Plan as Document
 
 WINDOW = 150
 BY_HOUR = SeasonPlan("hour_of_day")
@@ -195,3 +197,11 @@ def test_a_window_of_any_hour_alone_is_as_calm_as_any(seed: int, hour: int) -> N
     when = START_MS + DAYS * 86_400_000 + hour * 3_600_000 + np.arange(WINDOW, dtype=np.int64) * 20_000
     (measured,) = fitted().measure(cyclic(seed, when), when)
     assert measured.statistic.max() < 0.2
+
+
+def test_a_plan_with_a_season_is_the_same_plan_over_the_api_and_in_the_store() -> None:
+    said = plan(SeasonPlan("hour_of_week", -300))
+    document = Document.model_validate(said)
+    assert document.to_domain() == said
+    assert msgspec.json.decode(document.model_dump_json(), type=Plan).digest == said.digest  # as a sidecar reads it
+    assert msgspec.json.decode(msgspec.json.encode(said), type=Plan) == said
