@@ -24,7 +24,8 @@ Places = NDArray[np.int64]
 Seasons = NDArray[np.int64]
 """A row's season: a number from 0 on, below how many seasons there are."""
 
-_OFTEN_UNSEEN = 0.01
+_SELDOM = 0.01
+"""Of values that the reference lacks, the share at which they are no longer out of the ordinary."""
 _LARGEST = float(np.finfo(np.float64).max)
 
 
@@ -140,7 +141,7 @@ class _Column:
         distinct, times = np.unique(there, return_counts=True)
         steps = categorical or bool((np.floor(there) == there).all())
         # As often as values are there once, new ones come (Good 1953): where that is rare, they say something.
-        seldom = int((times == 1).sum()) <= _OFTEN_UNSEEN * len(there)
+        seldom = int((times == 1).sum()) <= _SELDOM * len(there)
         width = 2 * len(distinct) + 1
         keys = seasons[rows] * width + _codes(distinct, there)
         order = np.argsort(keys, kind="stable")
@@ -148,7 +149,7 @@ class _Column:
         starts = np.searchsorted(keys, np.arange(count + 1) * width)
         return cls(
             distinct=distinct,
-            pooled=np.sort(there),
+            pooled=np.repeat(distinct, times),
             keys=keys,
             rows=rows[order],
             starts=starts,

@@ -121,6 +121,9 @@ def test_summaries_are_of_rows_that_were_carried() -> None:
     (pane,) = panes_of(made, cyclic(3, when), when, None)
     (summed,), (measured,) = pane.summaries.measured(made), made.measure(cyclic(3, when), when)
     assert np.array_equal(summed.statistic, measured.statistic)
+    judging = fit(made.plan, reference())  # with blocks, as a sidecar's is not: its summaries are of the same reference
+    assert judging.calibration is not None
+    assert judging.detectors[0].reference.digest == made.detectors[0].reference.digest
     plainly = fit(plan(None, rows=None, every_seconds=18_000, keep="summaries"), reference(), calibrates=False)
     assert plainly.detectors[0].reference.digest != made.detectors[0].reference.digest  # never mixed with one another
 
