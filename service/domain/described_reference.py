@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from service.domain.errors import Fault, InvalidReference
 from service.domain.models import Reference
 from service.domain.registration import feature_faults
+from service.domain.row_times import Times, disorder, times_of
 from service.domain.schema import (
     MAXIMUM_CATEGORIES,
     MAXIMUM_CATEGORY,
@@ -24,6 +25,8 @@ from service.domain.sent_columns import SentColumns, Texts, categories_of, code_
 _MAXIMUM_FAULTS = 20
 _RANGED = frozenset({Kind.NUMERIC, Kind.INTEGER})
 _TRUTHS = frozenset({"true", "false"})
+_NOT_KEPT = frozenset({Role.IGNORE, Role.TIME})
+"""Roles of columns that rows do not have."""
 Values = NDArray[np.float64]
 
 
@@ -55,10 +58,13 @@ def described(sent: SentColumns, declared: Sequence[DeclaredColumn], *, strict: 
         column, numbers, wrong = _column(sent, place, said.get(name, DeclaredColumn(name)))
         columns.append(column)
         faults += wrong
-        if column.role is not Role.IGNORE:
+        if column.role not in _NOT_KEPT:
             values.append(numbers)
+    times, wrong = _times(sent, columns)
+    faults += wrong
     if not any(column.role in {Role.FEATURE, Role.PREDICTION} for column in columns):
-        faults.append(Fault("columns", "are all ignored, or labels: a reference has a feature or a prediction"))
+        message = "are all ignored, times or labels: a reference has a feature or a prediction"
+        faults.append(Fault("columns", message))
     if sum(len(text) for column in columns for text in column.categories) > MAXIMUM_TEXT:
         faults.append(Fault("columns", f"have categories of more than {MAXIMUM_TEXT} characters together"))
     if faults:
@@ -66,7 +72,22 @@ def described(sent: SentColumns, declared: Sequence[DeclaredColumn], *, strict: 
     schema = Schema(tuple(columns))
     untouched = len(values) == width and not schema.categorical and not sent.texts
     rows = sent.rows if untouched else np.column_stack(values)
-    return Described(Reference(schema.features, rows, schema.names(Role.LABEL)), schema)
+    coded = tuple(name for name in schema.features if name in schema.categorical) if times is not None else ()
+    return Described(Reference(schema.features, rows, schema.names(Role.LABEL), times, coded), schema)
+
+
+def _times(sent: SentColumns, columns: Sequence[Column]) -> tuple[Times | None, list[Fault]]:
+    """Of the rows, which blocks want in the order of time."""
+    places = [place for place, column in enumerate(columns) if column.role is Role.TIME]
+    if len(places) > 1:
+        return None, [Fault("columns", "have the role time more than once")]
+    if not places:
+        return None, []
+    times, faults = times_of(sent, places[0])
+    row = disorder(times) if not faults else None
+    if row is not None:
+        faults = [Fault(sent.place(row, places[0]), "is earlier than the row before: sort the rows by time")]
+    return times, faults
 
 
 def _declaration_faults(declared: Sequence[DeclaredColumn], names: Sequence[str] | None) -> Iterator[Fault]:
@@ -77,6 +98,8 @@ def _declaration_faults(declared: Sequence[DeclaredColumn], names: Sequence[str]
             yield Fault(f"columns[{place}].name", "is no column of the reference")
         if each.name in seen:
             yield Fault(f"columns[{place}].name", "is declared twice")
+        if each.role is Role.TIME and (each.kind, each.categories) != (None, None):
+            yield Fault(f"columns[{place}]", "has the role time, which has no kind and no categories")
         if each.categories is not None and each.kind not in {None, Kind.CATEGORICAL}:
             yield Fault(f"columns[{place}].categories", "go with the kind categorical")
         seen.add(each.name)
@@ -85,7 +108,7 @@ def _declaration_faults(declared: Sequence[DeclaredColumn], names: Sequence[str]
 def _column(sent: SentColumns, place: int, said: DeclaredColumn) -> tuple[Column, Values, list[Fault]]:
     numbers, texts = sent.rows[:, place], sent.texts.get(place)
     column = Column(said.name, role=said.role)
-    if said.role is Role.IGNORE:
+    if said.role in _NOT_KEPT:
         return column, numbers, []
     is_text = sent.text(place)
     kind = said.kind or (Kind.CATEGORICAL if said.categories is not None else _inferred(numbers, texts, is_text))

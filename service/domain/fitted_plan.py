@@ -32,6 +32,8 @@ from detectors.results import DriftResult, Scope
 from service.domain.errors import Fault, InvalidReference
 from service.domain.models import Reference
 from service.domain.plan import Plan, WindowPlan, check_features
+from service.domain.row_times import Times
+from service.domain.season import FittedSeasons, alike, fit_seasons
 
 MINIMUM_BUDGET_BLOCKS = 20
 """Fewer say too little of what a window's scores are worth over time."""
@@ -105,23 +107,33 @@ class FittedPlan:
     """Contiguous blocks that this plan's false-alarm rate, or its budget, needs."""
     detectors: tuple[FittedDetector, ...]
     """In the plan's order."""
+    seasons: FittedSeasons | None = None
+    """None: rows are compared with all of the reference."""
 
     @property
     def blocks(self) -> int:
         """Blocks that the reference has."""
         return self.reference_rows // self.block_rows
 
-    def measure(self, rows: Rows) -> Sequence[DriftResult]:
-        """Test window rows, shape (rows, features), with every detector of the plan; raises `DetectorError`."""
-        return [fitted.test(rows) for fitted in self.detectors]
+    def compared(self, rows: Rows, times: Times | None) -> Rows:
+        """Window rows, shape (rows, features), as detectors see them; raises `InvalidRows`.
+
+        `times`: of each, in milliseconds since the epoch; wanted where the plan has seasons.
+        """
+        return rows if self.seasons is None else self.seasons.carried(rows, times)
+
+    def measure(self, rows: Rows, times: Times | None = None) -> Sequence[DriftResult]:
+        """Test window rows with every detector of the plan; as `compared`, and raises `DetectorError`."""
+        seen = self.compared(rows, times)
+        return [fitted.test(seen) for fitted in self.detectors]
 
 
 def fit(plan: Plan, reference: Reference, backend: Backend = HOST, *, calibrates: bool = True) -> FittedPlan:
     """Fit every detector and, where the reference is long enough, calibrate them against its own blocks.
 
     They compute where `backend` is. `calibrates` False: without the blocks, which nobody needs who only summarises.
-    Raises `InvalidPlan` if the plan looks at features that the reference does not have, and `InvalidReference` if a
-    detector cannot be fitted on it.
+    Raises `InvalidPlan` if the plan looks at features that the reference does not have, or at seasons that it says too
+    little of, and `InvalidReference` if a detector cannot be fitted on it.
     """
     check_features(plan, reference.features)
     tested = tuple(name for name in reference.features if name not in reference.labels)
@@ -133,6 +145,8 @@ def fit(plan: Plan, reference: Reference, backend: Backend = HOST, *, calibrates
     rows = len(reference.rows)
     block_rows = block_size(plan.window, plan.window.most_tested_rows, rows, needed)
     has_blocks = calibrates and rows // block_rows >= needed
+    seasons = fit_seasons(plan.decision.season, reference, block_rows)
+    reference = alike(reference, seasons, block_rows)
     for planned in plan.detectors:
         try:
             detector = create(planned.name, dict(planned.parameters))
@@ -148,11 +162,12 @@ def fit(plan: Plan, reference: Reference, backend: Backend = HOST, *, calibrates
         seen_by = [_seen(reference, each.columns, backend) for each in fitted]
         sensitivities = _sensitivities(plan, calibration, fitted, nulls, seen_by)
         calibration = replace(calibration, sensitivities=sensitivities)
-    return FittedPlan(plan, reference.features, rows, calibration, block_rows, needed, tuple(fitted))
+    return FittedPlan(plan, reference.features, rows, calibration, block_rows, needed, tuple(fitted), seasons)
 
 
 def calibrated_at(fitted: FittedPlan, block_rows: int, reference: Reference, backend: Backend = HOST) -> FittedPlan:
     """The same detectors, calibrated with blocks of another size; not calibrated where that cannot be done."""
+    reference = alike(reference, fitted.seasons, block_rows)
     try:
         nulls = [
             _block_null(each.detector, _seen(reference, each.columns, backend), block_rows) for each in fitted.detectors

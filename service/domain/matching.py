@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from service.domain.described_reference import not_of_kind, wrong_kind
 from service.domain.errors import Fault, InvalidBatch
+from service.domain.row_times import Times, times_of
 from service.domain.schema import AMBIGUOUS, Column, Kind, Mismatches, MismatchPlan, Role, Schema, layouts
 from service.domain.sent_columns import SentColumns, coded, truths
 
@@ -26,6 +27,8 @@ class Matched:
 
     rows: Values
     mismatches: Mismatches
+    times: Times | None = None
+    """Of each row, if the column of the role `time` came with them."""
 
 
 def match(sent: SentColumns, schema: Schema, plan: MismatchPlan, *, refuses_missing: bool) -> Matched:
@@ -39,6 +42,7 @@ def match(sent: SentColumns, schema: Schema, plan: MismatchPlan, *, refuses_miss
     places, mismatches = _places(sent, schema, plan)
     if refuses_missing:
         _refuse_holes(sent, schema.kept, places)
+    times = _times(sent, schema)
     rows = np.ascontiguousarray(sent.rows[:, places])
     rows[:, places < 0] = np.nan
     if schema.is_plain and not sent.texts:
@@ -56,7 +60,25 @@ def match(sent: SentColumns, schema: Schema, plan: MismatchPlan, *, refuses_miss
             mismatches = replace(mismatches, wrong_kind=mismatches.wrong_kind + int(misses.sum()))
     if wrong or unseen:
         raise InvalidBatch(*(wrong + unseen)[:MAXIMUM_FAULTS])
-    return Matched(rows, mismatches)
+    return Matched(rows, mismatches, times)
+
+
+def _times(sent: SentColumns, schema: Schema) -> Times | None:
+    """A row without a time is refused, whatever the plan says of holes: it would be of no hour."""
+    if schema.time is None:
+        return None
+    names = _names(sent, schema)
+    if schema.time not in names:
+        return None
+    times, faults = times_of(sent, names.index(schema.time))
+    if faults:
+        raise InvalidBatch(*faults)
+    return times
+
+
+def _names(sent: SentColumns, schema: Schema) -> Sequence[str]:
+    """Of the columns; where they have none, those that their number says."""
+    return _by_number(sent.rows.shape[1], schema) if sent.names is None else sent.names
 
 
 def _of_matched(categorical: frozenset[str], schema: Schema, plan: MismatchPlan) -> MismatchPlan:
@@ -117,7 +139,8 @@ def _places(sent: SentColumns, schema: Schema, plan: MismatchPlan) -> tuple[NDAr
     """For each kept column where it was sent, -1 where it was not; and the values of columns that do not match."""
     width, rows = sent.rows.shape[1], len(sent.rows)
     if sent.names is None:
-        return _by_position(width, schema), NO_MISMATCHES
+        place_of = {name: place for place, name in enumerate(_by_number(width, schema))}
+        return np.array([place_of.get(column.name, -1) for column in schema.kept], dtype=np.intp), NO_MISMATCHES
     if width != len(sent.names):
         message = f"each row has {width} values, but {len(sent.names)} features are named"
         raise InvalidBatch(Fault("rows", message))
@@ -143,12 +166,11 @@ def _column_faults(
     yield from (Fault(f"features[{place}]", "is named twice") for place in twice)
 
 
-def _by_position(width: int, schema: Schema) -> NDArray[np.intp]:
-    """All columns in order, or without ignored ones, or without labels, or without either."""
-    found = layouts(schema, width, (Role.IGNORE, Role.LABEL))
+def _by_number(width: int, schema: Schema) -> tuple[str, ...]:
+    """All columns in order, or without ignored ones, without the time, without labels, or without several of these."""
+    found = layouts(schema, width, (Role.IGNORE, Role.TIME, Role.LABEL))
     if len(found) == 1:
-        place_of = {name: place for place, name in enumerate(found[0])}
-        return np.array([place_of.get(column.name, -1) for column in schema.kept], dtype=np.intp)
+        return found[0]
     asked = sum(column.role is not Role.LABEL for column in schema.kept)
     message = f"each row has {width} values; this model has {asked} features"
     raise InvalidBatch(Fault("rows", AMBIGUOUS if found else message))

@@ -154,6 +154,8 @@ class Window:
     """Of all rows of the window, which are not kept themselves."""
     mismatches: int = 0
     """Values that did not match the schema, of the batches read for this window."""
+    times: NDArray[np.int64] | None = None
+    """Event time of each of `rows`, in milliseconds since the epoch; None where there are summaries."""
 
     @property
     def tested(self) -> int:
@@ -367,3 +369,7 @@ class Reference:
     """Shape (rows, features), in time order where the sender has it so: calibration cuts contiguous blocks from it."""
     labels: tuple[str, ...] = ()
     """Features that detectors look at only where a plan names them, and whose values may be missing."""
+    times: NDArray[np.int64] | None = field(default=None, repr=False)
+    """Of each row, in milliseconds since the epoch, ascending; None where the sender has not given them."""
+    categorical: tuple[str, ...] = ()
+    """Features that hold codes; told only of a reference with times, to which they matter."""

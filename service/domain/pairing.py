@@ -75,7 +75,7 @@ def named(schema: Schema, request: Half) -> Half:
     if request.names is not None:
         return request
     asked = Schema(tuple(column for column in schema.columns if column.role is not Role.LABEL))
-    found = layouts(asked, request.rows.shape[1], (Role.IGNORE, Role.PREDICTION))
+    found = layouts(asked, request.rows.shape[1], (Role.IGNORE, Role.TIME, Role.PREDICTION))
     if len(found) > 1:
         raise InvalidBatch(Fault("request", AMBIGUOUS))
     return replace(request, names=found[0]) if found else request

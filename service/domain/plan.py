@@ -13,6 +13,7 @@ from detectors.registry import DETECTORS, OPTIONAL_DETECTORS, create
 from detectors.results import Scope
 from service.domain.errors import Fault, InvalidPlan
 from service.domain.schema import Kind, MismatchPlan, Role, Schema
+from service.domain.season import SeasonPlan, season_faults
 
 JSONScalar = str | int | float | bool | None
 
@@ -111,6 +112,8 @@ class DecisionPlan:
     """Of one window, all detectors and features together, when nothing has changed. Without a budget."""
     false_alarms: FalseAlarmBudget | None = None
     """Over time, all detectors and features together; it takes the place of the rate."""
+    season: SeasonPlan | None = None
+    """Rows are compared with those of the same hour or day; None: with all of the reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,8 @@ class Plan:
         document["window"] = {"rows": self.window.rows, **changed}
         if self.decision.false_alarms is None:
             del document["decision"]["false_alarms"]
+        if self.decision.season is None:
+            del document["decision"]["season"]
         if self.missing_values == "refuse":
             del document["missing_values"]
         if self.schema_mismatch == MismatchPlan():
@@ -196,6 +201,7 @@ def check(plan: Plan, *, optional_engines: bool = False) -> None:
     faults = [] if optional_engines else _engine_faults(plan)
     faults += [*_window_faults(plan.window), *_detectors_faults(plan), *_decision_faults(plan.decision)]
     faults += _budget_faults(plan.decision.false_alarms, plan.window)
+    faults += season_faults(plan.decision.season)
     faults += _response_faults(plan.response)
     if faults:
         raise InvalidPlan(*faults)

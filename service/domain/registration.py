@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors import codec
 from detectors.arrays import checked_rows, real_rows
@@ -21,6 +23,7 @@ MINIMUM_REFERENCE_ROWS = 100
 MAXIMUM_FEATURES = 2_000
 MAXIMUM_FEATURE_NAME = 200
 REFERENCE_KIND = "reference"
+_LISTED = ("labels", "categorical")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +124,13 @@ def arrangement(wanted: Registration, came_under: Registration | None) -> list[i
 
 def encode_reference(reference: Reference) -> bytes:
     """The bytes whose digest names the reference."""
-    attributes = {"features": list(reference.features)}
-    if reference.labels:  # older references keep their digests
-        attributes["labels"] = list(reference.labels)
-    return codec.encode(REFERENCE_KIND, {"rows": reference.rows}, attributes)
+    # What is not there is not said: older references keep their digests.
+    said = {"labels": reference.labels, "categorical": reference.categorical}
+    attributes = {"features": list(reference.features), **{name: list(each) for name, each in said.items() if each}}
+    arrays: dict[str, NDArray[Any]] = {"rows": reference.rows}
+    if reference.times is not None:
+        arrays["times"] = reference.times
+    return codec.encode(REFERENCE_KIND, arrays, attributes)
 
 
 def decode_reference(blob: bytes, expected_digest: str) -> Reference:
@@ -135,11 +141,12 @@ def decode_reference(blob: bytes, expected_digest: str) -> Reference:
         )
     try:
         document = codec.decode(blob, kind=REFERENCE_KIND)
-        names, labels = document.attributes["features"], document.attributes.get("labels", [])
-        rows = document.arrays["rows"]
+        said = [document.attributes["features"], *(document.attributes.get(each, []) for each in _LISTED)]
+        rows, times = document.arrays["rows"], document.arrays.get("times")
     except (InvalidDocument, KeyError) as error:
         raise CorruptedState(f"the stored reference {expected_digest} cannot be read: {error}") from error
-    if not (isinstance(names, list) and isinstance(labels, list)):
+    if not all(isinstance(names, list) for names in said):
         raise CorruptedState(f"the stored reference {expected_digest} names no features")
-    features, labelled = tuple(str(name) for name in names), tuple(str(name) for name in labels)
-    return Reference(features, np.asarray(rows, dtype=np.float64), labelled)
+    features, labels, categorical = (tuple(str(name) for name in names) for names in said)
+    moments = None if times is None else np.asarray(times, dtype=np.int64)
+    return Reference(features, np.asarray(rows, dtype=np.float64), labels, moments, categorical)

@@ -45,6 +45,8 @@ class Role(StrEnum):
     """What was true. May be absent; detectors look at it only where a plan names it."""
     IGNORE = "ignore"
     """Dropped as it comes."""
+    TIME = "time"
+    """When it was, kept as the row's event time; no feature. May be absent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Schema:
     @cached_property
     def kept(self) -> tuple[Column, ...]:
         """Those that rows have."""
-        return tuple(column for column in self.columns if column.role is not Role.IGNORE)
+        return tuple(column for column in self.columns if column.role not in {Role.IGNORE, Role.TIME})
 
     @cached_property
     def features(self) -> tuple[str, ...]:
@@ -105,13 +107,18 @@ class Schema:
     @cached_property
     def is_plain(self) -> bool:
         """Whether rows are numbers, of whatever kind, one for each column: then nothing has to be looked at."""
-        return not any(column.binding or column.role in {Role.LABEL, Role.IGNORE} for column in self.columns)
+        return not any(column.binding or column.role in {Role.LABEL, Role.IGNORE, Role.TIME} for column in self.columns)
 
     @cached_property
     def takes_text(self) -> bool:
         """Whether some column may hold it. Ignored ones may hold anything."""
-        kinds = {Kind.CATEGORICAL, Kind.BOOLEAN}
-        return any(column.role is Role.IGNORE or (column.binding and column.kind in kinds) for column in self.columns)
+        kinds, roles = {Kind.CATEGORICAL, Kind.BOOLEAN}, {Role.IGNORE, Role.TIME}
+        return any(column.role in roles or (column.binding and column.kind in kinds) for column in self.columns)
+
+    @cached_property
+    def time(self) -> str | None:
+        """The column that says when rows were; None if there is none."""
+        return next((column.name for column in self.columns if column.role is Role.TIME), None)
 
     @cached_property
     def categorical(self) -> frozenset[str]:

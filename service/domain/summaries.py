@@ -38,7 +38,7 @@ class Summaries:
 
     @classmethod
     def of(cls, fitted: FittedPlan, rows: Rows) -> Self:
-        """Shape (rows, features) with the plan's features; raises `InvalidRows`."""
+        """Shape (rows, features) with the plan's features, as `FittedPlan.compared` has them; raises `InvalidRows`."""
         return cls(len(rows), tuple(each.summarise(rows) for each in fitted.detectors))
 
     def __add__(self, other: Self, /) -> Self:
@@ -91,7 +91,7 @@ def panes_of(fitted: FittedPlan, rows: Rows, times: NDArray[np.int64], every_ms:
         chosen = intervals == interval
         # As they are where they are all in one, which is the rule: rows are not copied.
         seen, moments = (rows, times) if chosen.all() else (rows[chosen], times[chosen])
-        panes.append(Pane(int(moments.min()), int(moments.max()), Summaries.of(fitted, seen)))
+        panes.append(Pane(int(moments.min()), int(moments.max()), Summaries.of(fitted, fitted.compared(seen, moments))))
     return tuple(panes)
 
 

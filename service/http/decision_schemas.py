@@ -1,11 +1,12 @@
 """What the API takes and gives about decisions: how often alarms may be false, and how often they would be."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
 from service.domain import plan as domain
 from service.domain.models import Verdict
+from service.domain.season import SeasonPlan
 from service.http.document import Document
 from service.usecases.fitted_models import Readiness
 
@@ -33,6 +34,18 @@ class FalseAlarms(Document):
         return domain.FalseAlarmBudget(self.at_most, self.per_windows, seconds)
 
 
+class Season(Document):
+    """By what rows are alike: each is compared with those of the reference that are of the same."""
+
+    by: Literal["hour_of_day", "day_of_week", "hour_of_week"]
+    utc_offset_minutes: int = 0
+    """Of the clock that says which hour it is; the same all year."""
+
+    def to_domain(self) -> SeasonPlan:
+        """The same, frozen."""
+        return SeasonPlan(self.by, self.utc_offset_minutes)
+
+
 class DecisionPlan(Document):
     """How often an alarm may be false."""
 
@@ -40,19 +53,23 @@ class DecisionPlan(Document):
     """Of one window, all detectors and features together, when nothing has changed. Without a budget."""
     false_alarms: FalseAlarms | None = None
     """A budget over time, which takes the place of the rate of one window."""
+    season: Season | None = None
+    """Compare rows with those of the same hour or day; needs a reference with times. Null: with all of them."""
 
     @model_validator(mode="wrap")
     @classmethod
     def _from_domain(cls, value: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
         if isinstance(value, domain.DecisionPlan):
             budget = None if value.false_alarms is None else FalseAlarms.of(value.false_alarms)
-            return cls(false_alarm_rate=value.false_alarm_rate, false_alarms=budget)
+            season = None if value.season is None else Season.model_validate(value.season)
+            return cls(false_alarm_rate=value.false_alarm_rate, false_alarms=budget, season=season)
         return read(value)
 
     def to_domain(self) -> domain.DecisionPlan:
         """The same, frozen."""
         budget = None if self.false_alarms is None else self.false_alarms.to_domain()
-        return domain.DecisionPlan(self.false_alarm_rate, budget)
+        season = None if self.season is None else self.season.to_domain()
+        return domain.DecisionPlan(self.false_alarm_rate, budget, season)
 
 
 class RateView(Document):
@@ -79,6 +96,15 @@ class SensitivityView(Document):
     """Which one that is; null for a detector of all features together, all of which were shifted."""
 
 
+class SeasonsView(Document):
+    """What a reference has of the hours or days by which the plan compares."""
+
+    fewest_rows: int
+    """Of those that it has."""
+    lacking: list[str]
+    """Those that it has no rows of: rows of these count as missing."""
+
+
 class ReadinessView(Document):
     """Whether findings rest on the reference's own calm blocks."""
 
@@ -98,6 +124,8 @@ class ReadinessView(Document):
     effective_blocks: float | None
     """Independent blocks that say as much as these, which follow one another and may be alike."""
     sensitivities: list[SensitivityView]
+    seasons: SeasonsView | None
+    """What the reference has of the plan's seasons; null where the plan has none."""
     shortfall: str
     """Why this reference does not calibrate this plan, and what would; empty if it does."""
 

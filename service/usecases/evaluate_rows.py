@@ -10,11 +10,13 @@ from service.domain.budget import spend
 from service.domain.decision import decide, undecided
 from service.domain.errors import Fault, InvalidBatch
 from service.domain.fitted_plan import FittedPlan
+from service.domain.judgement import too_few, with_strangers
 from service.domain.models import BudgetState, Decision, ModelName
 from service.domain.plan import DEFAULT_SAMPLE_ROWS
 from service.domain.registration import Registration
+from service.domain.row_times import Times
 from service.usecases.fitted_models import FittedModels
-from service.usecases.observe_batch import Observations, matched_rows
+from service.usecases.observe_batch import Observations, matched_rows, row_times
 from service.usecases.registered_models import RegisteredModels
 
 MAXIMUM_ROWS = DEFAULT_SAMPLE_ROWS
@@ -45,23 +47,29 @@ class EvaluateRows:
     async def __call__(self, model: ModelName, observations: Observations) -> Evaluated:
         """Raises `UnknownModel`, `InvalidBatch`, `StoreUnavailable`, `CorruptedState`."""
         registration = await self._models.current(model)
-        rows = (await matched_rows(observations, registration, refuses=False)).rows
+        matched = await matched_rows(observations, registration, refuses=False)
+        rows, times = matched.rows, row_times(observations, matched)
+        if times is None and registration.plan.decision.season is not None:
+            message = "is missing: the plan of this model compares rows by their times (decision.season)"
+            raise InvalidBatch(Fault("observed_at", message))
         if len(rows) > MAXIMUM_ROWS:
             raise InvalidBatch(Fault("rows", f"are {len(rows)}, and at most {MAXIMUM_ROWS} are tested at once"))
         few = len(rows) < registration.plan.window.minimum_rows
         tested = None if few else len(rows)
         fitted = await self._fitted.fitted(registration, tested_rows=tested, of_any_size=True)
-        decision = await to_thread.run_sync(_decision, fitted, rows, limiter=self._limiter, abandon_on_cancel=True)
+        decision = await to_thread.run_sync(
+            _decision, fitted, rows, times, limiter=self._limiter, abandon_on_cancel=True
+        )
         return Evaluated(registration, len(rows), decision)
 
 
-def _decision(fitted: FittedPlan, rows: Rows) -> Decision:
-    minimum = fitted.plan.window.minimum_rows
-    if len(rows) < minimum:
-        return undecided(fitted, f"{len(rows)} rows are too few: the plan asks for {minimum} or more")
+def _decision(fitted: FittedPlan, rows: Rows, times: Times | None) -> Decision:
+    if reason := too_few(fitted, len(rows), times):
+        return undecided(fitted, reason)
     try:
-        results = fitted.measure(rows)
+        results = fitted.measure(rows, times)
         # Under a budget, on their own: what came before them in the log is no part of the question.
-        return decide(fitted, results, spend(fitted, results, BudgetState(), _NO_TIME))
+        spending = spend(fitted, results, BudgetState(), _NO_TIME)
+        return with_strangers(decide(fitted, results, spending), fitted, times)
     except (DetectorError, ArithmeticError) as error:
         return undecided(fitted, str(error))

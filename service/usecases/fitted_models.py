@@ -12,6 +12,7 @@ from detectors.arrays import Backend
 from service.domain.fitted_plan import FittedPlan, Sensitivity, block_size, calibrated_at, fit
 from service.domain.models import Reference
 from service.domain.registration import Registration
+from service.domain.season import FittedSeasons
 from service.ports import Registrations
 
 KEPT = 64
@@ -38,6 +39,8 @@ class Readiness:
     """Independent blocks that say as much as these, which follow one another."""
     sensitivities: tuple[Sensitivity, ...]
     """What each detector sees."""
+    seasons: FittedSeasons | None
+    """What the reference has of them; None where the plan has none."""
     shortfall: str
     """Why this reference does not calibrate this plan, and what would; empty if it does."""
 
@@ -122,6 +125,7 @@ def readiness(fitted: FittedPlan) -> Readiness:
         false_alarm_interval=None if alarms is None else (alarms.lower, alarms.upper),
         effective_blocks=None if fitted.calibration is None else fitted.calibration.effective_blocks,
         sensitivities=() if fitted.calibration is None else fitted.calibration.sensitivities,
+        seasons=fitted.seasons,
         shortfall=_shortfall(fitted),
     )
 

@@ -107,12 +107,13 @@ class ObserveBatch:
         """
 
         async def make(registration: Registration) -> tuple[Batch, int, Mismatches]:
-            rows, mismatches = observations.rows, NO_MISMATCHES
+            rows, mismatches, times = observations.rows, NO_MISMATCHES, observations.times
             if not is_as_it_is_kept(observations, registration):
                 matched = await matched_rows(observations, registration)
                 rows, mismatches = matched.rows, matched.mismatches
+                times = times if matched.times is None else matched.times
             observed_at = observations.observed_at or self._clock()
-            trace, times = current_traceparent(traceparent), observations.times
+            trace = current_traceparent(traceparent)
             batch = Batch(identifier, rows, observed_at, trace, registration.revision, times, None, mismatches.total)
             return await self._without_rows(batch, registration), len(rows), mismatches
 
@@ -190,6 +191,13 @@ async def matched_rows(observations: Observations, registration: Registration, *
         return match(observations.columns, schema, plan.schema_mismatch, refuses_missing=refuses_missing)
     matching = partial(match, observations.columns, schema, plan.schema_mismatch, refuses_missing=refuses_missing)
     return await to_thread.run_sync(matching)
+
+
+def row_times(observations: Observations, matched: Matched) -> NDArray[np.int64] | None:
+    """Event times, by what the sender says; None where nothing is said."""
+    if matched.times is not None or observations.times is not None or observations.observed_at is None:
+        return observations.times if matched.times is None else matched.times
+    return np.full(len(matched.rows), round(observations.observed_at.timestamp() * 1000), dtype=np.int64)
 
 
 def _summarised(fitted: FittedPlan, batch: Batch) -> Batch:

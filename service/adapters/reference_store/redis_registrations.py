@@ -120,7 +120,8 @@ def _reference_digest(model: ModelName, entry: Entry) -> str | None:
 
 def _format(registration: Registration) -> bytes:
     """The first that holds all of it: to a release that passes the rest over, the plan would be another."""
-    if not registration.is_of_numbers or registration.plan.decision.false_alarms is not None:
+    decision = registration.plan.decision
+    if not registration.is_of_numbers or decision.false_alarms is not None or decision.season is not None:
         return FORMAT_3
     return FORMAT_1 if registration.plan.window.keep == "rows" else FORMAT_2
 

@@ -27,7 +27,7 @@ class _Held(Protocol):
 
     def add(self, of: Admitted, chosen: NDArray[np.bool_]) -> None: ...
 
-    def rows(self) -> NDArray[np.float64]: ...
+    def rows(self) -> tuple[NDArray[np.float64], NDArray[np.int64] | None]: ...
 
     def summaries(self) -> Summaries | None: ...
 
@@ -41,8 +41,8 @@ class _HeldRows:
         rank = ranks(self._key, of.identifier, of.places[chosen])
         self._sample.add(rank, of.times[chosen], of.rows[chosen])
 
-    def rows(self) -> NDArray[np.float64]:
-        return self._sample.rows()
+    def rows(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        return self._sample.rows_and_times()
 
     def summaries(self) -> None:
         return None
@@ -57,8 +57,8 @@ class _HeldSummaries:
         found = reduce(add, [of.panes[place].summaries for place in np.flatnonzero(chosen)])
         self._sum = found if self._sum is None else self._sum + found
 
-    def rows(self) -> NDArray[np.float64]:
-        return NO_ROWS
+    def rows(self) -> tuple[NDArray[np.float64], None]:
+        return NO_ROWS, None
 
     def summaries(self) -> Summaries | None:
         return self._sum
@@ -179,10 +179,11 @@ class IntervalCutter:
         interval = self._open.pop(number)
         start, self._start = self._start, self._after(number)
         dropped, late, self._late = self._admission.dropped(), self._late, 0
+        rows, times = interval.held.rows()
         assert interval.first is not None  # noqa: S101 - an interval is opened by a row
         assert interval.last is not None  # noqa: S101
         return Window(
-            rows=interval.held.rows(),
+            rows=rows,
             seen=interval.seen,
             step=interval.seen,
             start=start,
@@ -197,6 +198,7 @@ class IntervalCutter:
             mismatches=dropped.mismatches,
             traceparents=some_of(interval.traceparents),
             summaries=interval.held.summaries(),
+            times=times,
         )
 
     def _after(self, number: int) -> Cursor:

@@ -134,8 +134,8 @@ class WindowCutter:
 
     def _window(self, rows: int, step: int) -> Window:
         pieces = self._next(rows)
-        chosen = self._chosen(pieces)
         times = np.concatenate([piece.of.times[piece.taken : piece.stop] for piece in pieces])
+        chosen, moments = self._chosen(pieces, times)
         start, self._start = self._start, self._advanced(step)
         dropped = self._admission.dropped()
         return Window(
@@ -153,6 +153,7 @@ class WindowCutter:
             future=dropped.future,
             mismatches=dropped.mismatches,
             traceparents=some_of([piece.of.traceparent for piece in pieces]),
+            times=moments,
         )
 
     def _next(self, rows: int) -> Sequence[_Piece]:
@@ -164,12 +165,16 @@ class WindowCutter:
                 break
         return pieces
 
-    def _chosen(self, pieces: Sequence[_Piece]) -> NDArray[np.float64]:
+    def _chosen(
+        self, pieces: Sequence[_Piece], times: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Rows that are tested, and their times."""
         rows = np.concatenate([piece.of.rows[piece.taken : piece.stop] for piece in pieces])
         if self._sample_rows is None or len(rows) <= self._sample_rows:
-            return rows
+            return rows, times
         of = [ranks(self._key, each.of.identifier, each.of.places[each.taken : each.stop]) for each in pieces]
-        return rows[lowest(np.concatenate(of), self._sample_rows)]
+        sample = lowest(np.concatenate(of), self._sample_rows)
+        return rows[sample], times[sample]
 
     def _advanced(self, step: int) -> Cursor:
         run = self._runs[0]

@@ -64,8 +64,13 @@ class RowSample:
 
     def rows(self) -> NDArray[np.float64]:
         """The sample in the order of event time; rows of the same moment in the order of the log."""
+        return self.rows_and_times()[0]
+
+    def rows_and_times(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """The same with the event time of each."""
         _, times, rows = self._chosen()
-        return rows[np.argsort(times, kind="stable")]
+        order = np.argsort(times, kind="stable")
+        return rows[order], times[order]
 
     def _chosen(self) -> Piece:
         of, times, rows = (np.concatenate(each) for each in zip(*self._pieces, strict=True))

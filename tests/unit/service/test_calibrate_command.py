@@ -69,6 +69,16 @@ def test_planted_changes_are_found_sooner_the_larger_they_are_and_categories_are
     assert any(wait != 1 for each in waits[0.05].values() for wait in each)
 
 
+def test_a_plan_with_seasons_is_tried_by_the_times_of_the_rows(tmp_path: Path) -> None:
+    data, plan = written(tmp_path / "rows.csv"), planned(tmp_path, decision={"season": {"by": "day_of_week"}})
+    result = run(data, "--plan", plan, "--time-column", "time")
+    assert result.exit_code == 0, result.output
+    assert "Each row is compared by its day of the week." in result.output
+    result = run(data, "--plan", plan)
+    assert result.exit_code != 0
+    assert "give the --time-column" in result.output
+
+
 def test_a_plan_in_yaml_a_picture_and_rows_without_times(tmp_path: Path) -> None:
     plan, picture = tmp_path / "plan.yaml", tmp_path / "found.png"
     plan.write_text("window: {rows: 50}\ndetectors: [{name: kolmogorov_smirnov}]\n")
@@ -82,7 +92,7 @@ def test_a_plan_in_yaml_a_picture_and_rows_without_times(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("columns", "options", "said"),
     [
-        ({"time": [0] * 200 + [-1] * 200}, ["--time-column", "time"], "earlier than the row before"),
+        ({"time": [600] * 200 + [0] * 200}, ["--time-column", "time"], "earlier than the row before"),
         ({"time": ["noon"] * 400}, ["--time-column", "time"], "is no time"),
         ({}, ["--time-column", "when"], "there is no column 'when'"),
         ({"amount": [""] + [1.5] * 399}, [], "reference has no holes"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from detectors import codec
 from service.domain.described_reference import Described, described
-from service.domain.errors import InvalidReference
+from service.domain.errors import InvalidBatch, InvalidReference
 from service.domain.matching import match
 from service.domain.registration import decode_reference, encode_reference
 from service.domain.schema import Column, DeclaredColumn, Kind, MismatchPlan, Role, Schema
@@ -192,3 +192,78 @@ def test_a_schema_is_read_as_it_was_written() -> None:
     written = msgspec.json.encode(made)
     assert msgspec.json.decode(written, type=Schema) == made
     assert b"is_plain" not in written
+
+
+TIME = DeclaredColumn("when", role=Role.TIME)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["2026-03-01T12:00:00Z", "2026-03-01T13:00:00.5+01:00"], [1772366400000, 1772366400500]),
+        ([1772366400.0, 1772366400.25], [1772366400000, 1772366400250]),
+        ([1772366400000.0, 1772366400001.0], [1772366400000, 1772366400001]),
+    ],
+)
+def test_a_column_of_times_says_when_rows_were_and_is_no_feature(values: list[Any], expected: list[int]) -> None:
+    found = of({"when": values, "x": [1.0, 2.0], "city": ["Bern", "Genf"]}, TIME)
+    assert found.reference.features == ("x", "city")
+    assert found.reference.times is not None
+    assert found.reference.times.tolist() == expected
+    assert found.reference.categorical == ("city",)
+    assert found.schema.time == "when"
+    blob = encode_reference(found.reference)
+    again = decode_reference(blob, codec.digest(blob))
+    assert again.times is not None
+    assert (again.times.tolist(), again.categorical) == (expected, ("city",))
+    without = of({"x": [1.0, 2.0], "city": ["Bern", "Genf"]}).reference
+    assert (without.times, without.categorical) == (None, ())
+    assert codec.digest(encode_reference(without)) != codec.digest(blob)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (["2026-03-01T12:00:00", "2026-03-01"], "is no time with a zone"),
+        (["noon", NAN], "is no time with a zone"),
+        ([-1.0, 1e300], "is no time with a zone"),
+        (["9999-12-31T23:00:00-12:00", "x" * 1000], "is no time with a zone"),
+        ([0.0, 7200.0, 3600.0], "is earlier than the row before"),
+    ],
+)
+def test_times_that_are_missing_without_a_zone_or_out_of_order_are_refused(values: list[Any], said: str) -> None:
+    with pytest.raises(InvalidReference) as raised:
+        of({"x": [1.0, 2.0, 3.0][: len(values)], "when": values}, TIME)
+    place = "rows[2][1]" if "earlier" in said else "rows[0][1]"
+    assert raised.value.faults[0].place == place
+    assert said in raised.value.faults[0].message
+    assert len(raised.value.faults) == (1 if "earlier" in said else 2)
+
+
+def test_one_column_has_the_role_time_and_no_kind() -> None:
+    twice = {"a": [1.0, 2.0], "b": [1.0, 2.0], "x": [1.0, 2.0]}
+    assert places(twice, DeclaredColumn("a", role=Role.TIME), DeclaredColumn("b", role=Role.TIME)) == ["columns"]
+    assert places(twice, DeclaredColumn("a", Kind.NUMERIC, Role.TIME)) == ["columns[0]"]
+
+
+def test_the_times_of_observations_come_from_the_same_column_where_it_is_there() -> None:
+    schema = of({"when": [0.0, 1.0], "x": [1.0, 2.0]}, TIME).schema
+    named = sent({"x": [5.0, 6.0], "when": ["2026-03-01T12:00:00Z", "1970-01-01T00:00:00Z"]})
+    found = match(named, schema, MismatchPlan(), refuses_missing=True)
+    assert found.rows.tolist() == [[5.0], [6.0]]
+    assert found.times is not None
+    assert found.times.tolist() == [1772366400000, 0]
+    assert match(sent({"x": [5.0]}), schema, MismatchPlan(), refuses_missing=True).times is None
+    nameless = SentColumns(np.array([[3600.0, 5.0]]), None)
+    by_place = match(nameless, schema, MismatchPlan(), refuses_missing=True)
+    assert (by_place.rows.tolist(), by_place.times) == ([[5.0]], [3600000])
+    alone = match(SentColumns(np.array([[5.0]]), None), schema, MismatchPlan(), refuses_missing=True)
+    assert (alone.rows.tolist(), alone.times) == ([[5.0]], None)
+
+
+@pytest.mark.parametrize("refuses_missing", [True, False])
+def test_an_observation_whose_time_is_missing_is_refused_whatever_the_plan_says(refuses_missing: bool) -> None:
+    schema = of({"when": [0.0, 1.0], "x": [1.0, 2.0]}, TIME).schema
+    with pytest.raises(InvalidBatch) as raised:
+        match(sent({"x": [5.0], "when": [NAN]}), schema, MismatchPlan(), refuses_missing=refuses_missing)
+    assert [fault.place for fault in raised.value.faults] == ["rows[0][1]"]
