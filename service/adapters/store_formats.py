@@ -19,6 +19,8 @@ FORMAT_2 = b"2"
 FORMAT_3 = b"3"
 """Plans with a budget of false alarms, which an earlier release would judge window by window; and registrations whose
 columns are more than numbers: it would test labels, and read codes as values."""
+FORMAT_4 = b"4"
+"""Plans that ask for performance, which an earlier release would pass over."""
 _LONGEST_NUMBER = 9
 
 

@@ -30,7 +30,8 @@ from detectors.protocols import Detector
 from detectors.registry import create
 from detectors.results import DriftResult, Scope
 from service.domain.errors import Fault, InvalidReference
-from service.domain.models import Reference
+from service.domain.models import EstimatedPerformance, Reference
+from service.domain.performance import FittedPerformance
 from service.domain.plan import Plan, WindowPlan, check_features
 
 MINIMUM_BUDGET_BLOCKS = 20
@@ -105,6 +106,8 @@ class FittedPlan:
     """Contiguous blocks that this plan's false-alarm rate, or its budget, needs."""
     detectors: tuple[FittedDetector, ...]
     """In the plan's order."""
+    performance: FittedPerformance | None = None
+    """None where the plan asks for none."""
 
     @property
     def blocks(self) -> int:
@@ -115,13 +118,17 @@ class FittedPlan:
         """Test window rows, shape (rows, features), with every detector of the plan; raises `DetectorError`."""
         return [fitted.test(rows) for fitted in self.detectors]
 
+    def performance_on(self, rows: Rows) -> EstimatedPerformance | None:
+        """As far as predictions tell it; None where the plan does not ask."""
+        return None if self.performance is None else self.performance.estimate(rows)
+
 
 def fit(plan: Plan, reference: Reference, backend: Backend = HOST, *, calibrates: bool = True) -> FittedPlan:
     """Fit every detector and, where the reference is long enough, calibrate them against its own blocks.
 
     They compute where `backend` is. `calibrates` False: without the blocks, which nobody needs who only summarises.
-    Raises `InvalidPlan` if the plan looks at features that the reference does not have, and `InvalidReference` if a
-    detector cannot be fitted on it.
+    Columns of performance are named (`with_columns`). Raises `InvalidPlan` if the plan looks at features that the
+    reference does not have, and `InvalidReference` if a detector, or performance, cannot be fitted on it.
     """
     check_features(plan, reference.features)
     tested = tuple(name for name in reference.features if name not in reference.labels)
@@ -148,7 +155,10 @@ def fit(plan: Plan, reference: Reference, backend: Backend = HOST, *, calibrates
         seen_by = [_seen(reference, each.columns, backend) for each in fitted]
         sensitivities = _sensitivities(plan, calibration, fitted, nulls, seen_by)
         calibration = replace(calibration, sensitivities=sensitivities)
-    return FittedPlan(plan, reference.features, rows, calibration, block_rows, needed, tuple(fitted))
+    performance = None
+    if plan.performance is not None:
+        performance = FittedPerformance.fit(plan.performance, reference, plan.window.most_tested_rows)
+    return FittedPlan(plan, reference.features, rows, calibration, block_rows, needed, tuple(fitted), performance)
 
 
 def calibrated_at(fitted: FittedPlan, block_rows: int, reference: Reference, backend: Backend = HOST) -> FittedPlan:

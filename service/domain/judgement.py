@@ -1,5 +1,7 @@
 """One window from rows to a decision, whoever asks: the evaluation of a log, or a simulation on past rows."""
 
+from dataclasses import replace
+
 from detectors.errors import DetectorError
 from service.domain.budget import settle, spend
 from service.domain.decision import decide, undecided
@@ -20,7 +22,7 @@ def judged(fitted: FittedPlan, window: Window, budget: BudgetState) -> tuple[Dec
         summaries = window.summaries
         results = fitted.measure(window.rows) if summaries is None else summaries.measured(fitted)
         spending = spend(fitted, results, budget, (window.ended_at - window.started_at).total_seconds())
-        decision = decide(fitted, results, spending)
+        decision = replace(decide(fitted, results, spending), performance=fitted.performance_on(window.rows))
     except (DetectorError, ArithmeticError) as error:
         return undecided(fitted, str(error)), unspent
     return decision, None if spending is None else settle(spending, decision.finding)

@@ -1,6 +1,6 @@
 """Test rows at once, as the plan would a window of them: for a batch job, a pull request, a look. Nothing is stored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anyio import CapacityLimiter, to_thread
 
@@ -62,6 +62,7 @@ def _decision(fitted: FittedPlan, rows: Rows) -> Decision:
     try:
         results = fitted.measure(rows)
         # Under a budget, on their own: what came before them in the log is no part of the question.
-        return decide(fitted, results, spend(fitted, results, BudgetState(), _NO_TIME))
+        decision = decide(fitted, results, spend(fitted, results, BudgetState(), _NO_TIME))
+        return replace(decision, performance=fitted.performance_on(rows))
     except (DetectorError, ArithmeticError) as error:
         return undecided(fitted, str(error))
