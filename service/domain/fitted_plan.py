@@ -107,7 +107,7 @@ class FittedPlan:
     detectors: tuple[FittedDetector, ...]
     """In the plan's order."""
     performance: FittedPerformance | None = None
-    """None where the plan asks for none."""
+    """None where the plan asks for none, or for one that cannot be estimated."""
 
     @property
     def blocks(self) -> int:
@@ -119,7 +119,7 @@ class FittedPlan:
         return [fitted.test(rows) for fitted in self.detectors]
 
     def performance_on(self, rows: Rows) -> EstimatedPerformance | None:
-        """As far as predictions tell it; None where the plan does not ask."""
+        """As far as predictions tell it; None where nothing is asked of them."""
         return None if self.performance is None else self.performance.estimate(rows)
 
 
@@ -156,7 +156,7 @@ def fit(plan: Plan, reference: Reference, backend: Backend = HOST, *, calibrates
         sensitivities = _sensitivities(plan, calibration, fitted, nulls, seen_by)
         calibration = replace(calibration, sensitivities=sensitivities)
     performance = None
-    if plan.performance is not None:
+    if plan.performance is not None and plan.performance.estimates:
         performance = FittedPerformance.fit(plan.performance, reference, plan.window.most_tested_rows)
     return FittedPlan(plan, reference.features, rows, calibration, block_rows, needed, tuple(fitted), performance)
 

@@ -60,6 +60,17 @@ class Batch:
     """Instead of rows, of which there are none then: a document of `service.domain.summaries`."""
     mismatches: int = 0
     """Values that did not match the schema, and were taken as the plan says."""
+    predictions: NDArray[np.float64] | None = None
+    """Of each row, to be kept under the batch's name beside the log, for labels that come later; None: nobody asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPredictions:
+    """What is left of a batch for its labels."""
+
+    observed_at: datetime
+    values: NDArray[np.float64]
+    """One for each of its rows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How well a model does: what a plan asks, and what its predictions alone say of a window."""
+"""How well a model does: what a plan asks, and what a classifier's predictions alone say of a window."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,17 +18,25 @@ _COLUMNS = {"scores": "performance.prediction", "labels": "performance.label"}
 
 @dataclass(frozen=True, slots=True)
 class PerformancePlan:
-    """Of a classifier whose prediction is a probability."""
+    """Of a classifier whose prediction is a probability; or, by `absolute_error`, of a model that predicts numbers."""
 
     prediction: str | None = None
     """The column of role `prediction` that it is in; None: the only one."""
     label: str | None = None
-    """The column of role `label` that has what was true, 0 or 1; None: the only one."""
+    """The column of role `label` that has what was true, of a classifier 0 or 1; None: the only one."""
     threshold: float = 0.5
     """A prediction from here on counts as positive."""
-    metric: Literal["accuracy", "precision", "recall", "f1", "roc_auc"] = "accuracy"
+    metric: Literal["accuracy", "precision", "recall", "f1", "roc_auc", "absolute_error"] = "accuracy"
+    """What is estimated without labels; nothing by `absolute_error`, which only labels tell."""
     minimum_loss: float = 0.02
     """Drift matters where the metric is estimated to be lower than in the reference by at least so much."""
+    window_rows: int | None = None
+    """Labelled rows a window; None: as many as the plan's windows by count have, or 500."""
+
+    @property
+    def estimates(self) -> bool:
+        """Whether anything is known without labels."""
+        return self.metric != "absolute_error"
 
     def faults(self) -> Iterator[Fault]:
         """What cannot be."""

@@ -411,6 +411,11 @@ def _performance_faults(plan: Plan) -> list[Fault]:
             return [Fault("response.only_if_it_matters", "needs performance in the plan: without it nobody knows")]
         return []
     faults = list(plan.performance.faults())
+    if plan.response.only_if_it_matters and not plan.performance.estimates:
+        faults.append(Fault("response.only_if_it_matters", "needs a metric that is estimated without labels"))
+    if (rows := plan.performance.window_rows) is not None and not MINIMUM_WINDOW_ROWS <= rows <= MAXIMUM_WINDOW_ROWS:
+        message = f"must lie between {MINIMUM_WINDOW_ROWS} and {MAXIMUM_WINDOW_ROWS}"
+        faults.append(Fault("performance.window_rows", message))
     if plan.window.keep == "summaries":
         faults.append(Fault("performance", "needs the predictions themselves: leave it out, or keep rows"))
     return faults

@@ -10,17 +10,20 @@ _DEFAULT = DomainPlan()
 
 
 class PerformancePlan(Document):
-    """How well a classifier does, estimated from its predictions, which are probabilities."""
+    """How well a model does: by its labels, and before they come estimated from predictions that are probabilities."""
 
     prediction: str | None = None
     """The column of role `prediction`; null where there is only one."""
     label: str | None = None
-    """The column of role `label`: 0 or 1, or missing; null where there is only one."""
+    """The column of role `label`: of a classifier 0 or 1, or missing; null where there is only one."""
     threshold: float = _DEFAULT.threshold
     """A prediction from here on counts as positive."""
-    metric: Literal["accuracy", "precision", "recall", "f1", "roc_auc"] = _DEFAULT.metric
+    metric: Literal["accuracy", "precision", "recall", "f1", "roc_auc", "absolute_error"] = _DEFAULT.metric
+    """`absolute_error` is for predictions that are any numbers: it is known by labels only."""
     minimum_loss: float = _DEFAULT.minimum_loss
     """Drift matters where the metric is estimated to be lower than in the reference by at least so much."""
+    window_rows: int | None = None
+    """Labelled rows a window; null: as many as the plan's windows by count have, or 500."""
 
     def to_domain(self) -> DomainPlan:
         """The same, frozen."""

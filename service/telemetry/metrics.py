@@ -53,6 +53,8 @@ class Metrics:
         self.dropped_rows = counter("dropped_rows", unjudged, "model", "reason")
         mismatched = "Values that do not match the schema, by what is wrong: counted as the plan says, not refused."
         self.schema_mismatches = counter("schema_mismatches", mismatched, "model", "mismatch")
+        labels = "Batches whose labels came: joined, unknown (not among the predictions kept), or conflicting."
+        self.labels = counter("labelled_batches", labels, "model", "outcome")
         tests = "Testing one window with all detectors of its plan."
         self.evaluation_seconds = seconds("evaluation_seconds", tests, "model")
         failures = "Rounds of evaluation or delivery that ended in an error."

@@ -9,6 +9,7 @@ from typing import cast
 import msgspec
 
 from service.adapters.store import (
+    PREDICTION_PARTS,
     Client,
     Entry,
     Keys,
@@ -91,6 +92,7 @@ class RedisRegistrations:
         held = [keys.registrations, keys.observations, keys.passed, keys.verdicts, keys.deliveries, keys.forwarded]
         for key in (*(key(model) for key in held), *(keys.reference(model, digest) for digest in digests)):
             await answer(self._redis.delete(key))
+        await answer(self._redis.delete(*(keys.predictions(model, part) for part in range(PREDICTION_PARTS))))
         return bool(entries)
 
     async def _forget_old_references(self, model: ModelName) -> None:

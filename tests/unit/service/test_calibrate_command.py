@@ -117,9 +117,10 @@ def test_a_plan_that_asks_for_performance_names_the_columns_that_a_file_cannot(t
     data = written(tmp_path / "rows.csv", score=scores, paid=labels)
     named = {"prediction": "score", "label": "paid"}
     response = {"only_if_it_matters": True}
-    result = run(data, "--plan", planned(tmp_path, performance=named, response=response), "--shift", 0.5, "--json")
+    plan = planned(tmp_path, performance=named, response=response)
+    result = run(data, "--plan", plan, "--time-column", "time", "--shift", 0.5, "--json")
     assert result.exit_code == 0, result.output
     assert "paid" not in {each["feature"] for each in json.loads(result.stdout)["planted"]}
-    refused = run(data, "--plan", planned(tmp_path, performance={}))
+    refused = run(data, "--plan", planned(tmp_path, performance={}), "--time-column", "time")
     assert refused.exit_code != 0
     assert "performance.prediction" in str(refused.exception or refused.output)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
@@ -28,6 +28,7 @@ def fitted(metric: Metric = Metric.ACCURACY, *, seed: int = 1, count: int = 5000
     return Estimator.fit(*stream(np.random.default_rng(seed), count), metric, 0.5, WINDOW)
 
 
+@settings(max_examples=50)  # the oracle is slow
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 1)), min_size=1, max_size=60))
 def test_the_map_is_isotonic_regression_between_its_levels(pairs: list[tuple[int, int]]) -> None:
     scores, labels = (np.array(each, dtype=float) for each in zip(*pairs, strict=True))
