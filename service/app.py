@@ -29,6 +29,7 @@ from service.adapters.log import (
     RedisDeliveryLog,
     RedisJudgedBatches,
     RedisObservationLog,
+    RedisPredictions,
     RedisVerdictLog,
     may_wait_for_disk,
 )
@@ -51,6 +52,7 @@ from service.http.logged_events import LoggedEvents
 from service.http.routes import (
     bearer,
     events,
+    labels,
     management,
     models,
     observations,
@@ -72,6 +74,7 @@ from service.usecases.evaluate_window import EvaluateWindow, Tuning
 from service.usecases.export_rows import ExportRows
 from service.usecases.fitted_models import FittedModels
 from service.usecases.forget_model import ForgetModel
+from service.usecases.join_labels import JoinLabels
 from service.usecases.keep_watch import KeepWatch, Pace, Task
 from service.usecases.observe_batch import ObserveBatch
 from service.usecases.observe_event import ObserveEvent
@@ -151,7 +154,7 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
         stack.callback(tracing.close)
         # A process that judges nothing starts nothing, and needs no permission to.
         trigger = await _trigger(settings.trigger, stack) if role.evaluates else None
-        stores = _stores(settings, redis, await _acknowledging(settings.store, redis))
+        stores = _stores(settings, role, redis, await _acknowledging(settings.store, redis))
         stack.push_async_callback(_finish, stores.observations, settings.http.drain_seconds)
         sidecar = None
         if role.forwards:
@@ -236,7 +239,7 @@ def _access(settings: StoreSettings) -> Access:
     )
 
 
-def _stores(settings: Settings, redis: Client, acknowledging: Acknowledging) -> _Stores:
+def _stores(settings: Settings, role: Role, redis: Client, acknowledging: Acknowledging) -> _Stores:
     keys = Keys(settings.store.prefix)
     return _Stores(
         redis,
@@ -249,6 +252,7 @@ def _stores(settings: Settings, redis: Client, acknowledging: Acknowledging) -> 
             horizon=settings.store.kept_batches,
             acknowledging=acknowledging,
             retained_seconds=settings.store.retained_seconds,
+            prediction_bytes=0 if role.forwards else settings.store.prediction_bytes,
         ),
         RedisVerdictLog(redis, keys, settings.store.kept_verdicts),
         RedisDeliveryLog(redis, keys, settings.store.kept_verdicts),
@@ -325,6 +329,8 @@ def _wire(
         described = _ways_in(app, settings.http, known, observe, admission, bodies, metrics)
         if sidecar is None:
             described += [summaries.routes(observe, admission, bodies)]
+            predictions = RedisPredictions(stores.redis, stores.keys)
+            described += [labels.routes(JoinLabels(known, predictions, log, notify, metrics, tracing), bodies)]
             described += _manage(settings, stores, known, fitted, admission, bodies)
         for routes in described:
             app.include_router(routes, dependencies=bearer.DESCRIBED, responses=bearer.REFUSALS)

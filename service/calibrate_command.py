@@ -20,7 +20,7 @@ from service.domain.described_reference import described
 from service.domain.fitted_plan import FittedPlan, block_size, calibrated_at, fit
 from service.domain.matching import match
 from service.domain.models import Finding, Reference
-from service.domain.plan import Plan, check, default_plan
+from service.domain.plan import Plan, check, default_plan, with_columns
 from service.domain.row_times import disorder
 from service.domain.schema import DeclaredColumn, Kind, Role, Schema
 from service.domain.sent_columns import SentColumns
@@ -85,12 +85,13 @@ def simulated(asked: Asked) -> Simulation:
     planned = _plan(asked.plan)
     sent = _sent(asked.data)
     _refuse_without_times(planned, sent, asked.time_column)
-    declared = () if asked.time_column is None else (DeclaredColumn(asked.time_column, role=Role.TIME),)
+    timed = () if asked.time_column is None else (DeclaredColumn(asked.time_column, role=Role.TIME),)
+    declared = (*timed, *_performance_columns(planned))
     cut = round(len(sent.rows) * asked.reference_share)
     if not 0 < cut < len(sent.rows):
         raise ClickException(f"{asked.data} has {len(sent.rows)} rows: too few for a reference and a history after it")
     made = described(_part(sent, slice(0, cut)), declared)
-    plan = default_plan(made.schema) if planned is None else planned
+    plan = default_plan(made.schema) if planned is None else with_columns(planned, made.schema)
     history = match(
         _part(sent, slice(cut, None)),
         made.schema,
@@ -135,6 +136,14 @@ def _plan(path: Path | None) -> Plan | None:
     if plan.window.keep == "summaries":
         raise ClickException("the plan keeps summaries; simulate it with window.keep: rows, which finds the same")
     return plan
+
+
+def _performance_columns(plan: Plan | None) -> tuple[DeclaredColumn, ...]:
+    """A file says of no column what it is for; the plan does of those that it names."""
+    if plan is None or plan.performance is None:
+        return ()
+    said = {Role.PREDICTION: plan.performance.prediction, Role.LABEL: plan.performance.label}
+    return tuple(DeclaredColumn(name, role=role) for role, name in said.items() if name is not None)
 
 
 def _sent(path: Path) -> SentColumns:

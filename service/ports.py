@@ -14,6 +14,7 @@ from service.domain.models import (
     Batch,
     BatchPosition,
     Delivery,
+    KeptPredictions,
     LoggedBatch,
     ModelName,
     Reference,
@@ -90,6 +91,14 @@ class JudgedBatches(Protocol):
 
     async def identifiers_until(self, model: ModelName, until: BatchPosition, limit: int, /) -> Sequence[str]:
         """Identifiers of the latest `limit` batches up to and including `until`, oldest first."""
+        ...
+
+
+class Predictions(Protocol):
+    """Predictions of named batches, kept beside the log for as long as there is room. Raises `StoreUnavailable`."""
+
+    async def of(self, model: ModelName, names: Sequence[str], /) -> Mapping[str, KeptPredictions]:
+        """Those that are there; a batch's were put there together with its rows."""
         ...
 
 

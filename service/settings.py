@@ -122,6 +122,10 @@ class StoreSettings(_Group):
     """Judged rows that arrived so long before the newest judged ones are dropped, too. None: bytes alone decide."""
     kept_batches: Annotated[int, Field(ge=0)] = 1_000
     """Batches behind the oldest retained one within which a repeated one is noticed: of these, identifiers are kept."""
+    prediction_bytes: Annotated[int, Field(ge=0)] = 16 * 2**20
+    """Bytes of predictions that wait for their labels, of each model whose plan has `performance`; 0: none.
+
+    The oldest go first. A prediction takes 8 bytes, its batch some 150. One batch has at most a 64th of it."""
     kept_verdicts: PositiveInt = 10_000
     """Verdicts kept of each model, about 2 to 20 KB each."""
 

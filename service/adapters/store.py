@@ -32,6 +32,10 @@ _POSITION = re.compile(r"\d{1,20}-\d{1,20}", re.ASCII)
 _ALREADY_HAVE = "equal or smaller than the target stream top item"
 
 
+PREDICTION_PARTS = 64
+"""Streams over which a model's predictions are spread by the names of their batches: one is searched for a name."""
+
+
 class Keys:
     """Every key of a model carries the same hash tag, so that a cluster keeps them in one slot."""
 
@@ -56,6 +60,9 @@ class Keys:
 
     def deliveries(self, model: ModelName) -> str:
         return f"{self._prefix}:{{{model}}}:deliveries"
+
+    def predictions(self, model: ModelName, part: int) -> str:
+        return f"{self._prefix}:{{{model}}}:predictions:{part}"
 
     def claim(self, model: ModelName, work: str) -> str:
         return f"{self._prefix}:{{{model}}}:claim:{work}"

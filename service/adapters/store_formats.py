@@ -17,9 +17,11 @@ FORMAT_1 = b"1"
 FORMAT_2 = b"2"
 """Summaries in place of rows, and the plans that keep them: to a release that knows rows only they would be misfits."""
 FORMAT_3 = b"3"
-"""Plans with a budget of false alarms or with seasons, which an earlier release would judge window by window or against
-all of the reference; and registrations whose columns are more than numbers: it would test labels, and read codes as
-values."""
+"""Plans with a budget of false alarms, which an earlier release would judge window by window; and registrations whose
+columns are more than numbers: it would test labels, and read codes as values."""
+FORMAT_4 = b"4"
+"""Plans with seasons, which an earlier release would judge against all of the reference, and plans that ask for
+performance, which it would pass over."""
 _LONGEST_NUMBER = 9
 
 

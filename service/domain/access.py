@@ -19,7 +19,7 @@ class Verb(StrEnum):
     """What is done, as a caller is granted it."""
 
     INGEST = "ingest"
-    """Hand in rows, or summaries of them."""
+    """Hand in rows, or summaries of them, or their labels."""
     READ = "read"
     """See verdicts, registrations, plans, references and the rows of windows; have rows tested at once."""
     MANAGE = "manage"

@@ -7,6 +7,7 @@ DriftwardenError
 │   ├── InvalidReference
 │   ├── InvalidPlan
 │   ├── UnreadableBody           bytes that are not what their media type or coding says
+│   ├── InvalidLabels
 │   ├── InvalidSpan
 │   ├── NotAcceptable
 │   └── UnsupportedFormat
@@ -14,6 +15,7 @@ DriftwardenError
 ├── NotAllowed                   the caller is known, and may not do this
 ├── AccessUndecided        retry who the caller is, or may do, could not be found out
 ├── UnknownModel                 nothing is registered under that name
+├── CompanionModel               the service itself keeps the model, for another one's performance
 ├── UnknownRevision              no registration is kept under that number
 ├── UnknownDetectorName          no detector has that name
 ├── UnknownVerdict               there is none of that number, or not any more
@@ -90,6 +92,10 @@ class InvalidPlan(InvalidInput):
     """A plan that names something unknown or asks for something impossible."""
 
 
+class InvalidLabels(InvalidInput):
+    """Labels that cannot be those of the batches they are sent for; none of them were counted."""
+
+
 class UnreadableBody(InvalidInput):
     """A body that is damaged, cut off, or not of the format or coding that its headers name."""
 
@@ -132,6 +138,10 @@ class UnknownModel(DriftwardenError):
     def here(cls, model: str) -> "UnknownModel":
         """With what would make it known."""
         return cls(f"no model is registered as {model!r}: PUT its reference to /v1/models/{model}/reference first")
+
+
+class CompanionModel(DriftwardenError):
+    """A model that follows from another one's plan: it is not registered, fed or deleted by itself."""
 
 
 class UnknownRevision(DriftwardenError):

@@ -30,7 +30,8 @@ from detectors.protocols import Detector
 from detectors.registry import create
 from detectors.results import DriftResult, Scope
 from service.domain.errors import Fault, InvalidReference
-from service.domain.models import Reference
+from service.domain.models import EstimatedPerformance, Reference
+from service.domain.performance import FittedPerformance
 from service.domain.plan import Plan, WindowPlan, check_features
 from service.domain.row_times import Times
 from service.domain.season import FittedSeasons, alike, fit_seasons
@@ -109,6 +110,8 @@ class FittedPlan:
     """In the plan's order."""
     seasons: FittedSeasons | None = None
     """None: rows are compared with all of the reference."""
+    performance: FittedPerformance | None = None
+    """None where the plan asks for none, or for one that cannot be estimated."""
 
     @property
     def blocks(self) -> int:
@@ -127,13 +130,18 @@ class FittedPlan:
         seen = self.compared(rows, times)
         return [fitted.test(seen) for fitted in self.detectors]
 
+    def performance_on(self, rows: Rows) -> EstimatedPerformance | None:
+        """As far as predictions tell it; None where nothing is asked of them."""
+        return None if self.performance is None else self.performance.estimate(rows)
+
 
 def fit(plan: Plan, reference: Reference, backend: Backend = HOST, *, calibrates: bool = True) -> FittedPlan:
     """Fit every detector and, where the reference is long enough, calibrate them against its own blocks.
 
     They compute where `backend` is. `calibrates` False: without the blocks, which nobody needs who only summarises.
-    Raises `InvalidPlan` if the plan looks at features that the reference does not have, or at seasons that it says too
-    little of, and `InvalidReference` if a detector cannot be fitted on it.
+    Columns of performance are named (`with_columns`). Raises `InvalidPlan` if the plan looks at features that the
+    reference does not have, or at seasons that it says too little of, and `InvalidReference` if a detector, or
+    performance, cannot be fitted on it.
     """
     check_features(plan, reference.features)
     tested = tuple(name for name in reference.features if name not in reference.labels)
@@ -146,23 +154,28 @@ def fit(plan: Plan, reference: Reference, backend: Backend = HOST, *, calibrates
     block_rows = block_size(plan.window, plan.window.most_tested_rows, rows, needed)
     has_blocks = calibrates and rows // block_rows >= needed
     seasons = fit_seasons(plan.decision.season, reference, block_rows)
-    reference = alike(reference, seasons, block_rows)
+    compared = alike(reference, seasons, block_rows)
     for planned in plan.detectors:
         try:
             detector = create(planned.name, dict(planned.parameters))
             features = planned.features or tested
             columns = _columns(features, reference.features)
-            seen = _seen(reference, columns, backend)
+            seen = _seen(compared, columns, backend)
             fitted.append(FittedDetector(detector, detector.fit(seen), features, columns))
             nulls.append(_block_null(detector, seen, block_rows) if has_blocks else None)
         except DetectorError as error:
             raise InvalidReference(Fault("rows", f"{planned.name} cannot be fitted: {error}")) from error
     calibration = _calibration(nulls, plan)
     if calibration is not None:
-        seen_by = [_seen(reference, each.columns, backend) for each in fitted]
+        seen_by = [_seen(compared, each.columns, backend) for each in fitted]
         sensitivities = _sensitivities(plan, calibration, fitted, nulls, seen_by)
         calibration = replace(calibration, sensitivities=sensitivities)
-    return FittedPlan(plan, reference.features, rows, calibration, block_rows, needed, tuple(fitted), seasons)
+    performance = None
+    if plan.performance is not None and plan.performance.estimates:
+        performance = FittedPerformance.fit(plan.performance, reference, plan.window.most_tested_rows)
+    return FittedPlan(
+        plan, reference.features, rows, calibration, block_rows, needed, tuple(fitted), seasons, performance
+    )
 
 
 def calibrated_at(fitted: FittedPlan, block_rows: int, reference: Reference, backend: Backend = HOST) -> FittedPlan:

@@ -23,6 +23,7 @@ def judged(fitted: FittedPlan, window: Window, budget: BudgetState) -> tuple[Dec
         results = fitted.measure(window.rows, window.times) if summaries is None else summaries.measured(fitted)
         spending = spend(fitted, results, budget, (window.ended_at - window.started_at).total_seconds())
         decision = with_strangers(decide(fitted, results, spending), fitted, window.times)
+        decision = replace(decision, performance=fitted.performance_on(window.rows))
     except (DetectorError, ArithmeticError) as error:
         return undecided(fitted, str(error)), unspent
     return decision, None if spending is None else settle(spending, decision.finding)

@@ -60,6 +60,17 @@ class Batch:
     """Instead of rows, of which there are none then: a document of `service.domain.summaries`."""
     mismatches: int = 0
     """Values that did not match the schema, and were taken as the plan says."""
+    predictions: NDArray[np.float64] | None = None
+    """Of each row, to be kept under the batch's name beside the log, for labels that come later; None: nobody asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPredictions:
+    """What is left of a batch for its labels."""
+
+    observed_at: datetime
+    values: NDArray[np.float64]
+    """One for each of its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +213,21 @@ class DetectorMeasurement:
 
 
 @dataclass(frozen=True, slots=True)
+class EstimatedPerformance:
+    """How well the model does in a window, as far as its predictions tell it without labels."""
+
+    metric: str
+    estimated: float | None
+    """None where the metric is not defined for these rows, as precision is where nothing is predicted positive."""
+    interval: tuple[float, float] | None
+    """Of 95 %."""
+    reference: float
+    """What the metric was in the reference, by its labels."""
+    matters: bool | None
+    """Whether the estimate is lower than that by what the plan calls a loss; None: nothing could be estimated."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """A finding and what it rests on."""
 
@@ -218,6 +244,13 @@ class Decision:
     """Under a budget: so rarely do calm windows gather as much evidence as there is now; None without calibration."""
     windows_per_alarm: float | None = None
     """What the budget asks for: at most one false alarm in so many windows. None: there is none."""
+    performance: EstimatedPerformance | None = None
+    """None where the plan asks for none, or the window has too few rows."""
+
+    @property
+    def matters(self) -> bool | None:
+        """Whether performance is estimated to have suffered; None: not known."""
+        return None if self.performance is None else self.performance.matters
 
     @property
     def drifted_features(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from detectors.errors import InvalidParameter, UnknownDetector
 from detectors.registry import DETECTORS, OPTIONAL_DETECTORS, create
 from detectors.results import Scope
 from service.domain.errors import Fault, InvalidPlan
+from service.domain.performance import PerformancePlan
 from service.domain.schema import Kind, MismatchPlan, Role, Schema
 from service.domain.season import SeasonPlan, season_faults
 
@@ -126,6 +127,8 @@ class ResponsePlan:
     out_of: int = 3
     cool_down: int = 20
     """... and then nothing more for this many windows."""
+    only_if_it_matters: bool = False
+    """Leave out windows whose estimated performance has not suffered. One that cannot be estimated counts."""
 
 
 def _default_detectors() -> tuple[DetectorPlan, ...]:
@@ -158,6 +161,8 @@ class Plan:
     """Of observations: `refuse` answers 422 to a batch with a hole; `keep` takes it, and detectors count holes."""
     schema_mismatch: MismatchPlan = field(default_factory=MismatchPlan)
     """What becomes of observations that do not match the schema."""
+    performance: PerformancePlan | None = None
+    """Of a classifier: how well it does, estimated without labels; None: nobody asks."""
 
     @cached_property
     def digest(self) -> str:
@@ -174,8 +179,19 @@ class Plan:
             del document["missing_values"]
         if self.schema_mismatch == MismatchPlan():
             del document["schema_mismatch"]
+        if self.performance is None:
+            del document["performance"]
+        if not self.response.only_if_it_matters:
+            del document["response"]["only_if_it_matters"]
         canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def with_columns(plan: Plan, schema: Schema) -> Plan:
+    """With the columns of performance named, where it is planned; raises `InvalidPlan` if they are not there."""
+    if plan.performance is None:
+        return plan
+    return replace(plan, performance=plan.performance.of_columns(schema))
 
 
 def default_plan(schema: Schema) -> Plan:
@@ -203,6 +219,7 @@ def check(plan: Plan, *, optional_engines: bool = False) -> None:
     faults += _budget_faults(plan.decision.false_alarms, plan.window)
     faults += season_faults(plan.decision.season)
     faults += _response_faults(plan.response)
+    faults += _performance_faults(plan)
     if faults:
         raise InvalidPlan(*faults)
 
@@ -391,4 +408,20 @@ def _response_faults(response: ResponsePlan) -> list[Fault]:
         faults.append(Fault("response.confirm", "must lie between 1 and response.out_of"))
     if not 0 <= response.cool_down <= 1_000_000:
         faults.append(Fault("response.cool_down", "must lie between 0 and 1000000"))
+    return faults
+
+
+def _performance_faults(plan: Plan) -> list[Fault]:
+    if plan.performance is None:
+        if plan.response.only_if_it_matters:
+            return [Fault("response.only_if_it_matters", "needs performance in the plan: without it nobody knows")]
+        return []
+    faults = list(plan.performance.faults())
+    if plan.response.only_if_it_matters and not plan.performance.estimates:
+        faults.append(Fault("response.only_if_it_matters", "needs a metric that is estimated without labels"))
+    if (rows := plan.performance.window_rows) is not None and not MINIMUM_WINDOW_ROWS <= rows <= MAXIMUM_WINDOW_ROWS:
+        message = f"must lie between {MINIMUM_WINDOW_ROWS} and {MAXIMUM_WINDOW_ROWS}"
+        faults.append(Fault("performance.window_rows", message))
+    if plan.window.keep == "summaries":
+        faults.append(Fault("performance", "needs the predictions themselves: leave it out, or keep rows"))
     return faults

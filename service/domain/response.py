@@ -3,19 +3,20 @@
 import hashlib
 from dataclasses import replace
 
-from service.domain.models import Cursor, Finding, ModelName, ResponseState
+from service.domain.models import Cursor, Decision, Finding, ModelName, ResponseState
 from service.domain.plan import ResponsePlan
 
 
-def respond(plan: ResponsePlan, state: ResponseState, number: int, finding: Finding) -> tuple[ResponseState, bool]:
+def respond(plan: ResponsePlan, state: ResponseState, number: int, decision: Decision) -> tuple[ResponseState, bool]:
     """The state after verdict `number`, and whether it starts retraining.
 
     `UNDECIDED` says nothing either way: it neither confirms nor breaks a run of drifted windows.
     """
-    if finding is not Finding.UNDECIDED:
-        recent = (*state.recent, finding is Finding.DRIFT)[-plan.out_of :]
+    drifted = decision.finding is Finding.DRIFT and not (plan.only_if_it_matters and decision.matters is False)
+    if decision.finding is not Finding.UNDECIDED:
+        recent = (*state.recent, drifted)[-plan.out_of :]
         state = replace(state, recent=recent)
-    confirmed = finding is Finding.DRIFT and sum(state.recent) >= plan.confirm
+    confirmed = drifted and sum(state.recent) >= plan.confirm
     if not (plan.retrain and confirmed and number >= state.silent_until):
         return state, False
     return ResponseState(recent=(), silent_until=number + 1 + plan.cool_down), True

@@ -111,7 +111,7 @@ def _next(plan: Plan, fitted: FittedFor, watch: _Watch, window: Window) -> Simul
     decision, budget = judged(fitted(window.tested), window, watch.budget)
     watch.budget = watch.budget if budget is None else budget
     watch.number += 1
-    watch.response, acts = respond(plan.response, watch.response, watch.number, decision.finding)
+    watch.response, acts = respond(plan.response, watch.response, watch.number, decision)
     drifted = decision.finding is Finding.DRIFT
     begins = drifted and not watch.drifted
     if decision.finding is not Finding.UNDECIDED:

@@ -25,7 +25,7 @@ DISCARDED_BYTES = 64 * 2**10
 """A refused body up to this size is read past, so that its connection can be used again; beyond it that ends."""
 _LONGEST_REMEMBERED = 200
 _READING = frozenset({"GET", "HEAD"})
-_INGESTING = frozenset({"observations", "summaries", "cloudevents"})
+_INGESTING = frozenset({"observations", "summaries", "labels", "cloudevents"})
 _ASKING = frozenset({"evaluations"})
 """Sent with rows, and read for all that: nothing of them is stored."""
 

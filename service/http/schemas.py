@@ -19,6 +19,7 @@ from service.domain.registration import Registration
 from service.http.column_documents import ColumnView, MismatchPlan
 from service.http.decision_schemas import BudgetView, DecisionPlan, ReadinessView
 from service.http.document import Document
+from service.http.performance_schemas import PerformancePlan, PerformanceView
 from service.usecases.evaluate_rows import Evaluated
 from service.usecases.read_verdicts import JudgedWindow
 from service.usecases.register_model import Registered
@@ -93,6 +94,8 @@ class ResponsePlan(Document):
     """See `confirm`."""
     cool_down: int = _DEFAULT.response.cool_down
     """Windows without a further action after one."""
+    only_if_it_matters: bool = _DEFAULT.response.only_if_it_matters
+    """Windows whose estimated performance has not suffered do not count. Needs `performance`."""
 
 
 class Plan(Document):
@@ -115,6 +118,8 @@ class Plan(Document):
     missing_values: Literal["refuse", "keep"] = _DEFAULT.missing_values
     """`refuse`: a batch with a missing value gets 422. `keep`: it is taken; detectors leave it out and count it."""
     schema_mismatch: MismatchPlan = MismatchPlan()
+    performance: PerformancePlan | None = None
+    """Estimate how well a classifier does, without labels."""
 
     def to_domain(self) -> domain.Plan:
         """The same, frozen."""
@@ -125,6 +130,7 @@ class Plan(Document):
             response=domain.ResponsePlan(**self.response.model_dump()),
             missing_values=self.missing_values,
             schema_mismatch=self.schema_mismatch.to_domain(),
+            performance=None if self.performance is None else self.performance.to_domain(),
         )
 
     def _detectors(self) -> tuple[domain.DetectorPlan, ...]:
@@ -274,6 +280,8 @@ class VerdictView(Document):
     """The ten farthest from calm, drifted or not."""
     budget: BudgetView | None
     """Null where the plan has none."""
+    performance: PerformanceView | None
+    """Null where the plan asks for none, or the window could not be measured."""
     detectors: list[DetectorView]
     reference_digest: str
     plan_digest: str
@@ -305,6 +313,7 @@ class VerdictView(Document):
             drifted_features=list(decision.drifted_features),
             ranked_features=list(decision.ranked_features[:_RANKED]),
             budget=BudgetView.of(verdict),
+            performance=PerformanceView.of(decision),
             detectors=[DetectorView.of(measurement) for measurement in decision.detectors],
             reference_digest=verdict.reference_digest,
             plan_digest=verdict.plan_digest,
@@ -380,6 +389,8 @@ class EvaluationView(Document):
     false_alarm_rate: float
     drifted_features: list[str]
     """Largest effect first."""
+    performance: PerformanceView | None
+    """Null where the plan asks for none, or the rows could not be measured."""
     detectors: list[DetectorView]
     registration_revision: int
     reference_digest: str
@@ -397,6 +408,7 @@ class EvaluationView(Document):
             p_value=decision.p_value,
             false_alarm_rate=decision.false_alarm_rate,
             drifted_features=list(decision.drifted_features),
+            performance=PerformanceView.of(decision),
             detectors=[DetectorView.of(measurement) for measurement in decision.detectors],
             registration_revision=registration.revision,
             reference_digest=registration.reference_digest,

@@ -9,7 +9,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from service.domain.fitted_plan import Calibration
-from service.domain.models import Cursor, Finding, TriggerOutcome, Verdict
+from service.domain.models import Cursor, EstimatedPerformance, Finding, TriggerOutcome, Verdict
 from service.domain.schema import Mismatches
 
 M = TypeVar("M", bound=MetricWrapperBase)
@@ -53,6 +53,8 @@ class Metrics:
         self.dropped_rows = counter("dropped_rows", unjudged, "model", "reason")
         mismatched = "Values that do not match the schema, by what is wrong: counted as the plan says, not refused."
         self.schema_mismatches = counter("schema_mismatches", mismatched, "model", "mismatch")
+        labels = "Batches whose labels came: joined, unknown (not among the predictions kept), or conflicting."
+        self.labels = counter("labelled_batches", labels, "model", "outcome")
         tests = "Testing one window with all detectors of its plan."
         self.evaluation_seconds = seconds("evaluation_seconds", tests, "model")
         failures = "Rounds of evaluation or delivery that ended in an error."
@@ -124,6 +126,10 @@ class Metrics:
         allowed = "The budget allows one false alarm in so many windows."
         self.windows_per_alarm = gauge("budget_windows_per_alarm", allowed, "model")
         self.budget_alarms = gauge("budget_alarms", "Windows found drifted under this budget and reference.", "model")
+        estimated = "Of the newest window: a metric as estimated without labels, its interval, and the reference's."
+        self.estimated_performance = gauge("estimated_performance", estimated, "model", "metric", "value")
+        matters = "1 if performance is estimated to have suffered in the newest window, else 0."
+        self.performance_matters = gauge("performance_matters", matters, "model")
         feature = ("model", "detector", "feature")
         self.statistic = gauge("statistic", "Test statistic in the newest window; NaN if not measured.", *feature)
         self.effect = gauge("effect", "Size of the difference in the newest window; NaN if not measured.", *feature)
@@ -191,7 +197,19 @@ class Metrics:
         _show_or_remove(self.once_in_windows, model, verdict.decision.once_in_windows)
         _show_or_remove(self.windows_per_alarm, model, verdict.decision.windows_per_alarm)
         _show_or_remove(self.budget_alarms, model, None if verdict.budget is None else verdict.budget.alarms)
+        self._show_performance(model, verdict.decision.performance)
         self._show_measurements(model, verdict)
+
+    def _show_performance(self, model: str, found: EstimatedPerformance | None) -> None:
+        self.estimated_performance.remove_by_labels({"model": model})  # of an earlier plan's metric
+        matters = None if found is None else found.matters
+        _show_or_remove(self.performance_matters, model, None if matters is None else float(matters))
+        if found is None:
+            return
+        lower, upper = (None, None) if found.interval is None else found.interval
+        values = {"estimated": found.estimated, "lower": lower, "upper": upper, "reference": found.reference}
+        for value, number in values.items():
+            self.estimated_performance.labels(model, found.metric, value).set(_or_nan(number))
 
     def _show_measurements(self, model: str, verdict: Verdict) -> None:
         shown = set()

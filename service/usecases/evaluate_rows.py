@@ -1,6 +1,6 @@
 """Test rows at once, as the plan would a window of them: for a batch job, a pull request, a look. Nothing is stored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anyio import CapacityLimiter, to_thread
 
@@ -70,6 +70,7 @@ def _decision(fitted: FittedPlan, rows: Rows, times: Times | None) -> Decision:
         results = fitted.measure(rows, times)
         # Under a budget, on their own: what came before them in the log is no part of the question.
         spending = spend(fitted, results, BudgetState(), _NO_TIME)
-        return with_strangers(decide(fitted, results, spending), fitted, times)
+        decision = with_strangers(decide(fitted, results, spending), fitted, times)
+        return replace(decision, performance=fitted.performance_on(rows))
     except (DetectorError, ArithmeticError) as error:
         return undecided(fitted, str(error))

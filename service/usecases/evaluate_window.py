@@ -266,7 +266,7 @@ class EvaluateWindow:
             next_row = previous.next_row
             first_row = previous.first_row + previous.rows if next_row is None else next_row
         state = ResponseState() if previous is None else previous.response
-        state, acts = respond(registration.plan.response, state, number, decision.finding)
+        state, acts = respond(registration.plan.response, state, number, decision)
         return Verdict(
             number=number,
             model=registration.model,

@@ -11,6 +11,7 @@ from anyio import CapacityLimiter, to_thread
 from detectors.arrays import Backend
 from service.domain.fitted_plan import FittedPlan, Sensitivity, block_size, calibrated_at, fit
 from service.domain.models import Reference
+from service.domain.plan import with_columns
 from service.domain.registration import Registration
 from service.domain.season import FittedSeasons
 from service.ports import Registrations
@@ -76,9 +77,10 @@ class FittedModels:
         `of_any_size`: also where the plan's windows are all of another size.
 
         Raises `CorruptedState` if the stored reference is not what it was, `StoreUnavailable`, `InvalidReference` if a
-        detector cannot be fitted on it, and `InvalidPlan` if the plan looks at features that it does not have.
+        detector cannot be fitted on it, and `InvalidPlan` if the plan looks at columns that it does not have.
         """
-        key = (registration.reference_digest, registration.plan.digest)
+        plan = with_columns(registration.plan, registration.schema)
+        key = (registration.reference_digest, plan.digest)
         lock = self._fitting.setdefault(key, anyio.Lock())
         try:
             async with lock:
@@ -87,7 +89,7 @@ class FittedModels:
                 else:
                     if reference is None:
                         reference = await self._registrations.reference(registration)
-                    made = await self._on_a_thread(fit, registration.plan, reference, self._backend)
+                    made = await self._on_a_thread(fit, plan, reference, self._backend)
                     self._kept[key] = _Sizes(made, {made.block_rows: made})
                     if len(self._kept) > KEPT:
                         self._kept.popitem(last=False)

@@ -13,6 +13,7 @@ from anyio import to_thread
 from numpy.typing import NDArray
 
 from detectors.errors import InvalidDocument, ReferenceMismatch
+from service.domain.companion import predictions_in
 from service.domain.errors import DriftwardenError, Fault, InvalidBatch, OutdatedSummaries
 from service.domain.fitted_plan import FittedPlan
 from service.domain.matching import NO_MISMATCHES, Matched, match
@@ -148,10 +149,13 @@ class ObserveBatch:
 
     async def _taken(self, model: ModelName, make: _Make, traceparent: str | None, digest: bytes | None) -> Taken:
         with self._tracing.span("observe_batch", parent=traceparent, attributes={"driftwarden.model": model}) as span:
+            await self._models.refuse_companion(model)
             registration = await self._models.current(model)
             label = self._metrics.model(model)
             try:
                 batch, rows, mismatches = await make(registration)
+                if digest is not None and registration.plan.performance is not None:
+                    batch = replace(batch, predictions=predictions_in(registration, batch.rows))
                 position = await self._log.append(model, batch, digest)
             except DriftwardenError as error:
                 self._metrics.batches.labels(label, type(error).__name__).inc()

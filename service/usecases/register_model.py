@@ -7,10 +7,12 @@ from functools import partial
 from anyio import to_thread
 
 from detectors import codec
+from service.domain.companion import companion_of, companion_plan, is_companion, reference_of_outcomes
 from service.domain.described_reference import Described, described
-from service.domain.errors import ConcurrentChange, UnknownModel, UnknownRevision
+from service.domain.errors import ConcurrentChange, Fault, InvalidPlan, UnknownModel, UnknownRevision
 from service.domain.models import LOG_START, ModelName, Reference
-from service.domain.plan import Plan, check, default_plan
+from service.domain.performance import PerformancePlan
+from service.domain.plan import Plan, check, default_plan, with_columns
 from service.domain.registration import Registration, check_reference, encode_reference
 from service.domain.schema import DeclaredColumn, Schema
 from service.domain.sent_columns import SentColumns
@@ -29,6 +31,14 @@ class Registered:
     readiness: Readiness
     changed: bool
     """False: exactly this was registered already."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Companion:
+    """What is registered beside a model."""
+
+    registration: Registration
+    outcomes: Reference
 
 
 class RegisterModel:
@@ -58,6 +68,7 @@ class RegisterModel:
 
         `declared` None: what was declared before holds, of the columns that are still there.
         """
+        await self._models.refuse_companion(model)
         strict = declared is not None
         if declared is None:
             before = await self._registrations.newest(model)
@@ -89,6 +100,7 @@ class RegisterModel:
     async def plan(self, model: ModelName, plan: Plan) -> Registered:
         """Replace the plan; rows not judged yet are judged by it. Raises `InvalidPlan`, `UnknownModel`."""
         check(plan, optional_engines=self._optional_engines)
+        await self._models.refuse_companion(model)
 
         def next_one(newest: Registration | None) -> Registration | None:
             if newest is None:
@@ -114,6 +126,7 @@ class RegisterModel:
         Windows begin anew where the reference is another. Raises `UnknownModel`, `UnknownRevision`, `CorruptedState`,
         `StoreUnavailable`, and `InvalidPlan` where the plan needs an engine that is switched off since.
         """
+        await self._models.refuse_companion(model)
         earlier = await self._registrations.revision(model, revision)
         if earlier is None:
             await self._models.current(model)
@@ -143,19 +156,63 @@ class RegisterModel:
             registration = next_one(newest)
             if registration is None:
                 assert newest is not None  # noqa: S101 - nothing can be unchanged against nothing
+                await self._register(await self._companion(newest, reference))
                 if reference is not None:
                     # Nothing is added under a revision that is there, but a damaged reference is whole again.
                     await self._registrations.register(newest, reference)
                 return Registered(newest, readiness(await self._fitted.fitted(newest, reference)), changed=False)
             # Fitted before anything is stored: what cannot be fitted must not be registered.
             fitted = await self._fitted.fitted(registration, reference)
+            companion = await self._companion(registration, reference)
             replaces = newest is None or newest.reference_digest != registration.reference_digest
             if replaces:  # only now: fitting takes a while, and batches come in meanwhile
                 registration = replace(registration, since=await self._log.newest_position(model))
             if await self._registrations.register(registration, reference):
                 self._models.remember(registration)
+                await self._register(companion)
                 return Registered(registration, readiness(fitted), changed=True)
         raise ConcurrentChange(f"model {model!r} is being registered by others at the same time")
+
+    async def _companion(self, registration: Registration, reference: Reference | None) -> _Companion | None:
+        """Of a model whose plan asks for performance, fitted. Raises `InvalidPlan`, `InvalidReference`."""
+        asked = with_columns(registration.plan, registration.schema).performance
+        if asked is None:
+            return None
+        name = companion_of(registration.model)
+        there = await self._registrations.newest(name)
+        if there is not None and not is_companion(there):
+            message = f"needs the name {name!r} for what labels say, and another model has it"
+            raise InvalidPlan(Fault("performance", message))
+        if reference is None:
+            reference = await self._registrations.reference(registration)
+        outcomes, digest = await to_thread.run_sync(_outcomes, asked, reference)
+        made = Registration(
+            revision=1,
+            model=name,
+            features=outcomes.features,
+            reference_digest=digest,
+            reference_rows=len(outcomes.rows),
+            plan=companion_plan(registration.plan, asked),
+            since=LOG_START,
+            registered_at=self._clock(),
+        )
+        await self._fitted.fitted(made, outcomes)
+        return _Companion(made, outcomes)
+
+    async def _register(self, companion: _Companion | None) -> None:
+        """Also where nothing has changed: whoever registered its model may have been ended before this."""
+        if companion is None:
+            return
+        made = companion.registration
+
+        def next_one(newest: Registration | None) -> Registration | None:
+            if newest is None:
+                return made
+            if (newest.reference_digest, newest.plan) == (made.reference_digest, made.plan):
+                return None
+            return replace(made, revision=newest.revision + 1, since=newest.since)
+
+        await self._change(made.model, next_one, companion.outcomes)
 
 
 def _plan(newest: Registration | None, schema: Schema) -> Plan:
@@ -170,3 +227,9 @@ def _described(sent: SentColumns, declared: tuple[DeclaredColumn, ...], *, stric
     made = described(sent, declared, strict=strict)
     check_reference(made.reference)
     return made, codec.digest(encode_reference(made.reference))
+
+
+def _outcomes(asked: PerformancePlan, reference: Reference) -> tuple[Reference, str]:
+    """Likewise."""
+    made = reference_of_outcomes(asked, reference)
+    return made, codec.digest(encode_reference(made))

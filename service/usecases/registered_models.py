@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from service.domain.errors import UnknownModel
+from service.domain.companion import watched_by
+from service.domain.errors import CompanionModel, UnknownModel
 from service.domain.models import ModelName
 from service.domain.registration import Registration
 from service.ports import Registrations
@@ -30,6 +31,19 @@ class RegisteredModels:
             raise UnknownModel.here(model)
         self.remember(registration)
         return registration
+
+    async def refuse_companion(self, model: ModelName) -> None:
+        """Raise `CompanionModel` if it is that of a model whose plan asks for performance."""
+        watched = watched_by(model)
+        if watched is None:
+            return
+        try:
+            asked = (await self.current(watched)).plan.performance
+        except UnknownModel:
+            return
+        if asked is not None:
+            message = f"{model!r} follows from the plan of {watched!r}: change that one, or send its labels"
+            raise CompanionModel(message)
 
     def forget(self, model: ModelName) -> None:
         """Ask the store again."""

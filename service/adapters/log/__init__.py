@@ -1,6 +1,7 @@
 """The log of observations, verdicts and deliveries."""
 
 from service.adapters.log.group_commit import Durability, may_wait_for_disk
+from service.adapters.log.kept_predictions import RedisPredictions
 from service.adapters.log.redis_deliveries import RedisDeliveryLog
 from service.adapters.log.redis_judged_batches import RedisJudgedBatches
 from service.adapters.log.redis_observations import Acknowledging, RedisObservationLog
@@ -12,6 +13,7 @@ __all__ = [
     "RedisDeliveryLog",
     "RedisJudgedBatches",
     "RedisObservationLog",
+    "RedisPredictions",
     "RedisVerdictLog",
     "may_wait_for_disk",
 ]

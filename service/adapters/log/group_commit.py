@@ -36,6 +36,16 @@ class Named:
     """SHA-256 of the body: another one under the same name is a conflict."""
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What goes into another stream together with a batch, and is acknowledged with it."""
+
+    stream: str
+    fields: dict[bytes, bytes]
+    most: int
+    """Entries that the stream keeps."""
+
+
 @dataclass(slots=True, eq=False)
 class Appending:
     """A batch on its way into a stream."""
@@ -45,6 +55,7 @@ class Appending:
     size: int
     """Bytes, about."""
     named: Named | None = None
+    beside: Beside | None = None
     position: asyncio.Future[bytes] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def settle(self, reply: object) -> None:
@@ -203,13 +214,21 @@ class GroupCommit:
             pipeline.xadd(each.stream, each.fields)  # type: ignore[arg-type]
         for stream in streams:
             pipeline.xlen(stream)
+        besides = [each for each in group if each.beside is not None]
+        for each in besides:
+            assert each.beside is not None  # noqa: S101 - chosen so
+            stream, fields, most = each.beside.stream, each.beside.fields, each.beside.most
+            pipeline.xadd(stream, fields, maxlen=most, approximate=False)  # type: ignore[arg-type]
         if self._durability.fsync_milliseconds is not None:
             pipeline.execute_command("WAITAOF", 1, 0, self._durability.fsync_milliseconds)
         replies = await pipeline.execute(raise_on_error=False)
         not_on_disk = self._not_on_disk(replies[-1])
+        after = replies[len(group) + len(streams) :]
+        refused = {id(each): reply for each, reply in zip(besides, after, strict=False) if isinstance(reply, Exception)}
         for each, position in zip(group, replies, strict=False):
-            each.settle(not_on_disk or position)
-            if each.named is not None and isinstance(position, bytes) and not_on_disk is None:
+            wrong = not_on_disk or refused.get(id(each))
+            each.settle(wrong or position)
+            if each.named is not None and isinstance(position, bytes) and wrong is None:
                 self._unnoted.append((each.named, position))
         for stream, length in zip(streams, replies[len(group) :], strict=False):
             if isinstance(length, int) and length >= self._full_at:

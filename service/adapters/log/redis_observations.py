@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from detectors import codec
 from detectors.errors import InvalidDocument
 from service.adapters.log.group_commit import Appending, Durability, GroupCommit, Named
+from service.adapters.log.kept_predictions import predictions_beside
 from service.adapters.log.memory_buffer import MemoryBuffer
 from service.adapters.log.passed_batches import OVERHEAD_BYTES, Passed, PassedBatches
 from service.adapters.store import Client, Entry, Keys, answer, stream_entries
@@ -71,12 +72,14 @@ class RedisObservationLog:
         horizon: int,
         acknowledging: Acknowledging = Acknowledging(),
         retained_seconds: int | None = None,
+        prediction_bytes: int = 0,
     ) -> None:
         self._redis = redis
         self._keys = keys
         self._max_batches = max_batches
         self._retained_bytes = retained_bytes
         self._retained_seconds = retained_seconds
+        self._prediction_bytes = prediction_bytes
         self._passed = PassedBatches(redis, keys, horizon)
         self._paces: defaultdict[str, Pace] = defaultdict(Pace)
         self._commit = GroupCommit(redis, acknowledging.durability, max_batches)
@@ -91,7 +94,8 @@ class RedisObservationLog:
             await self._refuse_while_full(model, stream)
         fields = _encode(batch)
         named = None if digest is None else Named(self._keys.batch(model, batch.identifier), digest)
-        appending = Appending(stream, fields, len(fields[_DOCUMENT]) + OVERHEAD_BYTES, named)
+        beside = predictions_beside(self._keys, model, batch, self._prediction_bytes)
+        appending = Appending(stream, fields, len(fields[_DOCUMENT]) + OVERHEAD_BYTES, named, beside)
         if self._memory is not None:
             self._memory.put(appending)
             return None

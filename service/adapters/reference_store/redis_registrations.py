@@ -9,6 +9,7 @@ from typing import cast
 import msgspec
 
 from service.adapters.store import (
+    PREDICTION_PARTS,
     Client,
     Entry,
     Keys,
@@ -18,7 +19,7 @@ from service.adapters.store import (
     number_of,
     stream_entries,
 )
-from service.adapters.store_formats import FORMAT, FORMAT_1, FORMAT_2, FORMAT_3, document
+from service.adapters.store_formats import FORMAT, FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4, document
 from service.domain.errors import CorruptedState, InvalidModelName, InvalidPlan
 from service.domain.models import ModelName, Reference, model_name
 from service.domain.plan import check
@@ -91,6 +92,7 @@ class RedisRegistrations:
         held = [keys.registrations, keys.observations, keys.passed, keys.verdicts, keys.deliveries, keys.forwarded]
         for key in (*(key(model) for key in held), *(keys.reference(model, digest) for digest in digests)):
             await answer(self._redis.delete(key))
+        await answer(self._redis.delete(*(keys.predictions(model, part) for part in range(PREDICTION_PARTS))))
         return bool(entries)
 
     async def _forget_old_references(self, model: ModelName) -> None:
@@ -120,8 +122,10 @@ def _reference_digest(model: ModelName, entry: Entry) -> str | None:
 
 def _format(registration: Registration) -> bytes:
     """The first that holds all of it: to a release that passes the rest over, the plan would be another."""
-    decision = registration.plan.decision
-    if not registration.is_of_numbers or decision.false_alarms is not None or decision.season is not None:
+    plan = registration.plan
+    if plan.performance is not None or plan.decision.season is not None:
+        return FORMAT_4
+    if not registration.is_of_numbers or plan.decision.false_alarms is not None:
         return FORMAT_3
     return FORMAT_1 if registration.plan.window.keep == "rows" else FORMAT_2
 
@@ -129,7 +133,7 @@ def _format(registration: Registration) -> bytes:
 def _registration(model: ModelName, entry: Entry) -> Registration:
     position, fields = entry
     what = f"registration {position.decode()} of model {model}"
-    registration = document(fields, _DOCUMENT, _decode, what, FORMAT_3)
+    registration = document(fields, _DOCUMENT, _decode, what, FORMAT_4)
     if registration.model != model or registration.revision != number_of(position):
         raise CorruptedState(f"{what} is another's")
     if registration.schema.features != registration.features:

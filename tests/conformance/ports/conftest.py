@@ -19,6 +19,7 @@ from service.adapters.log import (
     RedisDeliveryLog,
     RedisJudgedBatches,
     RedisObservationLog,
+    RedisPredictions,
     RedisVerdictLog,
 )
 from service.adapters.reference_store import RedisRegistrations
@@ -60,12 +61,16 @@ class Store:
         retained_bytes: int = 2**30,
         acknowledging: Acknowledging = IN_THE_LOG,
         retained_seconds: int | None = None,
+        prediction_bytes: int = 0,
     ) -> RedisObservationLog:
         log = RedisObservationLog(
-            self.client, self.keys, max_batches, retained_bytes, KEPT, acknowledging, retained_seconds
+            self.client, self.keys, max_batches, retained_bytes, KEPT, acknowledging, retained_seconds, prediction_bytes
         )
         self.logs.append(log)
         return log
+
+    def predictions(self) -> RedisPredictions:
+        return RedisPredictions(self.client, self.keys)
 
     def judged(self) -> RedisJudgedBatches:
         return RedisJudgedBatches(self.client, self.keys)

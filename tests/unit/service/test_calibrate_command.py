@@ -119,3 +119,18 @@ def test_a_plan_that_cannot_be_tried_is_said_by_its_place(tmp_path: Path, plan: 
     result = run(written(tmp_path / "rows.csv", count=400), "--plan", planned(tmp_path, **plan))
     assert result.exit_code != 0
     assert said in result.output + str(result.exception)
+
+
+def test_a_plan_that_asks_for_performance_names_the_columns_that_a_file_cannot(tmp_path: Path) -> None:
+    scores = np.random.default_rng(6).random(COUNT)
+    labels = (np.random.default_rng(7).random(COUNT) < scores).astype(int)
+    data = written(tmp_path / "rows.csv", score=scores, paid=labels)
+    named = {"prediction": "score", "label": "paid"}
+    response = {"only_if_it_matters": True}
+    plan = planned(tmp_path, performance=named, response=response)
+    result = run(data, "--plan", plan, "--time-column", "time", "--shift", 0.5, "--json")
+    assert result.exit_code == 0, result.output
+    assert "paid" not in {each["feature"] for each in json.loads(result.stdout)["planted"]}
+    refused = run(data, "--plan", planned(tmp_path, performance={}), "--time-column", "time")
+    assert refused.exit_code != 0
+    assert "performance.prediction" in str(refused.exception or refused.output)

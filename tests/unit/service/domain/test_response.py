@@ -1,12 +1,22 @@
 """What follows from findings over time."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.models import BatchPosition, Cursor, Finding, ResponseState, model_name
+from service.domain.models import (
+    BatchPosition,
+    Cursor,
+    Decision,
+    EstimatedPerformance,
+    Finding,
+    ResponseState,
+    model_name,
+)
 from service.domain.plan import ResponsePlan
 from service.domain.response import action_name, respond
 
@@ -16,11 +26,16 @@ END = Cursor(BatchPosition("1772366400250-0"), 7)
 names = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", fullmatch=True).map(model_name)
 
 
+def found(finding: Finding, *, matters: bool | None = None) -> Decision:
+    performance = EstimatedPerformance("accuracy", 0.7, (0.6, 0.8), 0.8, matters)
+    return Decision(finding, "", True, 0.05, None, (), performance=performance)
+
+
 def acting(plan: ResponsePlan, findings: list[Finding]) -> list[int]:
     """Numbers of the verdicts that start something."""
     state, numbers = ResponseState(), []
     for number, finding in enumerate(findings, 1):
-        state, acts = respond(plan, state, number, finding)
+        state, acts = respond(plan, state, number, found(finding))
         if acts:
             numbers.append(number)
     return numbers
@@ -58,6 +73,15 @@ def test_a_plan_that_does_not_retrain_never_acts() -> None:
     assert acting(ResponsePlan(retrain=False, confirm=1, out_of=1, cool_down=0), [D] * 5) == []
 
 
+@pytest.mark.parametrize(("matters", "acts"), [(True, True), (False, False), (None, True)])
+def test_drift_that_does_not_matter_is_left_out_where_the_plan_says_so(matters: bool | None, acts: bool) -> None:
+    plan = ResponsePlan(confirm=1, out_of=1)
+    asking = replace(plan, only_if_it_matters=True)
+    decision = found(D, matters=matters)
+    assert respond(asking, ResponseState(), 1, decision)[1] is acts
+    assert respond(plan, ResponseState(), 1, decision)[1]
+
+
 plans = st.integers(1, 6).flatmap(
     lambda out_of: st.builds(
         ResponsePlan, confirm=st.integers(1, out_of), out_of=st.just(out_of), cool_down=st.integers(0, 8)
@@ -80,7 +104,7 @@ def test_every_action_is_confirmed_and_apart_from_the_last(plan: ResponsePlan, f
 def test_what_is_remembered_stays_small(plan: ResponsePlan, findings: list[Finding]) -> None:
     state = ResponseState()
     for number, finding in enumerate(findings, 1):
-        state, _ = respond(plan, state, number, finding)
+        state, _ = respond(plan, state, number, found(finding))
         assert len(state.recent) <= plan.out_of
 
 

@@ -27,6 +27,7 @@ OBSERVATIONS = "/v1/models/fraud/observations"
         ("GET", "/v1/models/fraud", Access(Verb.READ, FRAUD)),
         ("GET", "/v1/models/fraud/verdicts", Access(Verb.READ, FRAUD)),
         ("POST", "/v1/models/fraud/evaluations", Access(Verb.READ, FRAUD)),
+        ("POST", "/v1/models/fraud/labels", Access(Verb.INGEST, FRAUD)),
         ("POST", "/v1/models/fraud/registrations/2/activate", Access(Verb.MANAGE, FRAUD)),
         ("GET", "/v1/detectors", None),
         ("POST", "/v1/models/fraud/cloudevents", Access(Verb.INGEST, FRAUD)),

@@ -1,0 +1,1 @@
+"""How well a classifier does: from labels, and from its predictions alone."""
