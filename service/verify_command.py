@@ -11,9 +11,11 @@ from service.adapters.artifacts.file_tree import FileTree
 from service.adapters.artifacts.trust_file import read_trust, trust_in
 from service.domain.errors import ArtifactRefused
 from service.domain.integrity.envelope import MAXIMUM_BUNDLE_BYTES
+from service.domain.integrity.inventory import DATA_ONLY, refuse
 from service.domain.integrity.names import shown
 from service.domain.integrity.trust import Expectation, Trust
 from service.hashing_progress import shown_progress
+from service.usecases.inspect_artifact import inspect_artifact
 from service.usecases.verify_artifact import Verified, verify_artifact
 
 _NAMED = 20
@@ -28,6 +30,7 @@ class Asked:
     key: Path | None
     trust: Path | None
     expected: Expectation
+    data_only: bool = False
 
 
 def verify(asked: Asked) -> str:
@@ -38,6 +41,8 @@ def verify(asked: Asked) -> str:
         files = FileTree(asked.path, asked.signature, progress=progress)
         try:
             found = verify_artifact(files, bundle, trust, asked.expected, datetime.now(UTC), signature_holds)
+            if asked.data_only or found.key.data_only:
+                refuse(inspect_artifact(files), DATA_ONLY)
         except ArtifactRefused as error:
             raise ClickException(f"{asked.path} is not verified: {error}") from error
     return _said(asked.path, found)

@@ -12,7 +12,8 @@ from service.domain.integrity.statement import Kind
 from service.domain.integrity.trust import Trust, TrustedKey
 
 _MAXIMUM_BYTES = 2**20
-_MEMBERS = {"id", "key", "not_before", "not_after", "revoked", "kinds"}
+_LIMITS = "not_before, not_after, revoked, kinds, data_only"
+_MEMBERS = {"id", "key", *_LIMITS.split(", ")}
 
 
 def read_trust(file: Path, artifact: Path) -> Trust:
@@ -66,7 +67,7 @@ class _OnceLoader(yaml.SafeLoader):
 
 def _key(file: Path, artifact: Path, place: str, value: Any) -> TrustedKey:
     if not isinstance(value, dict) or not {"id", "key"} <= value.keys() <= _MEMBERS:
-        raise InvalidConfiguration(f"{place} must have id and key, and may have not_before, not_after, revoked, kinds")
+        raise InvalidConfiguration(f"{place} must have id and key, and may have {_LIMITS}")
     name = _of(value, "id", str, place)
     if not name or not name.isprintable():
         raise InvalidConfiguration(f"{place}: id must be a name that can be printed")
@@ -74,8 +75,8 @@ def _key(file: Path, artifact: Path, place: str, value: Any) -> TrustedKey:
     not_before, not_after = (_moment(value.get(name), f"{place}: {name}") for name in ("not_before", "not_after"))
     if not_before is not None and not_after is not None and not_after < not_before:
         raise InvalidConfiguration(f"{place}: not_after is before not_before")
-    revoked = _of({"revoked": False} | value, "revoked", bool, place)
-    return TrustedKey(name, pem, fingerprint, not_before, not_after, revoked, _kinds(value, place))
+    revoked, data_only = (_of({flag: False} | value, flag, bool, place) for flag in ("revoked", "data_only"))
+    return TrustedKey(name, pem, fingerprint, not_before, not_after, revoked, _kinds(value, place), data_only)
 
 
 def _public_key(folder: Path, artifact: Path, text: str, place: str) -> tuple[bytes, str]:

@@ -23,6 +23,8 @@ class TrustedKey:
     not_after: datetime | None = None
     revoked: bool = False
     kinds: frozenset[Kind] = frozenset(Kind)
+    data_only: bool = False
+    """Whether what it signs must be nothing but data."""
 
 
 @dataclass(frozen=True, slots=True)
