@@ -36,6 +36,8 @@ class Asked:
 def verify(asked: Asked) -> str:
     """What to say of an artifact that is verified. Raises `ClickException`, and errors of ours."""
     trust = _trust(asked)
+    if asked.signature.exists() and not asked.signature.is_file():
+        raise ClickException(f"{asked.signature} is no file")  # a pipe would be waited for
     bundle = read_bounded(asked.signature, MAXIMUM_BUNDLE_BYTES)
     with shown_progress(asked.path) as progress:
         files = FileTree(asked.path, asked.signature, progress=progress)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.adapters.artifacts.sparse import is_hollow
 from service.domain.errors import ArtifactUnreadable
 from service.domain.integrity.names import WHOLE, shown
 from service.domain.integrity.tree import Found, Sort
@@ -127,6 +128,8 @@ class FileTree:
             before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
                 raise ArtifactUnreadable(f"{self._shown(name)} was replaced while it was read: try again")
+            if is_hollow(descriptor, before.st_size):
+                raise ArtifactUnreadable(f"{self._shown(name)} is larger than what is in it: it is nearly all holes")
             digest = hashlib.sha256()
             piece = memoryview(bytearray(min(_PIECE_BYTES, before.st_size + 1)))
             read = 0
