@@ -42,6 +42,9 @@ def keygen_command(*, name: Path, curve: str, passphrase_file: Path | None, ask:
 @click.argument("path", type=_EXISTING)
 @click.option("--key", type=_EXISTING_FILE, required=True, help="The private key, in PEM (driftwarden keygen).")
 @click.option("--passphrase-file", type=_EXISTING_FILE, help="Its passphrase; asked for on a terminal without this.")
+@click.option(
+    "--certificate", type=_EXISTING_FILE, help="Its certificates, in PEM: its own first, then up to the root."
+)
 @click.option("--signature", type=_NEW_FILE, help="Where the signature goes. Default: PATH.sig")
 @click.option("--kind", type=_KIND, help="What it is; a key can be trusted for some kinds only.")
 @click.option("--version", type=click.IntRange(min=0), help="Its number, for those who refuse older ones.")
@@ -50,6 +53,7 @@ def sign_command(
     path: Path,
     key: Path,
     passphrase_file: Path | None,
+    certificate: Path | None,
     signature: Path | None,
     kind: str | None,
     version: int | None,
@@ -62,11 +66,14 @@ def sign_command(
 
     \b
     driftwarden sign fraud-v3 --key release.pem --kind model --version 3
+    With a certificate of an authority that those who verify trust:
+      driftwarden sign fraud-v3 --key leaf.pem --certificate chain.pem
     """
-    from service.signing_command import sign_to  # noqa: PLC0415 - see the module's docstring
+    from service.signing_command import Signing, sign_to  # noqa: PLC0415 - see the module's docstring
 
     written = signature if signature is not None else _beside(path)
-    files, digest = sign_to(written, path, key, passphrase_file, None if kind is None else Kind(kind), version)
+    said = None if kind is None else Kind(kind)
+    files, digest = sign_to(Signing(path, written, key, passphrase_file, certificate, said, version))
     click.echo(f"{written}: {files:,} {'file' if files == 1 else 'files'} signed", err=True)
     click.echo(digest)
 
