@@ -3,12 +3,11 @@
 import bz2
 import lzma
 import zlib
-from typing import Protocol
 
-from service.domain.integrity.contents.source import View
+from service.domain.integrity.contents.source import Part, View
+from service.domain.integrity.contents.unpacking import Unpacking, beginning
 
-_PACKED_BYTES, _UNPACKED_BYTES = 2**18, 2**21
-_PIECE_BYTES = 2**12
+_UNPACKED_BYTES = 2**21
 _GZIP = 16 + zlib.MAX_WBITS
 _XZ_MEMORY = 128 * 2**20
 """Bytes: xz -9 needs 65 MiB."""
@@ -25,35 +24,16 @@ OPAQUE = {
 """Kinds that are not looked into."""
 
 
-class _Unpacking(Protocol):
-    @property
-    def eof(self) -> bool: ...
-
-    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
-
-
 def unpacked(view: View) -> tuple[str, bytes, bool] | None:
-    """How it is compressed, what it begins with, and whether that is all; `None` if it is not compressed.
-
-    Whoever reads damaged files as a stream is given what comes before the damage, and so are we.
-    """
+    """How it is compressed, what it begins with, and whether that is all; `None` if it is not compressed."""
     kind, unpacking, start = _kind(view.head)
     if unpacking is None:
         return None
-    granted = max(1, view.budget.take_unpacked(_UNPACKED_BYTES))
-    packed = view.source.read(start, _PACKED_BYTES)
-    text = b""
-    try:
-        for at in range(0, len(packed), _PIECE_BYTES):
-            text += unpacking.decompress(packed[at : at + _PIECE_BYTES], granted - len(text))
-            if unpacking.eof or len(text) == granted:
-                break
-    except (zlib.error, OSError, lzma.LZMAError, EOFError, ValueError):
-        pass
-    return (kind, text, unpacking.eof) if text or unpacking.eof or kind in _CERTAIN else None
+    text, whole = beginning(unpacking, Part(view.source, start, view.source.size - start), view.budget, _UNPACKED_BYTES)
+    return (kind, text, whole) if text or unpacking.eof or kind in _CERTAIN else None
 
 
-def _kind(head: bytes) -> tuple[str, _Unpacking | None, int]:
+def _kind(head: bytes) -> tuple[str, Unpacking | None, int]:
     """What unpacks it, and from where on."""
     if head.startswith((b"BZh", b"\x1f\x8b")):
         return ("bzip2", bz2.BZ2Decompressor(), 0) if head[:1] == b"B" else ("gzip", zlib.decompressobj(_GZIP), 0)

@@ -10,14 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from service.domain.integrity.contents.source import Held, Part, Source, View
+from service.domain.integrity.contents.unpacking import beginning
 
 _END, _ENTRY, _LOCAL, _FAR_END = b"PK\5\6", b"PK\1\2", b"PK\3\4", b"PK\6\6"
 _END_BYTES, _ENTRY_BYTES, _LOCAL_BYTES, _FAR_END_BYTES, _LOCATOR_BYTES = 22, 46, 30, 56, 20
 _MAXIMUM_COMMENT = 2**16
+_MAXIMUM_INNER_COMMENT = 2**10
+"""Of archives in archives: what is read of each entry is what lets many be looked at."""
 _MAXIMUM_ENDS = 16
 """Records at the end that are looked at: readers differ in which one they take, and one is enough for most."""
 _MAXIMUM_DIRECTORY = 4 * 2**20
-_PACKED_BYTES, _UNPACKED_BYTES = 2**18, 2**20
+_UNPACKED_BYTES = 2**20
 """Of one entry: enough for what a format says of itself, and for configurations."""
 _STORED, _DEFLATED, _BZIP2 = 0, 8, 12
 
@@ -46,8 +49,9 @@ class _Listed:
 def zipped(view: View) -> Iterator[Entry] | None:
     """Its entries, `None` if it is no zip archive."""
     source = view.source
-    before = max(0, source.size - _END_BYTES - _MAXIMUM_COMMENT)
-    tail = source.read(before, _END_BYTES + _MAXIMUM_COMMENT) if view.whole else b""
+    searched = _END_BYTES + (_MAXIMUM_COMMENT if view.depth == 0 else _MAXIMUM_INNER_COMMENT)
+    before = max(0, source.size - searched)
+    tail = source.read(before, searched) if view.whole else b""
     places: dict[int, tuple[int, int]] = {}
     for found in list(_found(tail, _END))[-_MAXIMUM_ENDS:]:
         size, offset, end = _directory(source, before + found, tail[found : found + _END_BYTES])
@@ -123,12 +127,9 @@ def _entry(view: View, listed: _Listed, offset: int) -> Entry:
         return Entry(listed.name, packed, whole=True)
     if listed.method not in {_DEFLATED, _BZIP2}:
         return Entry(listed.name, None, whole=False)
-    unpack = zlib.decompressobj(-zlib.MAX_WBITS) if listed.method == _DEFLATED else bz2.BZ2Decompressor()
-    try:
-        text = unpack.decompress(packed.read(0, _PACKED_BYTES), max(1, view.budget.take_unpacked(_UNPACKED_BYTES)))
-    except (zlib.error, OSError):
-        return Entry(listed.name, None, whole=False)
-    return Entry(listed.name, Held(text), unpack.eof)
+    unpacking = zlib.decompressobj(-zlib.MAX_WBITS) if listed.method == _DEFLATED else bz2.BZ2Decompressor()
+    text, whole = beginning(unpacking, packed, view.budget, _UNPACKED_BYTES)
+    return Entry(listed.name, Held(text) if text or whole else None, whole)
 
 
 def _is(source: Source, offset: int, magic: bytes) -> bool:

@@ -189,6 +189,7 @@ MAY: dict[str, bytes] = {
     "truncated.zip": zipped(TORCH)[:-40],
     "bad-header.npy": b"\x93NUMPY\1\0\6\0(((((\n",
     "long-header.npy": b"\x93NUMPY\2\0\xff\xff\xff\xff" + b" " * 99,
+    "members.tar.gz": gzip.compress(tarred({"a.csv": b"1,2\n"})[:1024]) + gzip.compress(tarred({"evil": b"\x7fELF"})),
     "damaged.gz": b"\x1f\x8b\x08" + b"\xff" * 40,
 }
 DATA: dict[str, bytes] = {
@@ -216,5 +217,7 @@ DATA: dict[str, bytes] = {
     "table.parquet": b"PAR1" + bytes(9) + b"PAR1",
     "rows.csv.gz": gzip.compress(b"a,b\n1,2\n"),
     "nothing.gz": gzip.compress(b""),
+    "many.npz": zipped({f"{number}.npy": array(range(999)) for number in range(300)}, zipfile.ZIP_DEFLATED),
+    "stored.npz": zipped({f"{number}.npy": array(range(999)) for number in range(300)}),
     "rows.tar": tarred({"a.csv": b"1,2\n", "b.csv": b"3\n"}),
 }
