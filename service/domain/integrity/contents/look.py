@@ -1,10 +1,11 @@
 """What a file is: every recogniser is asked, for a file may be several things at once, and the worst of them counts."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from service.domain.integrity.contents import graphs, numbers, programs
 from service.domain.integrity.contents.compressed import OPAQUE, unpacked
-from service.domain.integrity.contents.content import Content, Look, may, unknown, worst
+from service.domain.integrity.contents.content import Content, Look, data, may, unknown, worst
 from service.domain.integrity.contents.pickles import pickled
 from service.domain.integrity.contents.source import (
     HEAD_BYTES,
@@ -58,10 +59,14 @@ def _gathered(view: View) -> Look | None:
 def _archive(form: str, view: View, entries: Iterable[Entry]) -> Look:
     if view.depth >= MAXIMUM_DEPTH:
         return may(f"{form} in archives in archives")
-    found = worst(_entry(view, entry) for entry in entries if not entry.name.endswith("/"))
+    found = worst(_entry(view, entry) for entry in entries if not _is_folder(entry))
     if found is None:
         return unknown(f"{form} of nothing")
-    return Look(found.content, found.form if found.content is Content.DATA else f"{form}: {found.form}")
+    return data(f"{form} of data") if found.content is Content.DATA else replace(found, form=f"{form}: {found.form}")
+
+
+def _is_folder(entry: Entry) -> bool:
+    return entry.name.endswith("/") and entry.source is not None and entry.source.size == 0
 
 
 def _entry(view: View, entry: Entry) -> Look:

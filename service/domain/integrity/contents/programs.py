@@ -3,6 +3,7 @@
 Signatures: ELF, PE/COFF, Mach-O and JVM specifications; the WebAssembly core specification; CPython's importlib.
 """
 
+import codecs
 import re
 
 from service.domain.integrity.contents.content import Look, code, data, may, unknown
@@ -62,14 +63,21 @@ def native(view: View) -> Look | None:
 
 def text(view: View) -> Look | None:
     """Text in UTF-8, UTF-16 or an eight-bit encoding: a script if its name says so."""
-    head = view.head
-    wide = head.startswith((b"\xff\xfe", b"\xfe\xff"))
-    if not wide and len(head.translate(None, _CONTROL)) != len(head):
+    if not _is_text(view.head):
         return None
     ending = _ending(view.name)
     if _SCRIPT.fullmatch(ending):
         return code("script")
-    return _of_words(view, ending) or (data("text") if head else data("nothing"))
+    return _of_words(view, ending) or (data("text") if view.head else data("nothing"))
+
+
+def _is_text(head: bytes) -> bool:
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            head = codecs.getincrementaldecoder("utf-16")().decode(head).encode("utf-8")
+        except UnicodeError:
+            return False
+    return len(head.translate(None, _CONTROL)) == len(head)
 
 
 def _of_words(view: View, ending: str) -> Look | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from service.domain.integrity.contents.source import Held, Part, Source, View
 from service.domain.integrity.contents.unpacking import beginning
 
-_END, _ENTRY, _LOCAL, _FAR_END = b"PK\5\6", b"PK\1\2", b"PK\3\4", b"PK\6\6"
+_END, _ENTRY, _LOCAL, _FAR_END, _LOCATOR = b"PK\5\6", b"PK\1\2", b"PK\3\4", b"PK\6\6", b"PK\6\7"
 _END_BYTES, _ENTRY_BYTES, _LOCAL_BYTES, _FAR_END_BYTES, _LOCATOR_BYTES = 22, 46, 30, 56, 20
 _MAXIMUM_COMMENT = 2**16
 _MAXIMUM_INNER_COMMENT = 2**10
@@ -54,8 +54,8 @@ def zipped(view: View) -> Iterator[Entry] | None:
     tail = source.read(before, searched) if view.whole else b""
     places: dict[int, tuple[int, int]] = {}
     for found in list(_found(tail, _END))[-_MAXIMUM_ENDS:]:
-        size, offset, end = _directory(source, before + found, tail[found : found + _END_BYTES])
-        places |= {place: (size, place - offset) for place in (end - size, offset) if _is(source, place, _ENTRY)}
+        for size, offset, end in _directories(source, before + found, tail[found : found + _END_BYTES]):
+            places |= {place: (size, place - offset) for place in (end - size, offset) if _is(source, place, _ENTRY)}
     return _entries(view, places) if places else None
 
 
@@ -66,14 +66,19 @@ def _found(text: bytes, word: bytes) -> Iterator[int]:
         at = text.find(word, at + 1)
 
 
-def _directory(source: Source, end: int, record: bytes) -> tuple[int, int, int]:
-    """Size of the directory, where it says that it is, and where it ends."""
-    size, offset = _number(record, 12, 4), _number(record, 16, 4)
-    far = end - _LOCATOR_BYTES - _FAR_END_BYTES
-    if far < 0:
-        return size, offset, end
-    text = source.read(far, _FAR_END_BYTES)
-    return (_number(text, 40, 8), _number(text, 48, 8), far) if text.startswith(_FAR_END) else (size, offset, end)
+def _directories(source: Source, end: int, record: bytes) -> Iterator[tuple[int, int, int]]:
+    """Size of the directory, where it says that it is, and where it ends.
+
+    By the record at the end, and by that of large archives, which stands before it, or where its locator says.
+    """
+    yield _number(record, 12, 4), _number(record, 16, 4), end
+    locator = source.read(end - _LOCATOR_BYTES, _LOCATOR_BYTES) if end >= _LOCATOR_BYTES else b""
+    if not locator.startswith(_LOCATOR):
+        return
+    for far in {end - _LOCATOR_BYTES - _FAR_END_BYTES, _number(locator, 8, 8)}:
+        if _is(source, far, _FAR_END):
+            text = source.read(far, _FAR_END_BYTES)
+            yield _number(text, 40, 8), _number(text, 48, 8), far
 
 
 def _entries(view: View, places: dict[int, tuple[int, int]]) -> Iterator[Entry]:

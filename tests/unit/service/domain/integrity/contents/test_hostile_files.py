@@ -51,6 +51,22 @@ def test_both_archives_count_where_readers_differ_which_one_it_is() -> None:
     assert seen(harmless + EVIL, "a.zip").content is Content.CODE
 
 
+def test_the_directory_of_a_large_archive_counts_wherever_its_locator_finds_it() -> None:
+    harmless = zipped({"a.csv": b"1,2\n"})
+    end = harmless[harmless.index(b"PK\5\6") :]
+    there = EVIL.index(b"PK\1\2")
+    size = EVIL.index(b"PK\5\6") - there
+    for padding in (b"", bytes(99)):
+        far = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, size, there) + padding
+        locator = struct.pack("<4sIQI", b"PK\6\7", 0, there + size, 1)
+        assert seen(EVIL[: there + size] + far + locator + end).content is Content.CODE
+
+
+def test_a_folder_in_an_archive_is_nothing_and_what_is_called_one_is_not() -> None:
+    assert seen(zipped({"a/": b"", "a/b.csv": b"1"})).form == "zip of data"
+    assert seen(zipped({"a/": pickled()})).content is Content.CODE
+
+
 def test_a_comment_hides_no_archive() -> None:
     hidden = bytearray(EVIL)
     struct.pack_into("<H", hidden, len(EVIL) - 2, 2**16 - 1)

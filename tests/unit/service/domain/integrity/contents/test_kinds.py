@@ -10,6 +10,8 @@ KNOWN = [
     *((name, text, Content.MAY) for name, text in MAY.items()),
     *((name, text, Content.DATA) for name, text in DATA.items()),
     ("weights.bin", bytes(range(256)), Content.UNKNOWN),
+    ("wide.bin", b"\xff\xfe" + bytes(64), Content.UNKNOWN),
+    ("surrogates.bin", b"\xff\xfe\0\xd8\0\xd8", Content.UNKNOWN),
     ("sentencepiece.model", b"\x0a\x0e\x0a\x05<unk>\x15\0\0\0\0\x18\2", Content.UNKNOWN),
 ]
 
