@@ -1,7 +1,9 @@
 """Files made to be taken for something else, or to cost more than they are worth."""
 
 import gzip
+import io
 import struct
+import tarfile
 import zipfile
 import zlib
 
@@ -11,7 +13,8 @@ from hypothesis import given, settings
 
 from service.domain.integrity.contents.content import Content
 from service.domain.integrity.contents.look import look
-from service.domain.integrity.contents.source import MAXIMUM_READ
+from service.domain.integrity.contents.source import MAXIMUM_READ, Budget, Held
+from service.domain.integrity.contents.unpacking import beginning
 from tests.unit.service.domain.integrity.contents.corpus import (
     CODE,
     DATA,
@@ -39,27 +42,50 @@ def test_a_zip_archive_is_one_whatever_stands_before_it(before: bytes) -> None:
     assert seen(before + EVIL, "model.safetensors").content is Content.CODE
 
 
+def parts(archive: bytes) -> tuple[bytes, bytes, bytes]:
+    """Files, directory, and the record at the end."""
+    directory, end = archive.index(b"PK\1\2"), archive.index(b"PK\5\6")
+    return archive[:directory], archive[directory:end], archive[end:]
+
+
 def test_both_archives_count_where_readers_differ_which_one_it_is() -> None:
-    """The directory is where the end record says, or where its size says."""
-    harmless = zipped({"a.csv": b"1,2\n"})
-    directory = EVIL.index(b"PK\1\2")
-    end = bytearray(harmless[harmless.index(b"PK\5\6") :])
-    there = harmless[harmless.index(b"PK\1\2") : harmless.index(b"PK\5\6")]
-    struct.pack_into("<I", end, 16, directory)
-    assert seen(EVIL[: EVIL.index(b"PK\5\6")] + there + bytes(end), "a.zip").content is Content.CODE
-    assert seen(EVIL + harmless, "a.zip").content is Content.CODE
-    assert seen(harmless + EVIL, "a.zip").content is Content.CODE
+    """The directory is where the record at the end says, or where its size says."""
+    files, directory, end = parts(zipped({"a.csv": b"1,2\n"}))
+    evil_files, evil_directory, _ = parts(EVIL)
+    moved, said = bytearray(evil_directory), bytearray(end)
+    struct.pack_into("<I", moved, 42, len(files))
+    struct.pack_into("<I", said, 16, len(files + evil_files))
+    assert seen(files + evil_files + moved + directory + said, "a.zip").content is Content.CODE
+    assert seen(EVIL + files + directory + end, "a.zip").content is Content.CODE
+    assert seen(files + directory + end + EVIL, "a.zip").content is Content.CODE
+
+
+def test_a_record_that_leads_nowhere_hides_no_archive() -> None:
+    assert seen(EVIL + b"PK\5\6" + bytes(18), "a.zip").content is Content.CODE
+
+
+def test_what_is_encrypted_is_not_called_harmless() -> None:
+    archive = bytearray(zipped({"a.csv": b"1,2\n"}))
+    archive[archive.index(b"PK\1\2") + 8] |= 1
+    assert seen(bytes(archive)).form == "zip: a.csv, which cannot be looked at"
+
+
+def test_what_is_unpacked_stays_within_the_budget_also_of_an_array() -> None:
+    packed = Held(zlib.compress(b"\x93NUMPY" + bytes(2**24)))
+    for left in (0, 100, 2**16):
+        text, whole = beginning(zlib.decompressobj(), packed, Budget(unpacked=left), 2**20)
+        assert len(text) <= max(1, left)
+        assert not whole
 
 
 def test_the_directory_of_a_large_archive_counts_wherever_its_locator_finds_it() -> None:
-    harmless = zipped({"a.csv": b"1,2\n"})
-    end = harmless[harmless.index(b"PK\5\6") :]
-    there = EVIL.index(b"PK\1\2")
-    size = EVIL.index(b"PK\5\6") - there
-    for padding in (b"", bytes(99)):
-        far = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, size, there) + padding
-        locator = struct.pack("<4sIQI", b"PK\6\7", 0, there + size, 1)
-        assert seen(EVIL[: there + size] + far + locator + end).content is Content.CODE
+    files, directory, _ = parts(EVIL)
+    end = parts(zipped({"a.csv": b"1,2\n"}))[2]
+    there = len(files + directory)
+    for padding, said in ((b"", there), (bytes(99), there), (b"", 0)):
+        far = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, len(directory), len(files)) + padding
+        locator = struct.pack("<4sIQI", b"PK\6\7", 0, said, 1)
+        assert seen(files + directory + far + locator + end).content is Content.CODE
 
 
 def test_a_folder_in_an_archive_is_nothing_and_what_is_called_one_is_not() -> None:
@@ -134,10 +160,19 @@ def test_every_way_of_an_old_pickle_to_run_something_is_seen(evil: bytes) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["cos\nsystem\n", "cos\nsystem\nR.", "(cos\nsystem\nt", "(S'id'\ntR.", "ios\nsystem\n.", "I1\n."]
+    "text",
+    [
+        "cos\xff\nsystem\n(tR.",
+        "cos\nsystem\n",
+        "cos\nsystem\nR.",
+        "(cos\nsystem\nt",
+        "(S'id'\ntR.",
+        "ios\nsystem\n.",
+        "I1\n.",
+    ],
 )
 def test_text_that_would_run_nothing_is_text(text: str) -> None:
-    assert seen(text.encode(), "vocab.txt").form == "text"
+    assert seen(text.encode("latin-1"), "vocab.txt").form == "text"
 
 
 @given(st.binary(max_size=400), st.sampled_from(["a", "a.safetensors", "a.onnx", "a.npy", "a.zip"]))
@@ -170,3 +205,12 @@ def test_a_tar_archive_that_says_a_length_twice_is_not_called_harmless() -> None
     at = record.index(b" path=")
     record[at : at + 6] = b" size="
     assert seen(bytes(record)).content is Content.MAY
+
+
+def test_a_sparse_entry_of_a_tar_archive_is_not_called_harmless() -> None:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        entry = tarfile.TarInfo("a.csv")
+        entry.size, entry.type = 4, tarfile.GNUTYPE_SPARSE
+        archive.addfile(entry, io.BytesIO(b"1,2\n"))
+    assert seen(made.getvalue()).content is Content.MAY
