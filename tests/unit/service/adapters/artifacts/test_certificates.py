@@ -125,6 +125,13 @@ def test_what_these_chains_are_refused_for_is_that_fault_alone() -> None:
         assert certified(ROOT.der, chain(*made), NOW)
 
 
+def test_a_root_that_has_ended_certifies_nobody() -> None:
+    ended = authority("root", ends=-DAY / 2)
+    with pytest.raises(UntrustedSigner):
+        certified(ended.der, chain(signer(ended)), NOW)
+    assert certified(ended.der, chain(signer(ended)), NOW - DAY * 3 / 4)
+
+
 def test_a_certificate_that_is_signed_over_sha_1_is_refused() -> None:
     """Made by `openssl x509 -req -sha1`, and with -sha256, for the same key and by the same root."""
     root, right, weak = read_chain(Path(__file__).with_name("weak_hash.pem").read_bytes(), "weak_hash.pem")
