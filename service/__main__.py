@@ -20,7 +20,7 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from service.artifact_commands import keygen_command, sign_command, verify_command
+from service.artifact_commands import inspect_command, keygen_command, sign_command, verify_command
 from service.domain.access import ALL_MODELS, KEY_BYTES, Verb, new_key
 from service.domain.errors import DriftwardenError
 from service.settings import Settings
@@ -41,6 +41,7 @@ def cli() -> None:
     A judged window's rows:      driftwarden export MODEL --verdict 7 --output rows.csv
     Beside an inference server:  driftwarden sidecar
     Sign files, and verify them: driftwarden keygen | sign | verify
+    Which files run code:        driftwarden inspect PATH
     What can be set, and how:    driftwarden settings
     """
 
@@ -338,7 +339,7 @@ def calibrate_command(
         tell(found, asked, Console())
 
 
-for _command in (keygen_command, sign_command, verify_command):
+for _command in (keygen_command, sign_command, verify_command, inspect_command):
     cli.add_command(_command)
 
 

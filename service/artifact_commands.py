@@ -1,4 +1,4 @@
-"""The commands about signed artifacts: `driftwarden keygen`, `sign` and `verify`, as the command line knows them.
+"""The commands about artifacts: `driftwarden keygen`, `sign`, `verify` and `inspect`, as the command line knows them.
 
 What takes long to import is imported by the command that needs it, as in `service.__main__`.
 """
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from service.domain.integrity.contents.content import Content
 from service.domain.integrity.statement import Kind
 from service.domain.integrity.trust import Expectation
 
@@ -41,6 +42,9 @@ def keygen_command(*, name: Path, curve: str, passphrase_file: Path | None, ask:
 @click.argument("path", type=_EXISTING)
 @click.option("--key", type=_EXISTING_FILE, required=True, help="The private key, in PEM (driftwarden keygen).")
 @click.option("--passphrase-file", type=_EXISTING_FILE, help="Its passphrase; asked for on a terminal without this.")
+@click.option(
+    "--certificate", type=_EXISTING_FILE, help="Its certificates, in PEM: its own first, then up to the root."
+)
 @click.option("--signature", type=_NEW_FILE, help="Where the signature goes. Default: PATH.sig")
 @click.option("--kind", type=_KIND, help="What it is; a key can be trusted for some kinds only.")
 @click.option("--version", type=click.IntRange(min=0), help="Its number, for those who refuse older ones.")
@@ -49,6 +53,7 @@ def sign_command(
     path: Path,
     key: Path,
     passphrase_file: Path | None,
+    certificate: Path | None,
     signature: Path | None,
     kind: str | None,
     version: int | None,
@@ -61,11 +66,14 @@ def sign_command(
 
     \b
     driftwarden sign fraud-v3 --key release.pem --kind model --version 3
+    With a certificate of an authority that those who verify trust:
+      driftwarden sign fraud-v3 --key leaf.pem --certificate chain.pem
     """
-    from service.signing_command import sign_to  # noqa: PLC0415 - see the module's docstring
+    from service.signing_command import Signing, sign_to  # noqa: PLC0415 - see the module's docstring
 
     written = signature if signature is not None else _beside(path)
-    files, digest = sign_to(written, path, key, passphrase_file, None if kind is None else Kind(kind), version)
+    said = None if kind is None else Kind(kind)
+    files, digest = sign_to(Signing(path, written, key, passphrase_file, certificate, said, version))
     click.echo(f"{written}: {files:,} {'file' if files == 1 else 'files'} signed", err=True)
     click.echo(digest)
 
@@ -79,7 +87,8 @@ def sign_command(
 @click.option("--payload-digest", metavar="sha256:...", help="Accept this very artifact, as `sign` printed it.")
 @click.option("--minimum-version", type=click.IntRange(min=0), help="Accept this version, or a later one.")
 @click.option("--allow-ignored", is_flag=True, help="Accept, and name, unsigned files that the signature ignores.")
-def verify_command(
+@click.option("--data-only", is_flag=True, help="Accept nothing but data: no file that runs code, or may (`inspect`).")
+def verify_command(  # noqa: PLR0913 - one for each option
     *,
     path: Path,
     signature: Path | None,
@@ -89,6 +98,7 @@ def verify_command(
     payload_digest: str | None,
     minimum_version: int | None,
     allow_ignored: bool,
+    data_only: bool,
 ) -> None:
     """Verify that PATH is, file by file, what somebody trusted has signed. Works offline.
 
@@ -109,7 +119,30 @@ def verify_command(
         raise click.UsageError("--payload-digest must be sha256: and 64 hexadecimal digits in lower case")
     expected = Expectation(None if kind is None else Kind(kind), payload_digest, minimum_version, allow_ignored)
     bundle = signature if signature is not None else _beside(path)
-    click.echo(verify(Asked(path, bundle, key, trust, expected)))
+    click.echo(verify(Asked(path, bundle, key, trust, expected, data_only)))
+
+
+@click.command("inspect")
+@click.argument("path", type=_EXISTING)
+@click.option("--json", "as_json", is_flag=True, help="In JSON, for programs.")
+@click.option(
+    "--refuse",
+    type=click.Choice([content.value for content in (Content.CODE, Content.MAY, Content.UNKNOWN)]),
+    help="End with 1 if there are such files, or worse ones; code is worse than may, and may than unknown.",
+)
+def inspect_command(*, path: Path, as_json: bool, refuse: str | None) -> None:
+    """Say of every file of PATH whether it runs code when it is loaded. Loads none.
+
+    By what is in the files, not by their names alone: code (pickles, scripts, native code), may (it can carry code, or
+    not all of it can be looked at), unknown, data.
+
+    \b
+    driftwarden inspect fraud-v3
+    driftwarden inspect fraud-v3 --refuse may
+    """
+    from service.inspect_command import inspect  # noqa: PLC0415 - see the module's docstring
+
+    click.echo(inspect(path, None if refuse is None else Content(refuse), as_json=as_json))
 
 
 def _beside(path: Path) -> Path:

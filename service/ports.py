@@ -4,11 +4,13 @@ Every port raises errors of `service.domain.errors` only; each error's `retryabl
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
 from service.domain.access import Access, Caller, Credentials
 from service.domain.forwarding import Parcel, Progress, Told
+from service.domain.integrity.contents.source import Source
 from service.domain.integrity.tree import Found
 from service.domain.models import (
     Batch,
@@ -270,6 +272,16 @@ class ArtifactFiles(Protocol):
 
     def digests(self, names: Collection[str], /) -> Mapping[str, str]:
         """SHA-256 of files, in hexadecimal. What is not a file any more raises."""
+        ...
+
+
+class ArtifactContents(Protocol):
+    """The same, to be looked into. Blocks; raises `ArtifactUnreadable`."""
+
+    def found(self) -> Sequence[Found]: ...
+
+    def opened(self, name: str, /) -> AbstractContextManager[Source]:
+        """A file, to be read from wherever one likes."""
         ...
 
 

@@ -2,11 +2,13 @@
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 import click
 
+from service.adapters.artifacts.certificates import public_key_of, read_chain
 from service.adapters.artifacts.elliptic_keys import EllipticKey, PassphraseWanted, read_bounded, read_private_key
 from service.adapters.artifacts.file_tree import FileTree
 from service.domain.errors import UnusableSignature
@@ -35,19 +37,40 @@ def make_keys(name: Path, curve: str, passphrase_file: Path | None, *, ask: bool
     return public, key.fingerprint
 
 
-def sign_to(
-    signature: Path, path: Path, key: Path, passphrase_file: Path | None, kind: Kind | None, version: int | None
-) -> tuple[int, str]:
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """What is to be signed, and as what."""
+
+    path: Path
+    signature: Path
+    key: Path
+    passphrase_file: Path | None
+    certificates: Path | None
+    kind: Kind | None
+    version: int | None
+
+
+def sign_to(asked: Signing) -> tuple[int, str]:
     """How many files, and the payload's digest. Raises `ClickException`, and what `sign_artifact` raises."""
+    path, signature = asked.path, asked.signature
     _refuse_other_file(signature)
-    signer = _key(key, _passphrase(passphrase_file))
+    signer = _key(asked.key, _passphrase(asked.passphrase_file))
+    chain = () if asked.certificates is None else _chain(asked.certificates, signer)
     with shown_progress(path) as progress:
-        statement, bundle = sign_artifact(FileTree(path, signature, progress=progress), signer, kind, version)
+        files = FileTree(path, signature, progress=progress)
+        statement, bundle = sign_artifact(files, signer, asked.kind, asked.version, chain)
     try:
         _write_whole(signature, bundle.encode())
     except OSError as error:
         raise click.ClickException(f"{signature} cannot be written: {error.strerror}") from error
     return len(statement.digests), bundle.payload_digest
+
+
+def _chain(file: Path, key: EllipticKey) -> tuple[bytes, ...]:
+    chain = read_chain(read_bounded(file), str(file))
+    if public_key_of(chain[0], str(file)) != key.public_key:
+        raise click.ClickException(f"{file} has another key's certificate first: the signer's comes first")
+    return chain
 
 
 def _key(file: Path, passphrase: bytes | None) -> EllipticKey:

@@ -11,9 +11,11 @@ from service.adapters.artifacts.file_tree import FileTree
 from service.adapters.artifacts.trust_file import read_trust, trust_in
 from service.domain.errors import ArtifactRefused
 from service.domain.integrity.envelope import MAXIMUM_BUNDLE_BYTES
+from service.domain.integrity.inventory import DATA_ONLY, refuse
 from service.domain.integrity.names import shown
 from service.domain.integrity.trust import Expectation, Trust
 from service.hashing_progress import shown_progress
+from service.usecases.inspect_artifact import inspect_artifact
 from service.usecases.verify_artifact import Verified, verify_artifact
 
 _NAMED = 20
@@ -28,16 +30,21 @@ class Asked:
     key: Path | None
     trust: Path | None
     expected: Expectation
+    data_only: bool = False
 
 
 def verify(asked: Asked) -> str:
     """What to say of an artifact that is verified. Raises `ClickException`, and errors of ours."""
     trust = _trust(asked)
+    if asked.signature.exists() and not asked.signature.is_file():
+        raise ClickException(f"{asked.signature} is no file")  # a pipe would be waited for
     bundle = read_bounded(asked.signature, MAXIMUM_BUNDLE_BYTES)
     with shown_progress(asked.path) as progress:
         files = FileTree(asked.path, asked.signature, progress=progress)
         try:
             found = verify_artifact(files, bundle, trust, asked.expected, datetime.now(UTC), signature_holds)
+            if asked.data_only or found.key.data_only:
+                refuse(inspect_artifact(files), DATA_ONLY)
         except ArtifactRefused as error:
             raise ClickException(f"{asked.path} is not verified: {error}") from error
     return _said(asked.path, found)

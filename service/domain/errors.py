@@ -41,7 +41,8 @@ DriftwardenError
 │   ├── UnusableSignature        not a signature of the supported form, or it says what cannot be
 │   ├── UntrustedSigner          nobody whom we trust with this, now, made it
 │   ├── RolledBack               validly signed, and not the version or the statement that is expected
-│   └── ArtifactTampered         files were changed, added or removed; carries which
+│   ├── ArtifactTampered         files were changed, added or removed; carries which
+│   └── ContentRefused           files are not of the kind that a policy lets pass; carries which
 ├── ArtifactUnreadable     retry files cannot be read, or change while they are
 ├── UnsignableArtifact           files of which a signature could not tell everything
 └── InvalidConfiguration         settings or a template that cannot work; raised at start
@@ -294,6 +295,14 @@ class ArtifactTampered(ArtifactRefused):
         self.missing = missing
         self.extra = extra
         """Also what is no file: symbolic links, devices, folders without anything in them."""
+
+
+class ContentRefused(ArtifactRefused):
+    """Files that run code when they are loaded, or may, where a policy refuses them."""
+
+    def __init__(self, message: str, names: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.names = names
 
 
 class ArtifactUnreadable(DriftwardenError):

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import TypeGuard
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -86,8 +87,18 @@ def read_public_key(text: bytes, place: str) -> tuple[bytes, str]:
         key = load_pem_public_key(text)
     except (ValueError, UnsupportedAlgorithm):
         raise InvalidConfiguration(f"{place} is not a public key in PEM") from None
-    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in _HASHES:
+    if not is_supported(key):
         raise InvalidConfiguration(f"{place} is not an EC key on {', '.join(CURVES)}")
+    return public_key_in_pem(key)
+
+
+def is_supported(key: object) -> TypeGuard[ec.EllipticCurvePublicKey]:
+    """Whether it is a public key on one of the curves."""
+    return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _HASHES
+
+
+def public_key_in_pem(key: ec.EllipticCurvePublicKey) -> tuple[bytes, str]:
+    """With its fingerprint."""
     pem = _pem(key)
     return pem, hashlib.sha256(pem).hexdigest()
 

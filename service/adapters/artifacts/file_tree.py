@@ -6,8 +6,10 @@ import stat
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from service.adapters.artifacts.sparse import is_hollow
 from service.domain.errors import ArtifactUnreadable
 from service.domain.integrity.names import WHOLE, shown
 from service.domain.integrity.tree import Found, Sort
@@ -25,6 +27,17 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 def _nobody(_: int) -> None:
     """Is told of what was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """An open file, to be read from anywhere."""
+
+    descriptor: int
+    size: int
+
+    def read(self, offset: int, count: int, /) -> bytes:
+        return os.pread(self.descriptor, count, offset)
 
 
 class FileTree:
@@ -68,6 +81,15 @@ class FileTree:
                 threads.shutdown(cancel_futures=True)
                 raise
 
+    @contextmanager
+    def opened(self, name: str, /) -> Iterator[FilePart]:
+        """See the port `ArtifactContents`."""
+        with self._unreadable(name), self._opened(name, _FILE) as descriptor:
+            state = os.fstat(descriptor)
+            if not stat.S_ISREG(state.st_mode):
+                raise ArtifactUnreadable(f"{self._shown(name)} was replaced while it was read: try again")
+            yield FilePart(descriptor, state.st_size)
+
     def _walk(self) -> Iterator[Found]:
         with self._unreadable(WHOLE):
             mode = os.lstat(self._root)
@@ -106,6 +128,8 @@ class FileTree:
             before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
                 raise ArtifactUnreadable(f"{self._shown(name)} was replaced while it was read: try again")
+            if is_hollow(descriptor, before.st_size):
+                raise ArtifactUnreadable(f"{self._shown(name)} is larger than what is in it: it is nearly all holes")
             digest = hashlib.sha256()
             piece = memoryview(bytearray(min(_PIECE_BYTES, before.st_size + 1)))
             read = 0

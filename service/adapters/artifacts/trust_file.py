@@ -6,13 +6,15 @@ from typing import Any
 
 import yaml
 
+from service.adapters.artifacts.certificates import certified, public_key_of, read_root
 from service.adapters.artifacts.elliptic_keys import read_bounded, read_public_key
 from service.domain.errors import InvalidConfiguration
 from service.domain.integrity.statement import Kind
-from service.domain.integrity.trust import Trust, TrustedKey
+from service.domain.integrity.trust import Trust, TrustedAuthority, TrustedKey
 
 _MAXIMUM_BYTES = 2**20
-_MEMBERS = {"id", "key", "not_before", "not_after", "revoked", "kinds"}
+_LIMITS = ("not_before", "not_after", "revoked", "kinds", "data_only")
+_SIGNER = ("subject", "alternative_name")
 
 
 def read_trust(file: Path, artifact: Path) -> Trust:
@@ -20,13 +22,16 @@ def read_trust(file: Path, artifact: Path) -> Trust:
     document = _document(file, artifact)
     if not isinstance(document, dict) or set(document) != {"keys"} or not isinstance(document["keys"], list):
         raise InvalidConfiguration(f"{file} must have the one member keys, a list")
-    keys = [_key(file, artifact, f"{file}: keys[{number}]", value) for number, value in enumerate(document["keys"])]
-    if not keys:
+    places = [(f"{file}: keys[{number}]", value) for number, value in enumerate(document["keys"])]
+    roots = [_authority(file, artifact, place, value) for place, value in places if _is_authority(value)]
+    keys = [_key(file, artifact, place, value) for place, value in places if not _is_authority(value)]
+    if not places:
         raise InvalidConfiguration(f"{file} trusts no key")
-    for what, values in (("id", [key.name for key in keys]), ("key", [key.fingerprint for key in keys])):
+    names = [key.name for key in (*keys, *(root.limits for root in roots))]
+    for what, values in (("id", names), ("key", [key.fingerprint for key in keys])):
         if len(set(values)) != len(values):
             raise InvalidConfiguration(f"{file} has an {what} twice: which of the two should hold?")
-    return Trust(tuple(keys))
+    return Trust(tuple(keys), tuple(roots))
 
 
 def trust_in(public_key: Path, artifact: Path) -> Trust:
@@ -65,25 +70,49 @@ class _OnceLoader(yaml.SafeLoader):
 
 
 def _key(file: Path, artifact: Path, place: str, value: Any) -> TrustedKey:
-    if not isinstance(value, dict) or not {"id", "key"} <= value.keys() <= _MEMBERS:
-        raise InvalidConfiguration(f"{place} must have id and key, and may have not_before, not_after, revoked, kinds")
+    if not isinstance(value, dict) or not {"id", "key"} <= value.keys() <= {"id", "key", *_LIMITS}:
+        raise InvalidConfiguration(f"{place} must have id and key, and may have {', '.join(_LIMITS)}")
+    pem, fingerprint = _public_key(file.parent, artifact, _of(value, "key", str, place), place)
+    return _limited(value, place, pem, fingerprint)
+
+
+def _is_authority(value: Any) -> bool:
+    return isinstance(value, dict) and "ca" in value
+
+
+def _authority(file: Path, artifact: Path, place: str, value: dict[str, Any]) -> TrustedAuthority:
+    """Whoever a root certifies is not meant: whom is said, too."""
+    if not {"id", "ca"} <= value.keys() <= {"id", "ca", *_SIGNER, *_LIMITS} or not value.keys() & {*_SIGNER}:
+        members = f"may have {', '.join(_LIMITS)}"
+        raise InvalidConfiguration(f"{place} must have id, ca, and one or both of {', '.join(_SIGNER)}, and {members}")
+    text, source = _text(file.parent, artifact, _of(value, "ca", str, place), f"{place}: ca")
+    root = read_root(text, source)
+    pem, fingerprint = read_public_key(public_key_of(root, source), source)
+    subject, alternative_name = (_of(value, name, str, place) if name in value else None for name in _SIGNER)
+    return TrustedAuthority(_limited(value, place, pem, fingerprint), root, certified, subject, alternative_name)
+
+
+def _limited(value: dict[str, Any], place: str, pem: bytes, fingerprint: str) -> TrustedKey:
     name = _of(value, "id", str, place)
     if not name or not name.isprintable():
         raise InvalidConfiguration(f"{place}: id must be a name that can be printed")
-    pem, fingerprint = _public_key(file.parent, artifact, _of(value, "key", str, place), place)
     not_before, not_after = (_moment(value.get(name), f"{place}: {name}") for name in ("not_before", "not_after"))
     if not_before is not None and not_after is not None and not_after < not_before:
         raise InvalidConfiguration(f"{place}: not_after is before not_before")
-    revoked = _of({"revoked": False} | value, "revoked", bool, place)
-    return TrustedKey(name, pem, fingerprint, not_before, not_after, revoked, _kinds(value, place))
+    revoked, data_only = (_of({flag: False} | value, flag, bool, place) for flag in ("revoked", "data_only"))
+    return TrustedKey(name, pem, fingerprint, not_before, not_after, revoked, _kinds(value, place), data_only)
 
 
 def _public_key(folder: Path, artifact: Path, text: str, place: str) -> tuple[bytes, str]:
-    """PEM, or the name of a file that has it, from where the trust file is."""
+    return read_public_key(*_text(folder, artifact, text, f"{place}: key"))
+
+
+def _text(folder: Path, artifact: Path, text: str, place: str) -> tuple[bytes, str]:
+    """PEM, or that of the file of this name from where the trust file is; and where it is."""
     if text.lstrip().startswith("-----BEGIN"):
-        return read_public_key(text.encode(), f"{place}: key")
+        return text.encode(), place
     named = folder / text
-    return read_public_key(_read(named, artifact), str(named))
+    return _read(named, artifact), str(named)
 
 
 def _kinds(value: dict[str, Any], place: str) -> frozenset[Kind]:

@@ -1,8 +1,10 @@
-"""The bundle around a signed statement: a Sigstore bundle v0.3 with a DSSE envelope, signed by a bare key.
+"""The bundle around a signed statement: a Sigstore bundle v0.3 with a DSSE envelope, signed by a key.
+
+The key is named, or comes with its certificates.
 
 OpenSSF Model Signing v1.0, https://github.com/ossf/model-signing-spec; DSSE v1.0, https://github.com/secure-systems-lab/dsse.
-What nobody signed cannot vary: every bundle of the same payload, signature and key reads the same but for white space
-and the order of members, so that a bundle that was touched is not a bundle.
+What nobody signed cannot vary: every bundle of the same payload, signature and key, or certificates, reads the same but
+for white space and the order of members, so that a bundle that was touched is not a bundle.
 """
 
 import base64
@@ -11,12 +13,14 @@ import json
 from dataclasses import dataclass
 
 from service.domain.errors import UnusableSignature
-from service.domain.integrity.strict_json import member, nothing_but, of_type, parsed
+from service.domain.integrity.strict_json import each, member, nothing_but, of_type, parsed
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MAXIMUM_BUNDLE_BYTES = 32 * 2**20
 """About 150 000 files."""
+MAXIMUM_CERTIFICATES = 5
+"""The signer's, three between, and the root, which need not be there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,8 @@ class Bundle:
     """ECDSA, in DER."""
     hint: str
     """SHA-256 of the public key's PEM, in hexadecimal. Not signed: it finds the key, and the key decides."""
+    certificates: tuple[bytes, ...] = ()
+    """In DER, the signer's first; the hint is empty then."""
 
     @property
     def payload_digest(self) -> str:
@@ -43,7 +49,7 @@ class Bundle:
         """As it is written to a file."""
         document = {
             "mediaType": MEDIA_TYPE,
-            "verificationMaterial": {"publicKey": {"hint": self.hint}, "tlogEntries": []},
+            "verificationMaterial": self._material() | {"tlogEntries": []},
             "dsseEnvelope": {
                 "payload": base64.b64encode(self.payload).decode("ascii"),
                 "payloadType": PAYLOAD_TYPE,
@@ -51,6 +57,12 @@ class Bundle:
             },
         }
         return json.dumps(document, separators=(",", ":")).encode("ascii")
+
+    def _material(self) -> dict[str, object]:
+        if not self.certificates:
+            return {"publicKey": {"hint": self.hint}}
+        chain = [{"rawBytes": base64.b64encode(certificate).decode("ascii")} for certificate in self.certificates]
+        return {"x509CertificateChain": {"certificates": chain}}
 
 
 def signed_bytes(payload: bytes) -> bytes:
@@ -66,23 +78,40 @@ def parse_bundle(text: bytes) -> Bundle:
     nothing_but(document, {"mediaType", "verificationMaterial", "dsseEnvelope"}, "the signature")
     if member(document, "mediaType", str, "the signature") != MEDIA_TYPE:
         raise UnusableSignature(f"the signature's mediaType is not {MEDIA_TYPE}")
-    hint = _hint(member(document, "verificationMaterial", dict, "the signature"))
+    hint, certificates = _signer(member(document, "verificationMaterial", dict, "the signature"))
     payload, signature = _envelope(member(document, "dsseEnvelope", dict, "the signature"), hint)
-    return Bundle(payload, signature, hint)
+    return Bundle(payload, signature, hint, certificates)
 
 
-def _hint(material: dict[str, object]) -> str:
+def _signer(material: dict[str, object]) -> tuple[str, tuple[bytes, ...]]:
+    """The key's hint, or the certificates."""
     what = "verificationMaterial"
-    if "publicKey" not in material:
-        raise UnusableSignature(
-            "the signature is not by a bare key: certificates and keyless signing are not supported"
-        )
-    nothing_but(material, {"publicKey", "tlogEntries"}, what)
+    form = next((form for form in ("publicKey", "x509CertificateChain") if form in material), None)
+    if form is None:
+        raise UnusableSignature("the signature has neither key nor certificates: keyless signing is not supported")
+    nothing_but(material, {form, "tlogEntries"}, what)
     if of_type(material.get("tlogEntries", []), list, f"tlogEntries of {what}"):
         raise UnusableSignature("the signature has entries of a transparency log, which are not supported")
-    key = member(material, "publicKey", dict, what)
-    nothing_but(key, {"hint"}, "publicKey")
-    return member(key, "hint", str, "publicKey")
+    signer = member(material, form, dict, what)
+    if form == "x509CertificateChain":
+        return "", _certificates(signer)
+    nothing_but(signer, {"hint"}, form)
+    return member(signer, "hint", str, form), ()
+
+
+def _certificates(chain: dict[str, object]) -> tuple[bytes, ...]:
+    what = "x509CertificateChain"
+    nothing_but(chain, {"certificates"}, what)
+    values = member(chain, "certificates", list, what)
+    if not 1 <= len(values) <= MAXIMUM_CERTIFICATES:
+        raise UnusableSignature(f"the signature has {len(values)} certificates: 1 to {MAXIMUM_CERTIFICATES} are read")
+    return tuple(each(values, _certificate, "certificates"))
+
+
+def _certificate(value: object, place: str) -> bytes:
+    document = of_type(value, dict, place)
+    nothing_but(document, {"rawBytes"}, place)
+    return _decoded(member(document, "rawBytes", str, place), f"rawBytes of {place}")
 
 
 def _envelope(envelope: dict[str, object], hint: str) -> tuple[bytes, bytes]:

@@ -1,8 +1,9 @@
 """Whose signature is believed, for what and until when, and what an artifact must be to pass."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from service.domain.errors import RolledBack, UntrustedSigner
 from service.domain.integrity.envelope import Bundle
@@ -23,13 +24,58 @@ class TrustedKey:
     not_after: datetime | None = None
     revoked: bool = False
     kinds: frozenset[Kind] = frozenset(Kind)
+    data_only: bool = False
+    """Whether what it signs must be nothing but data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """A key, and whom a certificate says that it belongs to."""
+
+    public_key: bytes
+    """SubjectPublicKeyInfo in PEM."""
+    fingerprint: str
+    subject: str
+    """RFC 4514."""
+    alternative_names: frozenset[str]
+
+
+class CertificateCheck(Protocol):
+    """Whose key a chain of certificates is for, if it leads to a root and holds now. Raises `UntrustedSigner`."""
+
+    def __call__(self, root: bytes, certificates: Sequence[bytes], now: datetime, /) -> Certified: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedAuthority:
+    """A root, and for whom its word counts."""
+
+    limits: TrustedKey
+    """Of the trust in its word; the key is the root's own, which signs no artifacts."""
+    root: bytes
+    """Its certificate in DER."""
+    check: CertificateCheck
+    subject: str | None = None
+    alternative_name: str | None = None
+    """A signer must have both as they are here, where they are."""
+
+    def certified(self, certificates: Sequence[bytes], now: datetime) -> TrustedKey:
+        """Raises `UntrustedSigner`."""
+        signer = self.check(self.root, certificates, now)
+        name = self.limits.name
+        if self.subject is not None and signer.subject != self.subject:
+            raise UntrustedSigner(f"it is signed by another subject than {name} is trusted for")
+        if self.alternative_name is not None and self.alternative_name not in signer.alternative_names:
+            raise UntrustedSigner(f"it is signed by another name than {name} is trusted for")
+        return replace(self.limits, public_key=signer.public_key, fingerprint=signer.fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Keys under different fingerprints."""
+    """Keys under different fingerprints, and roots of certificates."""
 
     keys: Sequence[TrustedKey]
+    authorities: Sequence[TrustedAuthority] = ()
 
     def key_of(self, bundle: Bundle, now: datetime) -> TrustedKey:
         """Raises `UntrustedSigner`.
@@ -37,11 +83,7 @@ class Trust:
         A bundle tells no time that could be believed, so it is the present that has to be within the key's validity:
         who has an old key could date what it signs today as it likes.
         """
-        key = next((key for key in self.keys if key.fingerprint == bundle.hint), None)
-        if key is None:
-            raise UntrustedSigner(
-                "it is signed by a key that is not trusted: get the signer's public key by another way"
-            )
+        key = self._certified(bundle, now) if bundle.certificates else self._named(bundle.hint)
         if key.revoked:
             raise UntrustedSigner(f"it is signed by the key {key.name}, which is revoked: sign it with another one")
         if key.not_before is not None and now < key.not_before:
@@ -52,6 +94,26 @@ class Trust:
             ended = key.not_after.isoformat()
             raise UntrustedSigner(f"it is signed by the key {key.name}, valid until {ended}: sign it with a newer one")
         return key
+
+    def _named(self, fingerprint: str) -> TrustedKey:
+        key = next((key for key in self.keys if key.fingerprint == fingerprint), None)
+        if key is None:
+            raise UntrustedSigner(
+                "it is signed by a key that is not trusted: get the signer's public key by another way"
+            )
+        return key
+
+    def _certified(self, bundle: Bundle, now: datetime) -> TrustedKey:
+        """By the first root that says so; of several that do not, each says why."""
+        refusals = []
+        for authority in self.authorities:
+            try:
+                return authority.certified(bundle.certificates, now)
+            except UntrustedSigner as error:
+                refusals.append(f"{authority.limits.name}: {error}")
+        if not refusals:
+            raise UntrustedSigner("it is signed with certificates, and no root of certificates is trusted")
+        raise UntrustedSigner("; ".join(refusals))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ INTERNAL = {
     domain.UntrustedSigner,
     domain.RolledBack,
     domain.ArtifactTampered,
+    domain.ContentRefused,
     domain.ArtifactUnreadable,
     domain.UnsignableArtifact,
     DriftwardenError,

@@ -13,6 +13,7 @@ from service.adapters.artifacts.elliptic_keys import CURVES, EllipticKey, Passph
 from service.adapters.artifacts.trust_file import read_trust, trust_in
 from service.domain.errors import InvalidConfiguration
 from service.domain.integrity.statement import Kind
+from tests.unit.service.adapters.artifacts.authorities import ROOT
 
 KEY = EllipticKey.new("P-256")
 PEM = KEY.public_key.decode()
@@ -22,6 +23,7 @@ ELSEWHERE = Path("/an/artifact")
 @pytest.fixture
 def trust_file(tmp_path: Path) -> Path:
     (tmp_path / "release.pub").write_bytes(KEY.public_key)
+    (tmp_path / "root.pem").write_bytes(ROOT.pem)
     return tmp_path / "trust.yaml"
 
 
@@ -129,6 +131,11 @@ def document(**members: object) -> str:
         (document(expires="2027-01-01"), "must have id and key, and may have"),
         (json.dumps({"keys": [{"id": "a", "key": PEM}, {"id": "b", "key": PEM}]}), "key twice"),
         ("x" * (2**20 + 1), "more than"),
+        ("keys: [{id: a, ca: root.pem}]", "must have id, ca, and one or both of subject, alternative_name"),
+        ("keys: [{id: a, ca: root.pem, subject: CN=a, key: release.pub}]", "must have id, ca"),
+        ("keys: [{id: a, ca: release.pub, subject: CN=a}]", "release.pub is not certificates in PEM"),
+        ("keys: [{id: a, ca: root.pem, subject: 1}]", "subject must be a text"),
+        ("keys: [{id: a, ca: root.pem, subject: CN=a}, {id: a, ca: root.pem, subject: CN=b}]", "id twice"),
     ],
     ids=map(str, count()),
 )

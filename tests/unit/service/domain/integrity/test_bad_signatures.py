@@ -27,6 +27,10 @@ def bundle(change: Callable[[Any], object] = lambda _: None) -> bytes:
     return json.dumps(document).encode()
 
 
+def certified(**chain: object) -> bytes:
+    return bundle(lambda it: it.update(verificationMaterial={"x509CertificateChain": chain}))
+
+
 def signed(payload: bytes) -> bytes:
     return Bundle(payload, KEY.sign(signed_bytes(payload)), KEY.fingerprint).encode()
 
@@ -66,7 +70,15 @@ def resources(*names: str) -> bytes:
         (bundle(lambda it: it["dsseEnvelope"]["signatures"][0].update(sig="QR==")), "canonical"),
         (bundle(lambda it: it["dsseEnvelope"].update(payload=1)), "not of the type string"),
         (bundle(lambda it: it["verificationMaterial"]["publicKey"].pop("hint")), "no hint"),
-        (bundle(lambda it: it.update(verificationMaterial={"x509CertificateChain": {}})), "not by a bare key"),
+        (bundle(lambda it: it.update(verificationMaterial={"certificate": {}})), "neither key nor certificates"),
+        (bundle(lambda it: it["verificationMaterial"].update(x509CertificateChain={})), "none of"),
+        (certified(), "no certificates"),
+        (certified(certificates=[]), "has 0 certificates"),
+        (certified(certificates=[{"rawBytes": "QQ=="}] * 6), "has 6 certificates"),
+        (certified(certificates=["QQ=="]), "not of the type object"),
+        (certified(certificates=[{"rawBytes": "QR=="}]), "canonical"),
+        (certified(certificates=[{"rawBytes": "QQ==", "more": 1}]), "none of"),
+        (certified(more=1), "none of"),
         (bundle(lambda it: it["verificationMaterial"].update(tlogEntries=[{}])), "transparency log"),
     ],
     ids=map(str, count()),
