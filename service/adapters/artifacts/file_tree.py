@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ MAXIMUM_FILES = 200_000
 MAXIMUM_BYTES = 2**44
 """16 TiB: a sparse file of more is no model, and reading it would take days."""
 _MAXIMUM_DEPTH = 100
+_FORGOTTEN_BYTES = 2**23
+"""What was read is taken out of the page cache in such pieces, where it shall leave nothing there."""
 _PIECE_BYTES = 2**18
 """What is copied is still in the processor's cache when it is hashed."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -28,7 +31,10 @@ def _nobody(_: int) -> None:
 
 
 class FileTree:
-    """`progress` is told, from several threads, how many bytes were read."""
+    """`progress` is told, from several threads, how many bytes were read; what it raises ends the reading.
+
+    `leaves_no_trace`: what is read is not kept in the page cache, where others have theirs.
+    """
 
     def __init__(
         self,
@@ -37,9 +43,11 @@ class FileTree:
         *,
         progress: Callable[[int], None] = _nobody,
         threads: int | None = None,
+        leaves_no_trace: bool = False,
     ) -> None:
         self._root = root
         self._progress = progress
+        self._leaves_no_trace = leaves_no_trace
         self._threads = threads if threads is not None else min(4, os.cpu_count() or 1)
         self._left_out = None if signature is None else _below(root, signature)
 
@@ -51,13 +59,26 @@ class FileTree:
         """See the port. Raises `ArtifactUnreadable` of what is larger than can be read, too."""
         tree: list[Found] = []
         size = 0
-        for found in self._walk():
+        for found, _ in self._walk():
             tree.append(found)
             size += found.size
             if len(tree) > MAXIMUM_FILES or size > MAXIMUM_BYTES:
                 bounds = f"{MAXIMUM_FILES:,} files or {MAXIMUM_BYTES:,} bytes"
                 raise ArtifactUnreadable(f"{self._root} has more than {bounds}")
         return tree
+
+    def mark(self) -> bytes:
+        """Another one after whatever is done to a file, its mode and its name included; reading changes nothing.
+
+        The time of an inode's last change cannot be set back. Reads no file; raises `ArtifactUnreadable`.
+        """
+        entries: list[str] = []
+        for found, state in self._walk():
+            of_inode = () if state is None else (state.st_dev, state.st_ino, state.st_mode, *_mark(state))
+            entries.append(repr((found.name, found.sort.name, *of_inode)))
+            if len(entries) > MAXIMUM_FILES:
+                raise ArtifactUnreadable(f"{self._root} has more than {MAXIMUM_FILES:,} files")
+        return hashlib.blake2b("\n".join(sorted(entries)).encode("ascii", "backslashreplace")).digest()
 
     def digests(self, names: Collection[str], /) -> Mapping[str, str]:
         """See the port."""
@@ -68,25 +89,25 @@ class FileTree:
                 threads.shutdown(cancel_futures=True)
                 raise
 
-    def _walk(self) -> Iterator[Found]:
+    def _walk(self) -> Iterator[tuple[Found, os.stat_result | None]]:
         with self._unreadable(WHOLE):
             mode = os.lstat(self._root)
         if not stat.S_ISDIR(mode.st_mode):
-            yield Found(WHOLE, _sort(mode), mode.st_size)
+            yield Found(WHOLE, _sort(mode), mode.st_size), mode
             return
         folders = [""]
         while folders:
             folder = folders.pop()
             entries = self._entries(folder)
             if not entries:
-                yield Found(folder or WHOLE, Sort.EMPTY_FOLDER)
+                yield Found(folder or WHOLE, Sort.EMPTY_FOLDER), None
             for name, state in entries:
                 if name == self._left_out:
                     continue
                 if stat.S_ISDIR(state.st_mode):
                     folders.append(name)
                 else:
-                    yield Found(name, _sort(state), state.st_size)
+                    yield Found(name, _sort(state), state.st_size), state
 
     def _entries(self, folder: str) -> list[tuple[str, os.stat_result]]:
         if folder.count("/") > _MAXIMUM_DEPTH:
@@ -108,14 +129,19 @@ class FileTree:
                 raise ArtifactUnreadable(f"{self._shown(name)} was replaced while it was read: try again")
             digest = hashlib.sha256()
             piece = memoryview(bytearray(min(_PIECE_BYTES, before.st_size + 1)))
-            read = 0
+            read = forgotten = 0
             while count := os.readv(descriptor, [piece]):
                 read += count
                 if read > before.st_size:
                     break
                 digest.update(piece[:count])
+                if self._leaves_no_trace and read - forgotten >= _FORGOTTEN_BYTES:
+                    _forget(descriptor, forgotten, read - forgotten)
+                    forgotten = read
                 self._progress(count)
             after = os.fstat(descriptor)
+            if self._leaves_no_trace:
+                _forget(descriptor, 0, 0)
             if read != before.st_size or _mark(before) != _mark(after):
                 raise ArtifactUnreadable(f"{self._shown(name)} changed while it was read: try again when it is written")
             return digest.hexdigest()
@@ -149,6 +175,12 @@ def _sort(state: os.stat_result) -> Sort:
     if stat.S_ISREG(state.st_mode):
         return Sort.FILE
     return Sort.LINK if stat.S_ISLNK(state.st_mode) else Sort.SPECIAL
+
+
+def _forget(descriptor: int, first: int, count: int) -> None:
+    """Bytes of a file, or with zeros all of it. What others have mapped, or just written, stays in the page cache."""
+    if sys.platform == "linux":
+        os.posix_fadvise(descriptor, first, count, os.POSIX_FADV_DONTNEED)
 
 
 def _mark(state: os.stat_result) -> tuple[int, ...]:
