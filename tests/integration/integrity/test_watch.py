@@ -23,11 +23,6 @@ pytestmark = pytest.mark.anyio
 EVIL = (".git/hooks/x", ".github/x", ".evil", "__pycache__/x.pyc", "a/z\n", os.fsdecode(b"a/\xff"))
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Model:
-    return made(tmp_path)
-
-
 def flipped_with_times_restored(model: Model) -> None:
     before = model.weights.stat()
     flip(model.weights)
