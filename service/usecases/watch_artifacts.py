@@ -175,7 +175,7 @@ class WatchArtifacts:
 
 async def _on_a_new_thread(call: Callable[[], T]) -> T:
     """One that was used before may have stepped back for good."""
-    threads = ThreadPoolExecutor(1, thread_name_prefix="verifying")
+    threads = ThreadPoolExecutor(1, "verifying")
     try:
         return await asyncio.wrap_future(threads.submit(call))
     finally:

@@ -82,7 +82,7 @@ class FileTree:
 
     def digests(self, names: Collection[str], /) -> Mapping[str, str]:
         """See the port."""
-        with ThreadPoolExecutor(self._threads) as threads:
+        with ThreadPoolExecutor(self._threads, "hashing") as threads:
             try:
                 return dict(zip(names, threads.map(self._digest, names), strict=True))
             except BaseException:

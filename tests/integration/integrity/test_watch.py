@@ -4,6 +4,7 @@ import mmap
 import os
 import shutil
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -277,6 +278,24 @@ async def test_a_change_calls_a_slow_reading_off_and_is_read_at_once(tmp_path: P
         await eventually_async(is_read_again, "the second reading is under way")
         flip(model.root / "first")
         assert (await watch.becomes(State.TAMPERED)).history.changes.changed == ("first",)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a niceness of its own for each thread is Linux's")
+async def test_reading_at_its_pace_stands_behind_everything_else(tmp_path: Path) -> None:
+    """R12."""
+
+    def niceness() -> list[int]:
+        readers = [each for each in threading.enumerate() if each.name.startswith(("verifying", "hashing"))]
+        return [os.getpriority(os.PRIO_PROCESS, each.native_id or 0) for each in readers]
+
+    model = made(tmp_path, {"weights": bytes(3_000_000)})
+    async with watching(model.targets(interval_seconds=0.1, max_age_seconds=900, megabytes_per_second=0.1)) as watch:
+        await watch.becomes(State.VERIFIED)
+
+        async def reads() -> bool:
+            return niceness() == [19, 19]
+
+        await eventually_async(reads, "the second reading is under way")
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
