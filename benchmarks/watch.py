@@ -23,8 +23,7 @@ from service.usecases.sign_artifact import sign_artifact
 from tests.processes.services import ServiceProcess
 from tests.processes.waiting import eventually
 
-POLL_SECONDS = 2.0
-HASH_SECONDS_PER_GB = 0.8
+PROMISED_SECONDS, PROMISED_SECONDS_PER_GB = 2.0, 0.8
 MEGABYTES_PER_SECOND = 100.0
 PIECE = os.urandom(2**20)
 LONGEST_SECONDS = 600.0
@@ -50,7 +49,7 @@ def _detection(root: Path, stack: ExitStack, *, files: int, mebibytes: int) -> N
                 file.write(PIECE)
             os.fsync(file.fileno())
         _sign(place, key)
-    targets = _targets(root, key, places, f"stat_poll_seconds: {POLL_SECONDS}")
+    targets = _targets(root, key, places)
     service = ServiceProcess(root / "service", DRIFT_INTEGRITY__TARGETS=str(targets))
     stack.callback(service.stop)
     service.start()
@@ -66,7 +65,7 @@ def _detection(root: Path, stack: ExitStack, *, files: int, mebibytes: int) -> N
             begun = perf_counter()
             eventually(partial(_is_found, client, place.name), "it is found", timeout_s=LONGEST_SECONDS)
             taken.append(perf_counter() - begun)
-    bound = POLL_SECONDS + HASH_SECONDS_PER_GB * mebibytes * 2**20 / 1e9
+    bound = PROMISED_SECONDS + PROMISED_SECONDS_PER_GB * mebibytes * 2**20 / 1e9
     print(f"{files} files of {mebibytes} MiB: found after {', '.join(f'{each:.2f}' for each in taken)} s")
     _figure("detection_seconds", max(taken), "seconds", f"the longest of {files}; promised {bound:.2f}")
     _figure("detection_of_promised", max(taken) / bound, "ratio", "the longest, of 2 s and 0.8 s a GB")

@@ -23,7 +23,7 @@ _TEMPLATE = Target(
     enforced=False,  # an operator who edits it has not asked for the service to be taken away
     ours=False,
     interval_seconds=300.0,
-    poll_seconds=2.0,
+    poll_seconds=1.5,
     bytes_per_second=1e8,
     bounds=Bounds(),
 )

@@ -41,7 +41,7 @@ class _Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mode: Literal["enforce", "observe"] = "enforce"
     ours: bool = False
     interval_seconds: _Seconds = 300.0
-    stat_poll_seconds: _Seconds = 2.0
+    stat_poll_seconds: _Seconds = 1.5
     max_age_seconds: _Seconds | None = None
     grace_seconds: _Seconds = 60.0
     grace_tries: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 3

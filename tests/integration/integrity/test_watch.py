@@ -242,6 +242,15 @@ async def test_a_success_that_is_too_long_ago_is_none(model: Model) -> None:
         await watch.becomes(State.VERIFIED)  # by itself: its time to be read again has come, too
 
 
+async def test_a_file_that_takes_an_hour_to_read_is_not_relied_on_meanwhile(model: Model) -> None:
+    """Case 43: a terabyte of nothing in the place of the weights."""
+    async with watching(model.targets(grace_seconds=0.2)) as watch:
+        await watch.becomes(State.VERIFIED)
+        with model.weights.open("wb") as file:
+            file.truncate(2**40)
+        assert (await watch.becomes(State.UNVERIFIABLE)).history.changes.changed == ()
+
+
 async def test_files_that_change_all_the_time_are_never_taken_for_verified(tmp_path: Path) -> None:
     """Case 44: replaced and truncated in a loop while they are hashed."""
     model = made(tmp_path, {"weights": bytes(3_000_000)})
@@ -302,7 +311,7 @@ async def test_reading_at_its_pace_stands_behind_everything_else(tmp_path: Path)
 async def test_models_of_the_same_bytes_under_other_names_are_told_apart(
     tmp_path: Path, order: tuple[int, int]
 ) -> None:
-    """Cases 45, 49, 50: another model with its own valid signature is not the one that is pinned."""
+    """Cases 45, 49: another model with its own valid signature is not the one that is pinned."""
     folders = [tmp_path / "a", tmp_path / "b"]
     models = [made(folder, {name: b"same"}) for folder, name in zip(folders, ("x.bin", "x.py"), strict=True)]
     kept, other = (models[place] for place in order)

@@ -205,7 +205,7 @@ async def test_a_connection_with_a_large_body_to_come_ends(header: tuple[bytes, 
 
 async def test_probes_are_let_through_and_nothing_that_looks_like_them() -> None:
     layer = Layer()
-    for path in ("/livez", "/readyz"):
+    for path in ("/livez", "/readyz", "/readyz/integrity"):
         assert not await layer.asked("GET", path)
     for method, path in (
         ("POST", "/livez"),
