@@ -9,6 +9,7 @@ import yaml
 from service.domain.integrity.statement import Kind
 from service.settings import IntegritySettings, TriggerSettings
 from tests.integration.integrity.conftest import Applications
+from tests.integration.integrity.watching import made
 from tests.integration.service.conftest import Application
 from tests.processes.traffic import SMALL_PLAN, payload, reference, rows
 from tests.processes.waiting import eventually_async
@@ -146,6 +147,31 @@ async def test_no_job_is_made_from_a_template_that_was_edited_since_it_was_read(
         assert (await app.verdicts())[0]["action"]["outcome"] is None
         assert (await app.client.get("/readyz")).status_code == 200
     async with applications(**groups) as app:  # whoever starts it anew has read what is there now
+
+        async def is_delivered() -> bool:
+            return (await app.verdicts())[0]["action"]["outcome"] is not None
+
+        await eventually_async(is_delivered, "the action is delivered")
+
+
+async def test_no_job_is_made_from_a_template_that_is_not_signed_as_one(
+    applications: Applications, tmp_path: Path
+) -> None:
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {}, "spec": {}}
+    template = made(tmp_path, {"job.yaml": yaml.safe_dump(job).encode()})
+    trigger = TriggerSettings(template=template.root / "job.yaml", first_retry_seconds=0.1, longest_retry_seconds=0.1)
+    watched = IntegritySettings(targets=template.targets(kind="template"))
+    async with applications(trigger=trigger, integrity=watched) as app:
+        await app.register()
+        await app.observe(payload(rows(3, 50, shift=3.0)))
+        await judged(app, 1)
+
+        async def was_held_back() -> bool:
+            return await counted(app, 'driftwarden_delivery_failures_total{model="churn"}')
+
+        await eventually_async(was_held_back, "the delivery was tried")
+        assert (await app.verdicts())[0]["action"]["outcome"] is None
+        template.sign(kind=Kind.TEMPLATE)
 
         async def is_delivered() -> bool:
             return (await app.verdicts())[0]["action"]["outcome"] is not None

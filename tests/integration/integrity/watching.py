@@ -45,9 +45,9 @@ class Model:
     def weights(self) -> Path:
         return self.root / "model.onnx"
 
-    def sign(self, version: int = 1) -> str:
+    def sign(self, version: int = 1, kind: Kind = Kind.MODEL) -> str:
         """The payload's digest."""
-        _, bundle = sign_artifact(FileTree(self.root), self.key, Kind.MODEL, version)
+        _, bundle = sign_artifact(FileTree(self.root), self.key, kind, version)
         self.signature.write_bytes(bundle.encode())
         return bundle.payload_digest
 

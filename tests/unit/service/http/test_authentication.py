@@ -32,6 +32,8 @@ OBSERVATIONS = "/v1/models/fraud/observations"
         ("POST", "/v1/models/fraud/cloudevents", Access(Verb.INGEST, FRAUD)),
         ("POST", "/v1/cloudevents", Access(Verb.INGEST)),
         ("GET", "/v1/cloudevents", Access(Verb.MANAGE)),
+        ("GET", "/v1/integrity", Access(Verb.READ)),
+        ("POST", "/v1/integrity", Access(Verb.MANAGE)),
         ("POST", "/v1/detectors", Access(Verb.MANAGE)),
         ("HEAD", "/v1/models/fraud/reference", Access(Verb.READ, FRAUD)),
         ("GET", "/v1/models", Access(Verb.READ)),
