@@ -90,11 +90,8 @@ class TrustedRegistrations:
         if known is None or not known.registration.is_same_as(registration):
             self._known[model] = known = _Known(registration, self._monotonic() + self._interval_seconds)
             self._show(model, known)
-        else:
-            try:
-                _refuse_another(registration, known.registration)
-            except CorruptedState as error:
-                self._distrust(model, known, str(error))
+        elif edited := _edited(registration, known.registration):
+            self._distrust(model, known, edited)
         if known.fault:
             raise ReferenceNotTrusted(f"the reference of model {model} is not trusted: {known.fault}")
         return registration
@@ -137,27 +134,35 @@ class TrustedRegistrations:
         known.due = self._monotonic() + self._interval_seconds
         try:
             stored = await self._registrations.newest(model)
-            if stored is None or not stored.is_same_as(known.registration):
-                self._drop(model)  # another one is known when somebody needs it
-                return
-            _refuse_another(stored, known.registration)
-            await self._registrations.reference(stored)
+            if stored is not None and stored.is_same_as(known.registration):
+                fault = _edited(stored, known.registration)
+                await self._registrations.reference(stored)
+            else:
+                fault = None
         except StoreUnavailable:
             return  # nothing is judged without it either, and that is told elsewhere
         except CorruptedState as error:
-            known.due = self._monotonic() + min(RETRY_SECONDS, self._interval_seconds)
-            self._distrust(model, known, str(error))
-            return
+            fault = str(error)
+        if self._known.get(model) is not known:
+            return  # registered anew meanwhile
+        if fault is None:
+            self._drop(model)  # another one is known when somebody needs it
+        elif fault:
+            self._distrust(model, known, fault)
+        else:
+            self._trust(model, known)
+
+    def _trust(self, model: ModelName, known: _Known) -> None:
         known.verified_at = self._monotonic()
         if known.fault:
             _log.warning("the reference is what it was again", extra={"model": model})
-            known.fault = ""
+        known.fault = ""
         self._show(model, known)
 
     def _distrust(self, model: ModelName, known: _Known, fault: str) -> None:
         if not known.fault:
             _log.error("the reference is not trusted, and nothing is judged by it: %s", fault, extra={"model": model})
-            known.due = min(known.due, self._monotonic() + RETRY_SECONDS)
+        known.due = min(known.due, self._monotonic() + RETRY_SECONDS)
         known.fault = fault
         self._show(model, known)
 
@@ -166,7 +171,8 @@ class TrustedRegistrations:
             self._metrics.reference_trusted.labels(model).set(not known.fault)
 
 
-def _refuse_another(stored: Registration, known: Registration) -> None:
-    """Under the same revision: plan, schema and reference's digest are registered once."""
-    if stored != known:
-        raise CorruptedState(f"registration {stored.revision} is not what it was: another plan, schema or reference")
+def _edited(stored: Registration, known: Registration) -> str:
+    """Why it is not what was registered under that revision, if it is not: plan, schema and digest never change."""
+    if stored == known:
+        return ""
+    return f"registration {stored.revision} has another plan, schema or reference than it had"
