@@ -3,12 +3,12 @@
 import hashlib
 import os
 import stat
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from service.adapters.artifacts.page_cache import PageCache
 from service.domain.errors import ArtifactUnreadable
 from service.domain.integrity.names import WHOLE, shown
 from service.domain.integrity.tree import Found, Sort
@@ -17,8 +17,6 @@ MAXIMUM_FILES = 200_000
 MAXIMUM_BYTES = 2**44
 """16 TiB: a sparse file of more is no model, and reading it would take days."""
 _MAXIMUM_DEPTH = 100
-_FORGOTTEN_BYTES = 2**23
-"""What was read is taken out of the page cache in such pieces, where it shall leave nothing there."""
 _PIECE_BYTES = 2**18
 """What is copied is still in the processor's cache when it is hashed."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -33,7 +31,7 @@ def _nobody(_: int) -> None:
 class FileTree:
     """`progress` is told, from several threads, how many bytes were read; what it raises ends the reading.
 
-    `leaves_no_trace`: what is read is not kept in the page cache, where others have theirs.
+    `leaves_no_trace`: the page cache is as it was afterwards.
     """
 
     def __init__(
@@ -129,19 +127,17 @@ class FileTree:
                 raise ArtifactUnreadable(f"{self._shown(name)} was replaced while it was read: try again")
             digest = hashlib.sha256()
             piece = memoryview(bytearray(min(_PIECE_BYTES, before.st_size + 1)))
-            read = forgotten = 0
+            cache = PageCache(descriptor, before.st_size) if self._leaves_no_trace else None
+            read = 0
             while count := os.readv(descriptor, [piece]):
                 read += count
                 if read > before.st_size:
                     break
                 digest.update(piece[:count])
-                if self._leaves_no_trace and read - forgotten >= _FORGOTTEN_BYTES:
-                    _forget(descriptor, forgotten, read - forgotten)
-                    forgotten = read
+                if cache is not None:
+                    cache.read_until(read)
                 self._progress(count)
             after = os.fstat(descriptor)
-            if self._leaves_no_trace:
-                _forget(descriptor, 0, 0)
             if read != before.st_size or _mark(before) != _mark(after):
                 raise ArtifactUnreadable(f"{self._shown(name)} changed while it was read: try again when it is written")
             return digest.hexdigest()
@@ -175,12 +171,6 @@ def _sort(state: os.stat_result) -> Sort:
     if stat.S_ISREG(state.st_mode):
         return Sort.FILE
     return Sort.LINK if stat.S_ISLNK(state.st_mode) else Sort.SPECIAL
-
-
-def _forget(descriptor: int, first: int, count: int) -> None:
-    """Bytes of a file, or with zeros all of it. What others have mapped, or just written, stays in the page cache."""
-    if sys.platform == "linux":
-        os.posix_fadvise(descriptor, first, count, os.POSIX_FADV_DONTNEED)
 
 
 def _mark(state: os.stat_result) -> tuple[int, ...]:
