@@ -3,7 +3,8 @@
 Both ways take turns over the same bytes: SHA-256 of a piece that stays in memory, again and again, and the files of a
 folder in the page cache, through the walk, the opening folder by folder and the check that nobody wrote meanwhile. On
 one thread each, and then on all. The ratio is the median of the rounds', by the processor's time, which others on the
-machine disturb less; the speeds are by the clock.
+machine disturb less; the speeds are by the clock. Then `benchmarks.watch`: how soon a flipped byte is found, and what
+reading costs those who send rows.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
 
+from benchmarks import watch
 from service.adapters.artifacts.file_tree import FileTree
 
 PIECE = os.urandom(2**20)
@@ -31,7 +33,15 @@ Times = tuple[float, float]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="256 MiB in place of 2 GiB")
-    mebibytes = 256 if parser.parse_args().quick else 2048
+    parser.add_argument("--only", choices=["hashing", "watch"], help="one of the two questions")
+    asked = parser.parse_args()
+    if asked.only != "watch":
+        _hashing(256 if asked.quick else 2048)
+    if asked.only != "hashing":
+        watch.main(quick=asked.quick)
+
+
+def _hashing(mebibytes: int) -> None:
     with tempfile.TemporaryDirectory(prefix="driftwarden-hash-") as directory:
         root = Path(directory)
         for number in range(FILES):

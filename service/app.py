@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from os import environ
-from pathlib import Path
 from typing import Literal
 
 import anyio
@@ -25,20 +24,17 @@ from service.adapters.embedded_store import running_store
 from service.adapters.embedded_watch import EmbeddedStoreWatch
 from service.adapters.log import (
     Acknowledging,
-    Durability,
     RedisDeliveryLog,
     RedisJudgedBatches,
     RedisObservationLog,
     RedisPredictions,
     RedisVerdictLog,
-    may_wait_for_disk,
 )
 from service.adapters.reference_store import RedisRegistrations
 from service.adapters.store import Client, Keys, connection, is_writable
-from service.adapters.store_address import Access, Credentials, TlsFiles
-from service.adapters.trigger.dry_run import DryRunTrigger
-from service.adapters.trigger.template import SHIPPED_TEMPLATE, read_template
+from service.adapters.trigger.template import MAXIMUM_BYTES
 from service.domain.errors import DriftwardenError, InvalidConfiguration, StoreLost
+from service.domain.integrity.statement import Kind
 from service.domain.models import ModelName
 from service.domain.pairing import Pairs
 from service.domain.sharing import Outlook
@@ -52,6 +48,7 @@ from service.http.logged_events import LoggedEvents
 from service.http.routes import (
     bearer,
     events,
+    integrity,
     labels,
     management,
     models,
@@ -63,8 +60,11 @@ from service.http.routes import (
 )
 from service.http.routes.events import TakeEvents
 from service.http.routes.observations import TakeObservations
-from service.ports import Appends, Trigger
-from service.settings import ComputeSettings, HttpSettings, Settings, StoreSettings, TriggerSettings
+from service.integrity import open_integrity, pinned_template
+from service.opened_store import acknowledging, finish, store_access
+from service.ports import Appends
+from service.retraining import OpenedTrigger, open_trigger
+from service.settings import ComputeSettings, HttpSettings, Settings, StoreSettings
 from service.sidecar import OwnStore, Sidecar, open_sidecar, refuse_what_no_sidecar_can, settle_down
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
@@ -74,24 +74,26 @@ from service.usecases.evaluate_window import EvaluateWindow, Tuning
 from service.usecases.export_rows import ExportRows
 from service.usecases.fitted_models import FittedModels
 from service.usecases.forget_model import ForgetModel
+from service.usecases.guarded_trigger import GuardedTrigger
 from service.usecases.join_labels import JoinLabels
 from service.usecases.keep_watch import KeepWatch, Pace, Task
 from service.usecases.observe_batch import ObserveBatch
 from service.usecases.observe_event import ObserveEvent
+from service.usecases.read_integrity import ReadIntegrity
 from service.usecases.read_registrations import ReadRegistrations
 from service.usecases.read_verdicts import ReadVerdicts
 from service.usecases.register_model import RegisterModel
 from service.usecases.registered_models import RegisteredModels
 from service.usecases.share_work import Evaluator, SharedWork
 from service.usecases.steady_clock import SteadyClock
+from service.usecases.trusted_registrations import TrustedRegistrations
+from service.usecases.watch_artifacts import WatchArtifacts
 
 VERSION = version("driftwarden")
 _log = logging.getLogger(__name__)
-_GROUPS_WAITING_FOR_A_DISK = 16
 _TURN_SECONDS = 0.0005
 """A thread that fits, summarises or tests gives the interpreter back to the event loop after so long: the usual 5 ms,
 several times a request, would be most of what an acknowledgement takes."""
-_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,12 @@ class _Instruments:
     tracing: Tracing
 
 
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    artifacts: WatchArtifacts
+    registrations: TrustedRegistrations
+
+
 @asynccontextmanager
 async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[FastAPI]:
     """The application with its store, connections and loops, while the context lasts.
@@ -148,19 +156,22 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
         entrance = await open_entrance(settings, metrics, stack) if role.ingests else Entrance(None, None, ())
         url, store_watch = _store(settings.store, metrics, stack)
         redis = await stack.enter_async_context(
-            connection(url, settings.store.timeout_seconds, _access(settings.store))
+            connection(url, settings.store.timeout_seconds, store_access(settings.store))
         )
         tracing = Tracing(VERSION, export=_traces_wanted())
         stack.callback(tracing.close)
         # A process that judges nothing starts nothing, and needs no permission to.
-        trigger = await _trigger(settings.trigger, stack) if role.evaluates else None
-        stores = _stores(settings, role, redis, await _acknowledging(settings.store, redis))
-        stack.push_async_callback(_finish, stores.observations, settings.http.drain_seconds)
+        trigger = await open_trigger(settings.trigger, stack) if role.evaluates else None
+        pinned = [] if trigger is None else [pinned_template(trigger.template, trigger.digest, MAXIMUM_BYTES)]
+        artifacts = open_integrity(settings.integrity, pinned, metrics, tracing)
+        stores = _stores(settings, role, redis, await acknowledging(settings.store, redis))
+        stack.push_async_callback(finish, stores.observations, settings.http.drain_seconds)
         sidecar = None
         if role.forwards:
             own = OwnStore(redis, stores.keys, stores.registrations, stores.observations)
             sidecar = await open_sidecar(settings, own, metrics, stack)
-        app, watch = _wire(settings, role, stores, trigger, _Instruments(metrics, tracing), backend, sidecar)
+        watched = _Watched(artifacts, _trusted(settings, stores, metrics))
+        app, watch = _wire(settings, role, stores, trigger, watched, _Instruments(metrics, tracing), backend, sidecar)
         if entrance.admit is not None:
             # Added last: outermost.
             app.add_middleware(AuthenticationFirst, admit=entrance.admit, monotonic=time.monotonic)
@@ -170,7 +181,13 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
         app.state.stop_begins = store_watch.stop_begins if store_watch is not None else _nothing_to_do
         with _plain(StoreLost):
             async with anyio.create_task_group() as tasks:
-                keeping = (store_watch, watch, None if sidecar is None else sidecar.keep)
+                keeping = (
+                    store_watch,
+                    watch,
+                    None if sidecar is None else sidecar.keep,
+                    artifacts,
+                    watched.registrations,
+                )
                 for loop in (*(each.run for each in keeping if each is not None), *entrance.watches):
                     tasks.start_soon(loop)
                 sys.setswitchinterval(_TURN_SECONDS)
@@ -226,20 +243,7 @@ def _metrics(settings: Settings) -> Metrics:
     return metrics
 
 
-def _access(settings: StoreSettings) -> Access:
-    """The embedded store has no users, and is reached by nobody else."""
-    if settings.url is None:
-        return Access()
-    return Access(
-        Credentials(settings.username, None, settings.password_file),
-        Credentials(settings.sentinel_username, None, settings.sentinel_password_file),
-        TlsFiles(
-            settings.tls_ca_file, settings.tls_certificate_file, settings.tls_key_file, settings.tls_check_hostname
-        ),
-    )
-
-
-def _stores(settings: Settings, role: Role, redis: Client, acknowledging: Acknowledging) -> _Stores:
+def _stores(settings: Settings, role: Role, redis: Client, level: Acknowledging) -> _Stores:
     keys = Keys(settings.store.prefix)
     return _Stores(
         redis,
@@ -250,7 +254,7 @@ def _stores(settings: Settings, role: Role, redis: Client, acknowledging: Acknow
             max_batches=settings.store.max_waiting_batches,
             retained_bytes=settings.store.retained_bytes,
             horizon=settings.store.kept_batches,
-            acknowledging=acknowledging,
+            acknowledging=level,
             retained_seconds=settings.store.retained_seconds,
             prediction_bytes=0 if role.forwards else settings.store.prediction_bytes,
         ),
@@ -258,23 +262,6 @@ def _stores(settings: Settings, role: Role, redis: Client, acknowledging: Acknow
         RedisDeliveryLog(redis, keys, settings.store.kept_verdicts),
         RedisRegistrations(redis, keys),
     )
-
-
-async def _acknowledging(settings: StoreSettings, redis: Client) -> Acknowledging:
-    durability = Durability(settings.remembered_seconds)
-    if settings.acknowledge == "fsync":
-        asked = await may_wait_for_disk(redis, known_always=settings.appendfsync_always)
-        # Less than the connection's own timeout, so that the answer is that the disk is slow, not that nobody answers.
-        wait = max(1, round(800 * settings.timeout_seconds)) if asked else None
-        durability = Durability(settings.remembered_seconds, wait, _GROUPS_WAITING_FOR_A_DISK)
-    return Acknowledging(settings.acknowledge, settings.memory_bytes, durability)
-
-
-async def _finish(observations: RedisObservationLog, seconds: float) -> None:
-    """Before the store's connections are closed."""
-    lost = await observations.finish(seconds)
-    if lost:
-        _log.error("%d batches that were acknowledged from memory are lost: the store did not take them in time", lost)
 
 
 def _backend(settings: ComputeSettings) -> Backend:
@@ -294,16 +281,19 @@ def _wire(
     settings: Settings,
     role: Role,
     stores: _Stores,
-    trigger: Trigger | None,
+    trigger: OpenedTrigger | None,
+    watched: _Watched,
     instruments: _Instruments,
     backend: Backend,
     sidecar: Sidecar | None,
 ) -> tuple[FastAPI, KeepWatch | None]:
     metrics, tracing = instruments.metrics, instruments.tracing
-    fitted = FittedModels(stores.registrations, CapacityLimiter(1), backend)
-    watch = None if trigger is None else _watch(settings, role, stores, trigger, instruments, fitted)
+    fitted = FittedModels(watched.registrations, CapacityLimiter(1), backend)
+    watch = None if trigger is None else _watch(settings, role, stores, trigger, watched, instruments, fitted)
+    read_integrity = ReadIntegrity(watched.artifacts, watched.registrations)
 
     async def check_ready() -> None:
+        read_integrity.refuse_unless_own_files_hold()
         await is_writable(stores.redis, stores.keys)
 
     app = FastAPI(
@@ -327,16 +317,18 @@ def _wire(
         admission = Admission(settings.http.max_requests, settings.http.max_bytes_under_way)
         bodies = Bodies(admission, BodyBounds(settings.http.max_body_bytes, settings.http.body_seconds))
         described = _ways_in(app, settings.http, known, observe, admission, bodies, metrics)
+        described += [integrity.routes(read_integrity)]
         if sidecar is None:
             described += [summaries.routes(observe, admission, bodies)]
             predictions = RedisPredictions(stores.redis, stores.keys)
             described += [labels.routes(JoinLabels(known, predictions, log, notify, metrics, tracing), bodies)]
-            described += _manage(settings, stores, known, fitted, admission, bodies)
+            described += _manage(settings, stores, watched, known, fitted, admission, bodies)
         for routes in described:
             app.include_router(routes, dependencies=bearer.DESCRIBED, responses=bearer.REFUSALS)
     apart = role.ingests and settings.http.metrics_port is not None
-    app.include_router(operations.routes(check_ready, None if apart else metrics))
-    app.state.side = _side(operations.routes(check_ready, metrics)) if apart else None
+    check_integrity = read_integrity.refuse_unless_ready
+    app.include_router(operations.routes(check_ready, check_integrity, None if apart else metrics))
+    app.state.side = _side(operations.routes(check_ready, check_integrity, metrics)) if apart else None
     return app, watch
 
 
@@ -372,6 +364,7 @@ def _ways_in(
 def _manage(
     settings: Settings,
     stores: _Stores,
+    watched: _Watched,
     known: RegisteredModels,
     fitted: FittedModels,
     admission: Admission,
@@ -386,7 +379,7 @@ def _manage(
     export = ExportRows(known, stores.registrations, stores.verdicts, judged, settings.store.kept_batches)
     return [
         models.routes(register, read_verdicts, bodies, _references(settings.http)),
-        registrations.routes(ReadRegistrations(stores.registrations, fitted)),
+        registrations.routes(ReadRegistrations(watched.registrations, fitted)),
         management.routes(register, ForgetModel(stores.registrations, known), evaluate, admission, bodies),
         rows.routes(export),
     ]
@@ -399,12 +392,23 @@ def _references(http: HttpSettings) -> Bodies:
     return Bodies(admission, BodyBounds(http.max_reference_bytes, seconds))
 
 
+def _trusted(settings: Settings, stores: _Stores, metrics: Metrics) -> TrustedRegistrations:
+    return TrustedRegistrations(stores.registrations, settings.integrity.reference_seconds, time.monotonic, metrics)
+
+
 def _watch(
-    settings: Settings, role: Role, stores: _Stores, trigger: Trigger, instruments: _Instruments, fitted: FittedModels
+    settings: Settings,
+    role: Role,
+    stores: _Stores,
+    trigger: OpenedTrigger,
+    watched: _Watched,
+    instruments: _Instruments,
+    fitted: FittedModels,
 ) -> KeepWatch:
     metrics, tracing = instruments.metrics, instruments.tracing
+    artifacts = watched.artifacts
     evaluate = EvaluateWindow(
-        registrations=stores.registrations,
+        registrations=watched.registrations,
         fitted=fitted,
         log=stores.observations,
         verdicts=stores.verdicts,
@@ -421,7 +425,9 @@ def _watch(
     deliver = DeliverActions(
         verdicts=stores.verdicts,
         deliveries=stores.deliveries,
-        trigger=trigger,
+        trigger=GuardedTrigger(
+            trigger.trigger, lambda: artifacts.refuse_unless_verified(lambda target: target.kind is Kind.TEMPLATE)
+        ),
         clock=_now,
         monotonic=time.monotonic,
         back_off=BackOff(settings.trigger.first_retry_seconds, settings.trigger.longest_retry_seconds),
@@ -466,27 +472,6 @@ def _shared(
 
 def _nobody_here(model: ModelName) -> None:
     """Rows are judged by another process, which looks by itself."""
-
-
-async def _trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Trigger:
-    path = settings.template or SHIPPED_TEMPLATE
-    if settings.kind == "dry_run":
-        return DryRunTrigger(read_template(path, settings.namespace or _own_namespace()))
-    # The client takes more than a second to import, and a dry run does not need it.
-    from service.adapters.kubernetes_credentials import find_credentials  # noqa: PLC0415
-    from service.adapters.trigger.kubernetes_object import KubernetesObjectTrigger  # noqa: PLC0415
-
-    credentials = find_credentials(settings.kubeconfig, settings.context)
-    template = read_template(path, settings.namespace or credentials.namespace())
-    trigger = KubernetesObjectTrigger(template, credentials, request_timeout_s=settings.timeout_seconds)
-    return await stack.enter_async_context(trigger)
-
-
-def _own_namespace() -> str:
-    try:
-        return _NAMESPACE_FILE.read_text().strip()
-    except OSError:
-        return "default"
 
 
 def _traces_wanted() -> bool:

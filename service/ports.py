@@ -285,6 +285,21 @@ class ArtifactContents(Protocol):
         ...
 
 
+class WatchedArtifact(Protocol):
+    """Files that are verified again and again. Blocks; raises `ArtifactUnreadable`."""
+
+    def mark(self) -> bytes:
+        """Another one after every change of the files, or of what they are verified against; cheap."""
+        ...
+
+    def verify(self, progress: Callable[[int], None], /) -> str:
+        """The digest of what they were signed as. `progress` is told what was read, and may wait, or raise.
+
+        Raises the kinds of `ArtifactRefused`.
+        """
+        ...
+
+
 class PrivateKey(Protocol):
     """What signs."""
 

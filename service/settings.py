@@ -229,6 +229,15 @@ class TriggerSettings(_Group):
     """... up to this."""
 
 
+class IntegritySettings(_Group):
+    """What is verified again and again; docs/integrity.md."""
+
+    targets: Path | None = None
+    """File that says which signed files are watched, who is trusted, and what readiness rests on. None: none are."""
+    reference_seconds: Annotated[float, Field(ge=1)] = 300.0
+    """How often the store's registration and reference of a model that is judged here are read again."""
+
+
 class TelemetrySettings(_Group):
     """Logs, metrics and traces. Traces leave only if OTEL_EXPORTER_OTLP_ENDPOINT says where to."""
 
@@ -255,6 +264,7 @@ class Settings(BaseSettings):
     forward: ForwardSettings = ForwardSettings()
     compute: ComputeSettings = ComputeSettings()
     trigger: TriggerSettings = TriggerSettings()
+    integrity: IntegritySettings = IntegritySettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 
     @model_validator(mode="after")

@@ -35,6 +35,7 @@ DriftwardenError
 │       └── ParcelTooLarge       it takes less at once
 ├── StoreLost                    the embedded store ended and cannot be started again: the process ends
 ├── CorruptedState               something in the store is not what its digest or format says
+│   └── ReferenceNotTrusted      a model's registration or reference is no longer what it was
 ├── TriggerUnavailable     retry the target of an action did not answer, or not yet
 ├── TriggerRejected              the target refused the action for good
 ├── ArtifactRefused              files are not what a trusted signature says; the message says why
@@ -43,12 +44,17 @@ DriftwardenError
 │   ├── RolledBack               validly signed, and not the version or the statement that is expected
 │   ├── ArtifactTampered         files were changed, added or removed; carries which
 │   └── ContentRefused           files are not of the kind that a policy lets pass; carries which
+├── IntegrityLost          retry something that is watched is not verified now; carries what, and how it is
 ├── ArtifactUnreadable     retry files cannot be read, or change while they are
 ├── UnsignableArtifact           files of which a signature could not tell everything
 └── InvalidConfiguration         settings or a template that cannot work; raised at start
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+_NAMED = 20
+"""Of many, so many are named in a message."""
 
 
 class DriftwardenError(Exception):
@@ -253,6 +259,10 @@ class CorruptedState(DriftwardenError):
     """Stored bytes that do not decode or do not match their digest; they are not used."""
 
 
+class ReferenceNotTrusted(CorruptedState):
+    """What a model is judged by was changed in the store, past the service; nothing is judged by it meanwhile."""
+
+
 class TriggerUnavailable(DriftwardenError):
     """The action could not be delivered now; it stays in the outbox."""
 
@@ -303,6 +313,19 @@ class ContentRefused(ArtifactRefused):
     def __init__(self, message: str, names: tuple[str, ...]) -> None:
         super().__init__(message)
         self.names = names
+
+
+class IntegrityLost(DriftwardenError):
+    """Something that readiness rests on is not verified."""
+
+    retryable = True
+
+    def __init__(self, states: Sequence[tuple[str, str]]) -> None:
+        """Names, each with its state."""
+        named = ", ".join(f"{name} is {state}" for name, state in states[:_NAMED])
+        more = len(states) - _NAMED
+        super().__init__(named + (f", and {more} more are not verified" if more > 0 else ""))
+        self.states = tuple(states)
 
 
 class ArtifactUnreadable(DriftwardenError):

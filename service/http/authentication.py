@@ -19,7 +19,7 @@ CERTIFICATE_NAMES, ADMITTED = "certificate_names", "admitted"
 """What the verified client certificate is called; and what was let in last."""
 ADMITTED_SECONDS = 1.0
 """The same request on the same connection is let in again for so long: asking would cost it some hundredths."""
-OPEN_PATHS = frozenset({"/livez", "/readyz"})
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/readyz/integrity"})
 MAXIMUM_TOKEN_BYTES = 8 * 2**10
 DISCARDED_BYTES = 64 * 2**10
 """A refused body up to this size is read past, so that its connection can be used again; beyond it that ends."""
@@ -89,6 +89,8 @@ def _wanted(method: str, path: str) -> Access | None:
         return Access(Verb.METRICS)
     if len(parts) < 3 or parts[1] != "v1" or (parts[2] == "detectors" and method in _READING):
         return None
+    if parts[2:] == ["integrity"] and method in _READING:
+        return Access(Verb.READ)
     if parts[2] != "models":
         loggers = parts[2:] == ["cloudevents"] and method == "POST"  # which model, the body says
         return Access(Verb.INGEST if loggers else Verb.MANAGE)

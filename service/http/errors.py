@@ -21,6 +21,7 @@ from service.domain.errors import (
     CorruptedState,
     DriftwardenError,
     Fault,
+    IntegrityLost,
     InvalidBatch,
     InvalidInput,
     InvalidLabels,
@@ -33,6 +34,7 @@ from service.domain.errors import (
     NotAuthenticated,
     OutdatedSummaries,
     Overloaded,
+    ReferenceNotTrusted,
     RowsGone,
     RowsNeverKept,
     Saturated,
@@ -85,6 +87,8 @@ _PROBLEMS: dict[type[DriftwardenError], tuple[HTTPStatus, str, str]] = {
     StoreFull: (HTTPStatus.SERVICE_UNAVAILABLE, "store-full", "The store is full"),
     CentralUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "central-unavailable", "The central service does not answer"),
     CentralRefused: (HTTPStatus.SERVICE_UNAVAILABLE, "central-refused", "The central service refuses this sidecar"),
+    IntegrityLost: (HTTPStatus.SERVICE_UNAVAILABLE, "integrity-lost", "Something is not what it should be"),
+    ReferenceNotTrusted: (HTTPStatus.INTERNAL_SERVER_ERROR, "reference-not-trusted", "The reference is not trusted"),
     CorruptedState: (HTTPStatus.INTERNAL_SERVER_ERROR, "corrupted-state", "Stored state is damaged"),
 }
 
@@ -168,7 +172,11 @@ def answer_to(error: Exception) -> JSONResponse:
     if getattr(error, "retryable", False):
         headers["Retry-After"] = str(math.ceil(getattr(error, "retry_after", RETRY_AFTER_SECONDS)))
     faults = error.faults if isinstance(error, InvalidInput) else ()
-    members = {"oldest_whole_verdict": error.oldest} if isinstance(error, RowsGone) and error.oldest else {}
+    members: dict[str, Any] = {}
+    if isinstance(error, RowsGone) and error.oldest:
+        members = {"oldest_whole_verdict": error.oldest}
+    elif isinstance(error, IntegrityLost):
+        members = {"targets": [{"name": name, "state": state} for name, state in error.states]}
     return problem(status, name, title, str(error), faults, headers, **members)
 
 

@@ -33,6 +33,7 @@ class Metrics:
         self._declare_work()
         self._declare_newest_verdict()
         self._declare_forwarding()
+        self._declare_integrity()
 
     def _declare_work(self) -> None:
         """What this process did."""
@@ -105,6 +106,22 @@ class Metrics:
         waiting = "What the logs of a sidecar take in its store: rows that wait, and a few that do not any more."
         self.forward_waiting_bytes = gauge("forward_waiting_bytes", waiting)
         self.forward_limit_bytes = gauge("forward_limit_bytes", "Beyond so many of them senders get 429.")
+
+    def _declare_integrity(self) -> None:
+        """Of what is watched; targets are few, and the operator's."""
+        counter, gauge = self._counter, self._gauge
+        state = "1 for the state that a watched target is in, 0 for the others."
+        self.integrity_state = gauge("integrity_state", state, "target", "kind", "state")
+        age = "Since a watched target was verified last, by a clock that does not jump; NaN: never."
+        self.integrity_age = gauge("integrity_last_success_age_seconds", age, "target")
+        files = "Files of a watched target that are not as they were signed: changed, missing, added."
+        self.integrity_files = gauge("integrity_files", files, "target", "change")
+        read = "Bytes of watched targets that were read to verify them."
+        self.integrity_hashed_bytes = counter("integrity_hashed_bytes", read, "target")
+        verifications = "Verifications by outcome: verified, tampered, refused (its signature), or unreadable."
+        self.integrity_verifications = counter("integrity_verifications", verifications, "target", "outcome")
+        trusted = "1: the stored registration and reference of a model in use here are what they were; 0: they are not."
+        self.reference_trusted = gauge("reference_trusted", trusted, "model")
 
     def _declare_newest_verdict(self) -> None:
         """What the newest verdict says, whoever committed it."""

@@ -4,12 +4,8 @@ Any number of evaluators may do this for the same model at the same time. Each c
 store takes it from one of them. What an evaluator holds between calls is a cache of the log, rebuilt from it at will.
 """
 
-import os
-import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from anyio import CapacityLimiter, to_thread
@@ -43,10 +39,8 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing, current_traceparent
 from service.usecases.column_order import ColumnOrder
 from service.usecases.fitted_models import FittedModels
+from service.usecases.stepping_back import step_back
 
-_NICENESS = 19
-"""It leaves tests 1.5 % of a processor that the event loop wants all of. At 10, which would leave them a tenth, Linux
-makes the event loop wait for several milliseconds every now and then, because it had its share."""
 READ_BATCHES = 256
 """Batches read from the log at a time, and fewer where they are large."""
 
@@ -310,22 +304,8 @@ def _budget(progress: _Progress) -> BudgetState:
 
 def _decision(fitted: FittedPlan, window: Window, budget: BudgetState) -> tuple[Decision, BudgetState | None]:
     """The arithmetic, on a thread of its own; with what is left of the budget, if the plan has one."""
-    _step_back()
+    step_back()
     return judged(fitted, window, budget)
-
-
-def _step_back() -> None:
-    """On a busy core the event loop goes first: whoever hands in rows waits for an answer, nobody for this thread.
-
-    Linux has a niceness for each thread; elsewhere it is the process's, which must not change. A batch thread does not
-    interrupt the event loop that has just woken it. Neither can be taken back, so threads that have tested once do
-    whatever they do later behind the event loop.
-    """
-    if sys.platform == "linux":
-        thread = threading.get_native_id()
-        with suppress(OSError):
-            os.sched_setscheduler(thread, os.SCHED_BATCH, os.sched_param(0))
-            os.setpriority(os.PRIO_PROCESS, thread, _NICENESS)
 
 
 def _panes_of(fitted: FittedPlan, start: Cursor, before: BatchPosition, logged: LoggedBatch) -> Sequence[Pane] | None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.adapters.artifacts.page_cache import PageCache
 from service.adapters.artifacts.sparse import is_hollow
 from service.domain.errors import ArtifactUnreadable
 from service.domain.integrity.names import WHOLE, shown
@@ -41,7 +42,10 @@ class FilePart:
 
 
 class FileTree:
-    """`progress` is told, from several threads, how many bytes were read."""
+    """`progress` is told, from several threads, how many bytes were read; what it raises ends the reading.
+
+    `leaves_no_trace`: the page cache is as it was afterwards.
+    """
 
     def __init__(
         self,
@@ -50,9 +54,11 @@ class FileTree:
         *,
         progress: Callable[[int], None] = _nobody,
         threads: int | None = None,
+        leaves_no_trace: bool = False,
     ) -> None:
         self._root = root
         self._progress = progress
+        self._leaves_no_trace = leaves_no_trace
         self._threads = threads if threads is not None else min(4, os.cpu_count() or 1)
         self._left_out = None if signature is None else _below(root, signature)
 
@@ -64,7 +70,7 @@ class FileTree:
         """See the port. Raises `ArtifactUnreadable` of what is larger than can be read, too."""
         tree: list[Found] = []
         size = 0
-        for found in self._walk():
+        for found, _ in self._walk():
             tree.append(found)
             size += found.size
             if len(tree) > MAXIMUM_FILES or size > MAXIMUM_BYTES:
@@ -72,9 +78,22 @@ class FileTree:
                 raise ArtifactUnreadable(f"{self._root} has more than {bounds}")
         return tree
 
+    def mark(self) -> bytes:
+        """Another one after whatever is done to a file, its mode and its name included; reading changes nothing.
+
+        The time of an inode's last change cannot be set back. Reads no file; raises `ArtifactUnreadable`.
+        """
+        entries: list[str] = []
+        for found, state in self._walk():
+            of_inode = () if state is None else (state.st_dev, state.st_ino, state.st_mode, *_mark(state))
+            entries.append(repr((found.name, found.sort.name, *of_inode)))
+            if len(entries) > MAXIMUM_FILES:
+                raise ArtifactUnreadable(f"{self._root} has more than {MAXIMUM_FILES:,} files")
+        return hashlib.blake2b("\n".join(sorted(entries)).encode("ascii", "backslashreplace")).digest()
+
     def digests(self, names: Collection[str], /) -> Mapping[str, str]:
         """See the port."""
-        with ThreadPoolExecutor(self._threads) as threads:
+        with ThreadPoolExecutor(self._threads, "hashing") as threads:
             try:
                 return dict(zip(names, threads.map(self._digest, names), strict=True))
             except BaseException:
@@ -90,25 +109,25 @@ class FileTree:
                 raise ArtifactUnreadable(f"{self._shown(name)} was replaced while it was read: try again")
             yield FilePart(descriptor, state.st_size)
 
-    def _walk(self) -> Iterator[Found]:
+    def _walk(self) -> Iterator[tuple[Found, os.stat_result | None]]:
         with self._unreadable(WHOLE):
             mode = os.lstat(self._root)
         if not stat.S_ISDIR(mode.st_mode):
-            yield Found(WHOLE, _sort(mode), mode.st_size)
+            yield Found(WHOLE, _sort(mode), mode.st_size), mode
             return
         folders = [""]
         while folders:
             folder = folders.pop()
             entries = self._entries(folder)
             if not entries:
-                yield Found(folder or WHOLE, Sort.EMPTY_FOLDER)
+                yield Found(folder or WHOLE, Sort.EMPTY_FOLDER), None
             for name, state in entries:
                 if name == self._left_out:
                     continue
                 if stat.S_ISDIR(state.st_mode):
                     folders.append(name)
                 else:
-                    yield Found(name, _sort(state), state.st_size)
+                    yield Found(name, _sort(state), state.st_size), state
 
     def _entries(self, folder: str) -> list[tuple[str, os.stat_result]]:
         if folder.count("/") > _MAXIMUM_DEPTH:
@@ -132,12 +151,15 @@ class FileTree:
                 raise ArtifactUnreadable(f"{self._shown(name)} is larger than what is in it: it is nearly all holes")
             digest = hashlib.sha256()
             piece = memoryview(bytearray(min(_PIECE_BYTES, before.st_size + 1)))
+            cache = PageCache(descriptor, before.st_size) if self._leaves_no_trace else None
             read = 0
             while count := os.readv(descriptor, [piece]):
                 read += count
                 if read > before.st_size:
                     break
                 digest.update(piece[:count])
+                if cache is not None:
+                    cache.read_until(read)
                 self._progress(count)
             after = os.fstat(descriptor)
             if read != before.st_size or _mark(before) != _mark(after):

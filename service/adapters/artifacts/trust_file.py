@@ -4,10 +4,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from service.adapters.artifacts.certificates import certified, public_key_of, read_root
 from service.adapters.artifacts.elliptic_keys import read_bounded, read_public_key
+from service.adapters.artifacts.strict_yaml import parsed
 from service.domain.errors import InvalidConfiguration
 from service.domain.integrity.statement import Kind
 from service.domain.integrity.trust import Trust, TrustedAuthority, TrustedKey
@@ -19,7 +18,7 @@ _SIGNER = ("subject", "alternative_name")
 
 def read_trust(file: Path, artifact: Path) -> Trust:
     """For that artifact. Raises `InvalidConfiguration` that names the file and the place in it."""
-    document = _document(file, artifact)
+    document = parsed(_read(file, artifact), file)
     if not isinstance(document, dict) or set(document) != {"keys"} or not isinstance(document["keys"], list):
         raise InvalidConfiguration(f"{file} must have the one member keys, a list")
     places = [(f"{file}: keys[{number}]", value) for number, value in enumerate(document["keys"])]
@@ -45,28 +44,6 @@ def _read(file: Path, artifact: Path) -> bytes:
     if file.resolve().is_relative_to(artifact.resolve()):
         raise InvalidConfiguration(f"{file} is in what it is to vouch for: keep keys in another place")
     return read_bounded(file, _MAXIMUM_BYTES)
-
-
-def _document(file: Path, artifact: Path) -> Any:
-    try:
-        text = _read(file, artifact).decode("utf-8")
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise InvalidConfiguration(f"{file} has an alias: write out what it stands for")
-        return yaml.load(text, _OnceLoader)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = "" if mark is None else f", line {mark.line + 1}"
-        raise InvalidConfiguration(f"{file}{where}: this is not YAML, or says something twice") from None
-
-
-class _OnceLoader(yaml.SafeLoader):
-    """Refuses a member that is there twice: the second one would quietly win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        mapping = super().construct_mapping(node, deep)
-        if len(mapping) != len(node.value):
-            raise yaml.constructor.ConstructorError(None, None, "a member twice", node.start_mark)
-        return mapping
 
 
 def _key(file: Path, artifact: Path, place: str, value: Any) -> TrustedKey:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import msgspec
+from anyio import to_thread
 
 from service.adapters.store import (
     PREDICTION_PARTS,
@@ -75,7 +76,8 @@ class RedisRegistrations:
         blob = cast("bytes | None", await answer(self._redis.get(key)))
         if blob is None:
             raise CorruptedState(f"the reference {registration.reference_digest} of model {registration.model} is gone")
-        reference = decode_reference(blob, registration.reference_digest)
+        # A reference may be large, and the event loop has others to answer.
+        reference = await to_thread.run_sync(decode_reference, blob, registration.reference_digest)
         if reference.features != registration.features:
             raise CorruptedState(
                 f"registration {registration.revision} of model {registration.model} names other features than its "

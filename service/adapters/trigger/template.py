@@ -3,6 +3,7 @@
 A template is any namespaced Kubernetes object whose creation starts a run; nothing here knows a Job from a Workflow.
 """
 
+import hashlib
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -38,6 +39,8 @@ class Template:
     """Where the objects are created: the service's setting, never the template's choice."""
     document: Mapping[str, Any] = field(repr=False)
     """As in the file, JSON values only; never changed."""
+    digest: str
+    """SHA-256 of the file, in hexadecimal."""
 
 
 def read_template(path: Path, namespace: str) -> Template:
@@ -60,7 +63,8 @@ def parse_template(text: str, namespace: str, *, source: str = "the retraining t
     document = _load(text, source)
     for fault in _faults(document, namespace):
         raise InvalidConfiguration(f"{source}: {fault}")
-    return Template(document["apiVersion"], document["kind"], namespace, document)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Template(document["apiVersion"], document["kind"], namespace, document, digest)
 
 
 def containers(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

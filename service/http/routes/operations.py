@@ -1,4 +1,4 @@
-"""/livez, /readyz, /metrics: for Kubernetes and Prometheus."""
+"""/livez, /readyz, /readyz/integrity, /metrics: for Kubernetes and Prometheus."""
 
 from collections.abc import Awaitable, Callable
 
@@ -15,8 +15,13 @@ class Health(BaseModel):
     status: str
 
 
-def routes(check_ready: Callable[[], Awaitable[None]], metrics: Metrics | None) -> APIRouter:
-    """`check_ready` raises what keeps the service from doing its work. Without `metrics`, /metrics is elsewhere."""
+def routes(
+    check_ready: Callable[[], Awaitable[None]], check_integrity: Callable[[], None], metrics: Metrics | None
+) -> APIRouter:
+    """`check_ready` raises what keeps the service from doing its work, `check_integrity` what is not verified.
+
+    Without `metrics`, /metrics is elsewhere.
+    """
     router = APIRouter(tags=["operations"])
 
     @router.get("/livez")
@@ -26,8 +31,14 @@ def routes(check_ready: Callable[[], Awaitable[None]], metrics: Metrics | None) 
 
     @router.get("/readyz", responses=problems(503))
     async def readyz() -> Health:
-        """The store answers and takes writes."""
+        """The store answers and takes writes, and files that this process relies on are verified."""
         await check_ready()
+        return Health(status="ok")
+
+    @router.get("/readyz/integrity", responses=problems(503))
+    async def readyz_integrity() -> Health:
+        """Every target of mode `enforce` is verified: for the readiness of what serves from these files."""
+        check_integrity()
         return Health(status="ok")
 
     if metrics is None:

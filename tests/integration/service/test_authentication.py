@@ -122,7 +122,7 @@ def test_every_route_wants_to_know_who_calls(guarded: Guarded) -> None:
     for method, path in [*asked, ("get", "/openapi.json"), ("get", "/docs"), ("get", "/"), ("get", "/v1/models")]:
         for headers in ({}, bearer(make_key()), bearer("a.b.c"), {"Authorization": "Basic eDp5"}):
             answer = guarded.client.request(method, path.replace("{model}", "fraud"), json={}, headers=headers)
-            open_to_all = path in {"/livez", "/readyz"}
+            open_to_all = path in {"/livez", "/readyz", "/readyz/integrity"}
             assert answer.status_code == (200 if open_to_all else 401), f"{method} {path}"
             if not open_to_all:
                 assert answer.headers["www-authenticate"].startswith('Bearer realm="driftwarden"')
@@ -136,7 +136,7 @@ def test_the_description_says_how_callers_are_authenticated(guarded: Guarded) ->
     for path, item in document["paths"].items():
         for operation in item.values():
             assert bool(operation.get("security")) is path.startswith("/v1/"), path
-            assert path in {"/livez", "/readyz", "/metrics"} or {"401", "403"} <= set(operation["responses"])
+            assert path.startswith(("/livez", "/readyz", "/metrics")) or {"401", "403"} <= set(operation["responses"])
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_on_this_machine_nobody_is_asked_and_that_is_said(make_service: MakeServ
         assert client.put("/v1/models/churn/reference", json=reference()).status_code == 200
         assert client.get("/metrics").status_code == 404
         assert "driftwarden_" in beside.get("/metrics").text
-        assert [beside.get(path).status_code for path in ("/livez", "/readyz")] == [200, 200]
+        assert [beside.get(path).status_code for path in ("/livez", "/readyz", "/readyz/integrity")] == [200] * 3
         assert [beside.get(path).status_code for path in ("/v1/models/churn/verdicts", "/docs")] == [404, 404]
         assert client.get("/readyz").status_code == 200
     assert service.stop() == 0

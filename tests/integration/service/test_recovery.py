@@ -22,7 +22,7 @@ async def test_registering_a_damaged_reference_again_makes_it_whole(shared_store
     other_window = {**SMALL_PLAN, "window": {"rows": 60}}
     async with application(store) as restarted:  # nothing fitted is remembered
         answer = await restarted.client.put("/v1/models/churn/plan", json=other_window)
-        assert (answer.status_code, answer.json()["type"]) == (500, "urn:driftwarden:problem:corrupted-state")
+        assert (answer.status_code, answer.json()["type"]) == (500, "urn:driftwarden:problem:reference-not-trusted")
         answer = await restarted.client.put("/v1/models/churn/reference", json=reference())
         assert (answer.status_code, answer.json()["changed"]) == (200, False)
     async with application(store) as again:

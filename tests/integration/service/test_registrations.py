@@ -72,4 +72,4 @@ async def test_a_reference_that_has_changed_in_the_store_is_not_told(watched: Ap
     digest = (await watched.client.get("/v1/models/churn")).json()["reference_digest"]
     await watched.redis.set(watched.key("churn", f"reference:{digest}"), b"something else")
     answer = await watched.client.get("/v1/models/churn/reference")
-    assert (answer.status_code, answer.json()["type"]) == (500, "urn:driftwarden:problem:corrupted-state")
+    assert (answer.status_code, answer.json()["type"]) == (500, "urn:driftwarden:problem:reference-not-trusted")

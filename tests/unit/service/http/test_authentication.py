@@ -33,6 +33,8 @@ OBSERVATIONS = "/v1/models/fraud/observations"
         ("POST", "/v1/models/fraud/cloudevents", Access(Verb.INGEST, FRAUD)),
         ("POST", "/v1/cloudevents", Access(Verb.INGEST)),
         ("GET", "/v1/cloudevents", Access(Verb.MANAGE)),
+        ("GET", "/v1/integrity", Access(Verb.READ)),
+        ("POST", "/v1/integrity", Access(Verb.MANAGE)),
         ("POST", "/v1/detectors", Access(Verb.MANAGE)),
         ("HEAD", "/v1/models/fraud/reference", Access(Verb.READ, FRAUD)),
         ("GET", "/v1/models", Access(Verb.READ)),
@@ -206,7 +208,7 @@ async def test_a_connection_with_a_large_body_to_come_ends(header: tuple[bytes, 
 
 async def test_probes_are_let_through_and_nothing_that_looks_like_them() -> None:
     layer = Layer()
-    for path in ("/livez", "/readyz"):
+    for path in ("/livez", "/readyz", "/readyz/integrity"):
         assert not await layer.asked("GET", path)
     for method, path in (
         ("POST", "/livez"),

@@ -160,3 +160,52 @@ def test_folders_in_folders_end_somewhere(model: Path) -> None:
 def test_a_name_that_is_not_unicode_is_found(model: Path) -> None:
     (model / os.fsdecode(b"\xff\n")).write_bytes(b"")
     assert found(model)["\udcff\n"] is Sort.FILE
+
+
+def is_cached(file: Path) -> bool:
+    """Whether the first page is there without asking the disk."""
+    with file.open("rb") as opened:
+        try:
+            return os.preadv(opened.fileno(), [bytearray(4096)], 0, os.RWF_NOWAIT) > 0
+        except BlockingIOError:
+            return False
+
+
+@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="only Linux tells what is in the page cache")
+def test_reading_without_a_trace_leaves_the_page_cache_as_it_was(model: Path) -> None:
+    weights = model / "weights"
+    weights.write_bytes(b"x" * (2**23 + 2**22))
+    with weights.open("rb") as opened:
+        os.fsync(opened.fileno())
+        os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if is_cached(weights):
+        pytest.skip("this file system is the page cache")
+    FileTree(model, leaves_no_trace=True).digests(["weights"])
+    assert not is_cached(weights)
+    for leaves_no_trace in (False, True):
+        FileTree(model, leaves_no_trace=leaves_no_trace).digests(["weights"])
+        assert is_cached(weights)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda file: file.write_bytes(b"x"),
+        lambda file: file.chmod(0o700),
+        lambda file: os.utime(file, (0, 0)),
+        lambda file: file.rename(file.with_name("other")),
+        lambda file: file.with_name("new").touch(),
+        lambda file: file.unlink(),
+    ],
+    ids=["written", "chmod", "times", "renamed", "added", "removed"],
+)
+def test_a_mark_is_another_one_after_a_change_and_the_same_after_reading(
+    model: Path, change: Callable[[Path], object]
+) -> None:
+    tree = FileTree(model)
+    mark = tree.mark()
+    (model / "weights").read_bytes()
+    tree.digests(["weights"])
+    assert tree.mark() == mark
+    change(model / "weights")
+    assert tree.mark() != mark

@@ -92,6 +92,7 @@ def test_a_pinned_payload_tells_artifacts_apart_that_have_the_same_bytes_under_o
 
 
 def test_no_verification_leaves_anything_to_the_next_one() -> None:
+    """Case 50."""
     trees = [Files({f"{number}.bin": b""}) for number in range(10)]
     bundles = [sign_artifact(tree, KEY)[1].encode() for tree in trees]
     for number, tree in enumerate(trees):

@@ -1,0 +1,57 @@
+"""A signed artifact to be verified again and again: files, signature, and who is trusted, read anew each time."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from service.adapters.artifacts.elliptic_keys import read_bounded, signature_holds
+from service.adapters.artifacts.file_tree import FileTree
+from service.adapters.artifacts.trust_file import read_trust, trust_in
+from service.domain.errors import ArtifactUnreadable, InvalidConfiguration
+from service.domain.integrity.envelope import MAXIMUM_BUNDLE_BYTES
+from service.domain.integrity.trust import Expectation, Trust
+from service.usecases.verify_artifact import verify_artifact
+
+
+@dataclass(frozen=True, slots=True)
+class SignedFiles:
+    """One of `trust` and `key` is there. A `service.ports.WatchedArtifact`."""
+
+    path: Path
+    signature: Path
+    trust: Path | None
+    key: Path | None
+    expected: Expectation
+
+    def mark(self) -> bytes:
+        beside = [_mark(file) for file in (self.signature, self.trust, self.key) if file is not None]
+        return hashlib.blake2b(FileTree(self.path, self.signature).mark() + repr(beside).encode()).digest()
+
+    def verify(self, progress: Callable[[int], None], /) -> str:
+        # One thread: the others of the machine are those that serve. And they want the page cache as it is.
+        files = FileTree(self.path, self.signature, progress=progress, threads=1, leaves_no_trace=True)
+        try:
+            trust, bundle = self._trust(), read_bounded(self.signature, MAXIMUM_BUNDLE_BYTES)
+        except InvalidConfiguration as error:
+            # Half a rotation, perhaps: files that somebody is just replacing are there again in a moment.
+            raise ArtifactUnreadable(str(error)) from error
+        found = verify_artifact(files, bundle, trust, self.expected, datetime.now(UTC), signature_holds)
+        return found.payload_digest
+
+    def _trust(self) -> Trust:
+        if self.trust is not None:
+            return read_trust(self.trust, self.path)
+        assert self.key is not None  # noqa: S101 - whoever reads the configuration wants one of the two
+        return trust_in(self.key, self.path)
+
+
+def _mark(file: Path) -> tuple[int, ...] | None:
+    """Of what the path leads to: a mounted ConfigMap or Secret is swapped by a symbolic link."""
+    try:
+        found = os.stat(file)  # noqa: PTH116 - one call, no object
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
