@@ -35,7 +35,9 @@ def changed(**members: object) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("r", "s"), [(0, S), (R, 0), (0, 0), (ORDER, S), (R, ORDER), (R + ORDER, S), (R, S + ORDER), (S, R), (1, 1)]
+    ("r", "s"),
+    [(0, S), (R, 0), (0, 0), (ORDER, S), (R, ORDER), (R + ORDER, S), (R, S + ORDER), (S, R), (1, 1)],
+    ids=["0 s", "r 0", "0 0", "n s", "r n", "r+n s", "r s+n", "s r", "1 1"],
 )
 def test_numbers_that_no_signature_has_do_not_hold(r: int, s: int) -> None:
     """Case 47; the other spelling of a right one is in test_trust.py."""
