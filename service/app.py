@@ -27,10 +27,8 @@ from service.adapters.log import (
     Acknowledging,
     Durability,
     RedisDeliveryLog,
-    RedisJudgedBatches,
     RedisObservationLog,
     RedisPredictions,
-    RedisQuarantine,
     RedisVerdictLog,
     may_wait_for_disk,
 )
@@ -59,11 +57,11 @@ from service.http.routes import (
     observations,
     operations,
     registrations,
-    rows,
     summaries,
 )
 from service.http.routes.events import TakeEvents
 from service.http.routes.observations import TakeObservations
+from service.labelled_rows import label_rows, row_routes
 from service.ports import Appends, Trigger
 from service.settings import ComputeSettings, HttpSettings, Settings, StoreSettings, TriggerSettings
 from service.sidecar import OwnStore, Sidecar, open_sidecar, refuse_what_no_sidecar_can, settle_down
@@ -72,15 +70,12 @@ from service.telemetry.tracing import Tracing
 from service.usecases.deliver_actions import BackOff, DeliverActions
 from service.usecases.evaluate_rows import EvaluateRows
 from service.usecases.evaluate_window import EvaluateWindow, Tuning
-from service.usecases.export_rows import ExportRows
 from service.usecases.fitted_models import FittedModels
 from service.usecases.forget_model import ForgetModel
 from service.usecases.join_labels import JoinLabels
 from service.usecases.keep_watch import KeepWatch, Pace, Task
-from service.usecases.label_rows import LabelRows
 from service.usecases.observe_batch import ObserveBatch
 from service.usecases.observe_event import ObserveEvent
-from service.usecases.read_quarantine import ReadQuarantine
 from service.usecases.read_registrations import ReadRegistrations
 from service.usecases.read_verdicts import ReadVerdicts
 from service.usecases.register_model import RegisterModel
@@ -385,14 +380,12 @@ def _manage(
     register = RegisterModel(stores.registrations, known, fitted, stores.observations, _now, optional_engines=engines)
     read_verdicts = ReadVerdicts(known, stores.verdicts, stores.deliveries)
     evaluate = EvaluateRows(known, fitted, CapacityLimiter(1))
-    judged = RedisJudgedBatches(stores.redis, stores.keys)
-    export = ExportRows(known, stores.registrations, stores.verdicts, judged, fitted, settings.store.kept_batches)
-    quarantine = ReadQuarantine(known, RedisQuarantine(stores.redis, stores.keys))
+    horizon = settings.store.kept_batches
     return [
         models.routes(register, read_verdicts, bodies, _references(settings.http)),
         registrations.routes(ReadRegistrations(stores.registrations, fitted)),
         management.routes(register, ForgetModel(stores.registrations, known), evaluate, admission, bodies),
-        rows.routes(export, quarantine),
+        row_routes(stores.redis, stores.keys, known, stores.registrations, stores.verdicts, fitted, horizon),
     ]
 
 
@@ -420,9 +413,7 @@ def _watch(
             settings.store.kept_batches,
             time.monotonic,
             settings.store.retained_batches,
-            LabelRows(
-                fitted, RedisJudgedBatches(stores.redis, stores.keys), RedisQuarantine(stores.redis, stores.keys)
-            ),
+            label_rows(stores.redis, stores.keys, fitted),
         ),
     )
     deliver = DeliverActions(
