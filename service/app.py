@@ -25,7 +25,6 @@ from service.adapters.embedded_watch import EmbeddedStoreWatch
 from service.adapters.log import (
     Acknowledging,
     RedisDeliveryLog,
-    RedisJudgedBatches,
     RedisObservationLog,
     RedisPredictions,
     RedisVerdictLog,
@@ -55,12 +54,12 @@ from service.http.routes import (
     observations,
     operations,
     registrations,
-    rows,
     summaries,
 )
 from service.http.routes.events import TakeEvents
 from service.http.routes.observations import TakeObservations
 from service.integrity import open_integrity, pinned_template
+from service.labelled_rows import label_rows, row_routes
 from service.opened_store import acknowledging, finish, store_access
 from service.ports import Appends
 from service.retraining import OpenedTrigger, open_trigger
@@ -71,7 +70,6 @@ from service.telemetry.tracing import Tracing
 from service.usecases.deliver_actions import BackOff, DeliverActions
 from service.usecases.evaluate_rows import EvaluateRows
 from service.usecases.evaluate_window import EvaluateWindow, Tuning
-from service.usecases.export_rows import ExportRows
 from service.usecases.fitted_models import FittedModels
 from service.usecases.forget_model import ForgetModel
 from service.usecases.guarded_trigger import GuardedTrigger
@@ -375,13 +373,12 @@ def _manage(
     register = RegisterModel(stores.registrations, known, fitted, stores.observations, _now, optional_engines=engines)
     read_verdicts = ReadVerdicts(known, stores.verdicts, stores.deliveries)
     evaluate = EvaluateRows(known, fitted, CapacityLimiter(1))
-    judged = RedisJudgedBatches(stores.redis, stores.keys)
-    export = ExportRows(known, stores.registrations, stores.verdicts, judged, settings.store.kept_batches)
+    horizon = settings.store.kept_batches
     return [
         models.routes(register, read_verdicts, bodies, _references(settings.http)),
         registrations.routes(ReadRegistrations(watched.registrations, fitted)),
         management.routes(register, ForgetModel(stores.registrations, known), evaluate, admission, bodies),
-        rows.routes(export),
+        row_routes(stores.redis, stores.keys, known, stores.registrations, stores.verdicts, fitted, horizon),
     ]
 
 
@@ -420,6 +417,7 @@ def _watch(
             settings.store.kept_batches,
             time.monotonic,
             settings.store.retained_batches,
+            label_rows(stores.redis, stores.keys, fitted),
         ),
     )
     deliver = DeliverActions(
