@@ -286,7 +286,8 @@ def _wire(
     sidecar: Sidecar | None,
 ) -> tuple[FastAPI, KeepWatch | None]:
     metrics, tracing = instruments.metrics, instruments.tracing
-    fitted = FittedModels(watched.registrations, CapacityLimiter(1), backend)
+    trusted = watched.registrations
+    fitted = FittedModels(trusted, CapacityLimiter(1), backend, trusted.refuse_untrusted)
     watch = None if trigger is None else _watch(settings, role, stores, trigger, watched, instruments, fitted)
     read_integrity = ReadIntegrity(watched.artifacts, watched.registrations)
 

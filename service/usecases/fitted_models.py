@@ -54,11 +54,23 @@ class _Sizes:
     by_block_rows: dict[int, FittedPlan]
 
 
+def _trusts_everything(_: Registration) -> None:
+    """Where nothing is read again."""
+
+
 class FittedModels:
     """Shared by registration (which wants to know whether it calibrates) and evaluation (which uses it)."""
 
-    def __init__(self, registrations: Registrations, limiter: CapacityLimiter, backend: Backend) -> None:
+    def __init__(
+        self,
+        registrations: Registrations,
+        limiter: CapacityLimiter,
+        backend: Backend,
+        refuse_untrusted: Callable[[Registration], None] = _trusts_everything,
+    ) -> None:
+        """`refuse_untrusted` raises where the store no longer has what was fitted, though it is in memory."""
         self._registrations = registrations
+        self._refuse_untrusted = refuse_untrusted
         self._backend = backend
         self._limiter = limiter
         self._kept: OrderedDict[tuple[str, str], _Sizes] = OrderedDict()
@@ -76,9 +88,12 @@ class FittedModels:
 
         `of_any_size`: also where the plan's windows are all of another size.
 
-        Raises `CorruptedState` if the stored reference is not what it was, `StoreUnavailable`, `InvalidReference` if a
-        detector cannot be fitted on it, and `InvalidPlan` if the plan looks at columns that it does not have.
+        Raises `CorruptedState` if the stored registration or reference is not what it was, `StoreUnavailable`,
+        `InvalidReference` if a detector cannot be fitted on it, and `InvalidPlan` if the plan looks at columns that it
+        does not have.
         """
+        if reference is None:
+            self._refuse_untrusted(registration)
         plan = with_columns(registration.plan, registration.schema)
         key = (registration.reference_digest, plan.digest)
         lock = self._fitting.setdefault(key, anyio.Lock())

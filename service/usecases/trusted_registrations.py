@@ -47,7 +47,7 @@ class ShownReference:
 
 
 class TrustedRegistrations:
-    """`service.ports.Registrations` that remembers what it gave; `ReferenceNotTrusted` where that has changed."""
+    """`service.ports.Registrations` that remembers what it gave, and notices where that has changed."""
 
     def __init__(
         self, registrations: Registrations, interval_seconds: float, monotonic: Callable[[], float], metrics: Metrics
@@ -92,9 +92,13 @@ class TrustedRegistrations:
             self._show(model, known)
         elif edited := _edited(registration, known.registration):
             self._distrust(model, known, edited)
-        if known.fault:
-            raise ReferenceNotTrusted(f"the reference of model {model} is not trusted: {known.fault}")
         return registration
+
+    def refuse_untrusted(self, registration: Registration) -> None:
+        """Before anything is judged by it. Raises `ReferenceNotTrusted`."""
+        known = self._known.get(registration.model)
+        if known is not None and known.fault and known.registration.is_same_as(registration):
+            raise ReferenceNotTrusted(f"the reference of model {registration.model} is not trusted: {known.fault}")
 
     async def reference(self, registration: Registration, /) -> Reference:
         known = self._known.get(registration.model)

@@ -12,7 +12,9 @@ from service.adapters.artifacts.file_tree import FileTree
 from service.adapters.artifacts.trust_file import read_trust, trust_in
 from service.domain.errors import ArtifactUnreadable, InvalidConfiguration
 from service.domain.integrity.envelope import MAXIMUM_BUNDLE_BYTES
+from service.domain.integrity.inventory import DATA_ONLY, refuse
 from service.domain.integrity.trust import Expectation, Trust
+from service.usecases.inspect_artifact import inspect_artifact
 from service.usecases.verify_artifact import verify_artifact
 
 
@@ -39,6 +41,8 @@ class SignedFiles:
             # Half a rotation, perhaps: files that somebody is just replacing are there again in a moment.
             raise ArtifactUnreadable(str(error)) from error
         found = verify_artifact(files, bundle, trust, self.expected, datetime.now(UTC), signature_holds)
+        if found.key.data_only:
+            refuse(inspect_artifact(files), DATA_ONLY)
         return found.payload_digest
 
     def _trust(self) -> Trust:

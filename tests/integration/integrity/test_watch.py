@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import pickle
 import shutil
 import socket
 import sys
@@ -199,6 +200,14 @@ async def test_a_key_that_is_revoked_ends_the_trust_at_the_next_look(model: Mode
         await watch.becomes(State.VERIFIED)
         trust.write_text("keys: [{id: a, key: release.pub, revoked: true}]")
         assert "revoked" in (await watch.becomes(State.UNVERIFIABLE)).history.reason
+
+
+async def test_a_key_that_is_trusted_for_data_only_is_believed_for_nothing_else(tmp_path: Path) -> None:
+    model = made(tmp_path, {"model.pkl": pickle.dumps({"a": 1})})
+    trust = model.keys / "trust.yaml"
+    trust.write_text("keys: [{id: a, key: release.pub, data_only: true}]")
+    async with watching(model.targets(key=None, trust="trust.yaml")) as watch:
+        assert "model.pkl" in (await watch.becomes(State.UNVERIFIABLE)).history.reason
 
 
 async def test_what_others_do_without_changing_anything_is_nothing(model: Model) -> None:
