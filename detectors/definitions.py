@@ -140,6 +140,24 @@ _WORDS = {
         "new products, countries, codes; encoders that changed",
         "known categories that come more or less often",
     ),
+    "outlying_rows": Words(
+        "Are more rows strange than always are, by any value or by how their values go together?",
+        "The share of the window's rows beyond the cut, above what is ordinary, from 0 to 1.",
+        "a few rows that are unlike all others, combinations that do not occur",
+        "rows that are made to look ordinary",
+    ),
+    "too_typical_rows": Words(
+        "Are more rows nearer to the middle than ordinary rows are?",
+        "The share of the window's rows below the cut, above what is ordinary, from 0 to 1.",
+        "sensors that are stuck, defaults that fill in",
+        "rows that are strange",
+    ),
+    "repeated_rows": Words(
+        "Do more rows come twice than in the reference?",
+        "The share of the window's rows that are equal to one before them, above the reference's own, from 0 to 1.",
+        "rows that are sent again and again",
+        "repetitions with noise, and rows that repeat those of an earlier window",
+    ),
 }
 _OF_ALIBI_DETECT = Words(
     "What alibi-detect's detector of this name asks; see its documentation.",

@@ -24,6 +24,13 @@ def positive_number(parameter: str, value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
+def small_share(parameter: str, value: object) -> float:
+    """A number above zero and at most a half."""
+    if type(value) is not float or not 0 < value <= 0.5:
+        raise InvalidParameter(parameter, f"{parameter} is a number above zero and at most 0.5")
+    return value
+
+
 def yes_or_no(parameter: str, value: object) -> bool:
     """A `bool`."""
     if type(value) is not bool:

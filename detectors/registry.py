@@ -10,6 +10,9 @@ from detectors.alibi.ks_drift import AlibiKSDrift
 from detectors.alibi.lsdd_drift import AlibiLSDDDrift
 from detectors.alibi.mmd_drift import AlibiMMDDrift
 from detectors.alibi.tabular_drift import AlibiTabularDrift
+from detectors.anomaly.outlying_rows import OutlyingRows
+from detectors.anomaly.repeated_rows import RepeatedRows
+from detectors.anomaly.too_typical_rows import TooTypicalRows
 from detectors.classifier.classifier_two_sample import ClassifierTwoSample
 from detectors.errors import InvalidParameter, UnknownDetector
 from detectors.frequency.chi_square import ChiSquare
@@ -51,6 +54,9 @@ DETECTORS = (
     OutOfRange,
     PopulationStabilityIndex,
     UnseenCategories,
+    OutlyingRows,
+    TooTypicalRows,
+    RepeatedRows,
 )
 
 OPTIONAL_DETECTORS = (

@@ -45,6 +45,9 @@ VARIANTS = [
     ("population_stability_index", {"bins": 3}),
     ("population_stability_index", {"bins": None}),
     ("unseen_categories", {}),
+    ("outlying_rows", {}),
+    ("too_typical_rows", {"rate": 0.1}),
+    ("repeated_rows", {}),
 ]
 
 OF_TWO_CATEGORIES = {"fisher_exact"}
@@ -101,6 +104,8 @@ def drifted(rows, share, variant):
         changed[first] = np.nan
     elif variant[0] in OF_TWO_CATEGORIES:
         changed[first] = 1.0
+    elif variant[0] == "too_typical_rows":
+        changed[first] = 0.0  # the middle of typical rows
     else:
         downwards = variant[1].get("alternative") == "less"
         changed[first] = (20.0 + np.arange(first.stop)[:, np.newaxis] % 3) * (-1 if downwards else 1)
