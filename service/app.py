@@ -28,6 +28,7 @@ from service.adapters.log import (
     RedisJudgedBatches,
     RedisObservationLog,
     RedisPredictions,
+    RedisQuarantine,
     RedisVerdictLog,
 )
 from service.adapters.reference_store import RedisRegistrations
@@ -77,9 +78,11 @@ from service.usecases.forget_model import ForgetModel
 from service.usecases.guarded_trigger import GuardedTrigger
 from service.usecases.join_labels import JoinLabels
 from service.usecases.keep_watch import KeepWatch, Pace, Task
+from service.usecases.label_rows import LabelRows
 from service.usecases.observe_batch import ObserveBatch
 from service.usecases.observe_event import ObserveEvent
 from service.usecases.read_integrity import ReadIntegrity
+from service.usecases.read_quarantine import ReadQuarantine
 from service.usecases.read_registrations import ReadRegistrations
 from service.usecases.read_verdicts import ReadVerdicts
 from service.usecases.register_model import RegisterModel
@@ -376,12 +379,13 @@ def _manage(
     read_verdicts = ReadVerdicts(known, stores.verdicts, stores.deliveries)
     evaluate = EvaluateRows(known, fitted, CapacityLimiter(1))
     judged = RedisJudgedBatches(stores.redis, stores.keys)
-    export = ExportRows(known, stores.registrations, stores.verdicts, judged, settings.store.kept_batches)
+    export = ExportRows(known, stores.registrations, stores.verdicts, judged, fitted, settings.store.kept_batches)
+    quarantine = ReadQuarantine(known, RedisQuarantine(stores.redis, stores.keys))
     return [
         models.routes(register, read_verdicts, bodies, _references(settings.http)),
         registrations.routes(ReadRegistrations(watched.registrations, fitted)),
         management.routes(register, ForgetModel(stores.registrations, known), evaluate, admission, bodies),
-        rows.routes(export),
+        rows.routes(export, quarantine),
     ]
 
 
@@ -420,6 +424,9 @@ def _watch(
             settings.store.kept_batches,
             time.monotonic,
             settings.store.retained_batches,
+            LabelRows(
+                fitted, RedisJudgedBatches(stores.redis, stores.keys), RedisQuarantine(stores.redis, stores.keys)
+            ),
         ),
     )
     deliver = DeliverActions(

@@ -24,6 +24,7 @@ from service.domain.models import (
     TriggerReceipt,
     Verdict,
 )
+from service.domain.quarantine import QuarantinedBatch
 from service.domain.registration import Registration
 from service.domain.sharing import Sign
 
@@ -91,6 +92,10 @@ class JudgedBatches(Protocol):
         """The batches behind `after` up to and including `until`, in order; at most `limit`, fewer if large."""
         ...
 
+    async def latest_rows(self, model: ModelName, until: BatchPosition, rows: int, /) -> Sequence[LoggedBatch]:
+        """The batches up to and including `until`, in order: the fewest that have so many rows, or all there are."""
+        ...
+
     async def identifiers_until(self, model: ModelName, until: BatchPosition, limit: int, /) -> Sequence[str]:
         """Identifiers of the latest `limit` batches up to and including `until`, oldest first."""
         ...
@@ -101,6 +106,20 @@ class Predictions(Protocol):
 
     async def of(self, model: ModelName, names: Sequence[str], /) -> Mapping[str, KeptPredictions]:
         """Those that are there; a batch's were put there together with its rows."""
+        ...
+
+
+class Quarantine(Protocol):
+    """Flagged rows of a model, as many batches with some as are kept. Raises `StoreUnavailable`, `CorruptedState`."""
+
+    async def keep(self, model: ModelName, batch: QuarantinedBatch, /) -> bool:
+        """False: it, or one that came later, was kept before."""
+        ...
+
+    async def latest(
+        self, model: ModelName, limit: int, before: BatchPosition | None = None, /
+    ) -> Sequence[QuarantinedBatch]:
+        """The newest batches with flagged rows (of lower positions than `before`), newest first."""
         ...
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "Client",
     "Entry",
     "Keys",
+    "add_at",
     "add_numbered",
     "answer",
     "connection",
@@ -64,6 +65,9 @@ class Keys:
     def predictions(self, model: ModelName, part: int) -> str:
         return f"{self._prefix}:{{{model}}}:predictions:{part}"
 
+    def quarantine(self, model: ModelName) -> str:
+        return f"{self._prefix}:{{{model}}}:quarantine"
+
     def claim(self, model: ModelName, work: str) -> str:
         return f"{self._prefix}:{{{model}}}:claim:{work}"
 
@@ -85,9 +89,14 @@ async def add_numbered(redis: Client, key: str, number: int, fields: dict[bytes,
 
     The compare-and-set that verdicts, deliveries and registrations rest on: one command, refused by the store itself.
     """
+    return await add_at(redis, key, f"{number}-0", fields, keep)
+
+
+async def add_at(redis: Client, key: str, place: str, fields: dict[bytes, bytes], keep: int) -> bool:
+    """Add an entry to a stream at a place of its own; False if the stream has something there or behind it."""
     with store_errors():
         try:
-            await redis.xadd(key, fields, id=f"{number}-0", maxlen=keep, approximate=True)  # type: ignore[arg-type]
+            await redis.xadd(key, fields, id=place, maxlen=keep, approximate=True)  # type: ignore[arg-type]
         except ResponseError as error:
             if _ALREADY_HAVE in str(error):
                 return False

@@ -20,8 +20,8 @@ FORMAT_3 = b"3"
 """Plans with a budget of false alarms, which an earlier release would judge window by window; and registrations whose
 columns are more than numbers: it would test labels, and read codes as values."""
 FORMAT_4 = b"4"
-"""Plans with seasons, which an earlier release would judge against all of the reference, and plans that ask for
-performance, which it would pass over."""
+"""Plans with seasons, which an earlier release would judge against all of the reference, plans that ask for
+performance, which it would pass over, and plans that flag rows, which it would export."""
 _LONGEST_NUMBER = 9
 
 

@@ -30,6 +30,7 @@ from detectors.protocols import Detector
 from detectors.registry import create
 from detectors.results import DriftResult, Scope
 from service.domain.errors import Fault, InvalidReference
+from service.domain.labelling import RowLabelling
 from service.domain.models import EstimatedPerformance, Reference
 from service.domain.performance import FittedPerformance
 from service.domain.plan import Plan, WindowPlan, check_features
@@ -112,6 +113,8 @@ class FittedPlan:
     """None: rows are compared with all of the reference."""
     performance: FittedPerformance | None = None
     """None where the plan asks for none, or for one that cannot be estimated."""
+    labelling: RowLabelling | None = None
+    """None where the plan labels no rows."""
 
     @property
     def blocks(self) -> int:
@@ -173,8 +176,9 @@ def fit(plan: Plan, reference: Reference, backend: Backend = HOST, *, calibrates
     performance = None
     if plan.performance is not None and plan.performance.estimates:
         performance = FittedPerformance.fit(plan.performance, reference, plan.window.most_tested_rows)
+    labelling = None if plan.anomalies is None else RowLabelling.fit(plan.anomalies, reference)
     return FittedPlan(
-        plan, reference.features, rows, calibration, block_rows, needed, tuple(fitted), seasons, performance
+        plan, reference.features, rows, calibration, block_rows, needed, tuple(fitted), seasons, performance, labelling
     )
 
 

@@ -41,6 +41,32 @@ def model_name(text: str) -> ModelName:
 
 
 @dataclass(frozen=True, slots=True)
+class FlaggedRows:
+    """How many rows have which label."""
+
+    outlier: int = 0
+    too_typical: int = 0
+    duplicate: int = 0
+    invalid: int = 0
+
+    @property
+    def total(self) -> int:
+        """A row has one label."""
+        return self.outlier + self.too_typical + self.duplicate + self.invalid
+
+    def __add__(self, other: "FlaggedRows", /) -> "FlaggedRows":
+        return FlaggedRows(
+            self.outlier + other.outlier,
+            self.too_typical + other.too_typical,
+            self.duplicate + other.duplicate,
+            self.invalid + other.invalid,
+        )
+
+
+NONE_FLAGGED = FlaggedRows()
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What one request carried."""
 
@@ -62,6 +88,8 @@ class Batch:
     """Values that did not match the schema, and were taken as the plan says."""
     predictions: NDArray[np.float64] | None = None
     """Of each row, to be kept under the batch's name beside the log, for labels that come later; None: nobody asks."""
+    flagged: FlaggedRows = NONE_FLAGGED
+    """Of its rows, once they have been labelled; nothing that is stored with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +195,8 @@ class Window:
     """Values that did not match the schema, of the batches read for this window."""
     times: NDArray[np.int64] | None = None
     """Event time of each of `rows`, in milliseconds since the epoch; None where there are summaries."""
+    flagged: FlaggedRows = NONE_FLAGGED
+    """Rows that were flagged, of the batches read for this window."""
 
     @property
     def tested(self) -> int:
@@ -358,6 +388,9 @@ class Verdict:
     """After this verdict; None where the plan has no budget."""
     mismatches: int = 0
     """Values that did not match the schema, of the batches read for this window; its rows have them all the same."""
+    flagged: FlaggedRows | None = None
+    """Rows that were flagged, of the batches read for this window; its rows are judged all the same. None: the plan
+    labels none."""
 
 
 class TriggerOutcome(StrEnum):

@@ -11,6 +11,7 @@ from typing import Literal
 from detectors.errors import InvalidParameter, UnknownDetector
 from detectors.registry import DETECTORS, OPTIONAL_DETECTORS, create
 from detectors.results import Scope
+from service.domain.anomaly_plan import AnomalyPlan, anomaly_faults
 from service.domain.errors import Fault, InvalidPlan
 from service.domain.performance import PerformancePlan
 from service.domain.schema import Kind, MismatchPlan, Role, Schema
@@ -163,6 +164,8 @@ class Plan:
     """What becomes of observations that do not match the schema."""
     performance: PerformancePlan | None = None
     """Of a classifier: how well it does, estimated without labels; None: nobody asks."""
+    anomalies: AnomalyPlan | None = None
+    """Which rows are flagged, and what becomes of them; None: rows have no labels."""
 
     @cached_property
     def digest(self) -> str:
@@ -183,6 +186,8 @@ class Plan:
             del document["performance"]
         if not self.response.only_if_it_matters:
             del document["response"]["only_if_it_matters"]
+        if self.anomalies is None:
+            del document["anomalies"]
         canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -220,6 +225,7 @@ def check(plan: Plan, *, optional_engines: bool = False) -> None:
     faults += season_faults(plan.decision.season)
     faults += _response_faults(plan.response)
     faults += _performance_faults(plan)
+    faults += anomaly_faults(plan.anomalies, plan.window.keep)
     if faults:
         raise InvalidPlan(*faults)
 

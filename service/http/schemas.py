@@ -20,6 +20,7 @@ from service.http.column_documents import ColumnView, MismatchPlan
 from service.http.decision_schemas import BudgetView, DecisionPlan, ReadinessView
 from service.http.document import Document
 from service.http.performance_schemas import PerformancePlan, PerformanceView
+from service.http.quarantine_schemas import AnomalyPlan, FlaggedRows
 from service.usecases.evaluate_rows import Evaluated
 from service.usecases.read_verdicts import JudgedWindow
 from service.usecases.register_model import Registered
@@ -120,6 +121,8 @@ class Plan(Document):
     schema_mismatch: MismatchPlan = MismatchPlan()
     performance: PerformancePlan | None = None
     """Estimate how well a classifier does, without labels."""
+    anomalies: AnomalyPlan | None = None
+    """Which rows are flagged, and what becomes of them; null: rows have no labels."""
 
     def to_domain(self) -> domain.Plan:
         """The same, frozen."""
@@ -131,6 +134,7 @@ class Plan(Document):
             missing_values=self.missing_values,
             schema_mismatch=self.schema_mismatch.to_domain(),
             performance=None if self.performance is None else self.performance.to_domain(),
+            anomalies=None if self.anomalies is None else self.anomalies.to_domain(),
         )
 
     def _detectors(self) -> tuple[domain.DetectorPlan, ...]:
@@ -264,6 +268,8 @@ class VerdictView(Document):
     """Rows of more than a day ahead of their arrival, not judged."""
     mismatches: int
     """Values that did not match the schema, of the batches read for this window: taken as the plan says."""
+    flagged: FlaggedRows | None
+    """Rows by label, of the batches read for this window: judged all the same. Null where the plan labels none."""
     until: datetime | None
     """Windows by time: where this one's interval ends."""
     batches: int
@@ -303,6 +309,7 @@ class VerdictView(Document):
             late=verdict.late,
             future=verdict.future,
             mismatches=verdict.mismatches,
+            flagged=None if verdict.flagged is None else FlaggedRows.model_validate(verdict.flagged),
             until=_moment(verdict.cursor.until),
             batches=verdict.batches,
             duplicates=verdict.duplicates,

@@ -9,7 +9,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from service.domain.fitted_plan import Calibration
-from service.domain.models import Cursor, EstimatedPerformance, Finding, TriggerOutcome, Verdict
+from service.domain.models import Cursor, EstimatedPerformance, Finding, FlaggedRows, TriggerOutcome, Verdict
 from service.domain.schema import Mismatches
 
 M = TypeVar("M", bound=MetricWrapperBase)
@@ -56,6 +56,8 @@ class Metrics:
         self.schema_mismatches = counter("schema_mismatches", mismatched, "model", "mismatch")
         labels = "Batches whose labels came: joined, unknown (not among the predictions kept), or conflicting."
         self.labels = counter("labelled_batches", labels, "model", "outcome")
+        flagged = "Rows of judged windows that were flagged, by label; they are judged all the same."
+        self.flagged_rows = counter("flagged_rows", flagged, "model", "label")
         tests = "Testing one window with all detectors of its plan."
         self.evaluation_seconds = seconds("evaluation_seconds", tests, "model")
         failures = "Rounds of evaluation or delivery that ended in an error."
@@ -267,6 +269,11 @@ class Metrics:
         """Under the label of a model."""
         for name, values in asdict(mismatches).items():
             self.schema_mismatches.labels(label, name).inc(values)
+
+    def count_flagged(self, label: str, flagged: FlaggedRows) -> None:
+        """Under the label of a model."""
+        for name, rows in asdict(flagged).items():
+            self.flagged_rows.labels(label, name).inc(rows)
 
     def count_action(self, model: str, outcome: TriggerOutcome) -> None:
         self.actions.labels(self.model(model), outcome.value).inc()

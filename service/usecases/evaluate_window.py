@@ -40,6 +40,7 @@ from service.telemetry.tracing import Tracing, current_traceparent
 from service.usecases.column_order import ColumnOrder
 from service.usecases.fitted_models import FittedModels
 from service.usecases.stepping_back import step_back
+from service.usecases.label_rows import Labelling, LabelRows
 
 READ_BATCHES = 256
 """Batches read from the log at a time, and fewer where they are large."""
@@ -47,7 +48,7 @@ READ_BATCHES = 256
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How evaluation uses the machine."""
+    """How evaluation uses the machine, and what it does beside."""
 
     limiter: CapacityLimiter
     """Windows tested at the same time."""
@@ -57,6 +58,8 @@ class Tuning:
     """Seconds, whatever the clock on the wall does: by them a log is silent."""
     retained: int
     """Judged batches whose rows stay in the log at the most."""
+    labels: LabelRows | None = None
+    """What labels rows on the way; None: nothing does, whatever plans say."""
 
 
 @dataclass(slots=True)
@@ -71,6 +74,8 @@ class _Progress:
     cutter: Cutter
     silent_since: float
     """On the monotonic clock: when the log gave the last batch."""
+    labelling: Labelling | None = None
+    """None where the plan labels no rows."""
     ahead: deque[tuple[LoggedBatch, Sequence[Pane] | None]] = field(default_factory=deque)
     """Read from the log, and not handed to the cutter yet: it gets no more than it needs for one window."""
 
@@ -104,6 +109,7 @@ class EvaluateWindow:
         self._limiter = tuning.limiter
         self._horizon = tuning.horizon
         self._retained = tuning.retained
+        self._labels = tuning.labels
         self._progress: dict[ModelName, _Progress] = {}
 
     async def __call__(self, model: ModelName) -> bool:
@@ -162,7 +168,12 @@ class EvaluateWindow:
         recent = RecentIdentifiers(self._horizon, seen)
         cuts = cutter(registration.plan.window, len(registration.features), start, recent, key=model.encode())
         order = ColumnOrder(self._registrations, registration)
-        self._progress[model] = progress = _Progress(newest, registration, order, start, cuts, self._monotonic())
+        labelling = None
+        if self._labels is not None:
+            again = RecentIdentifiers(self._horizon, seen)
+            labelling = await self._labels.begin(registration, start.position, order, again)
+        progress = _Progress(newest, registration, order, start, cuts, self._monotonic(), labelling)
+        self._progress[model] = progress
         return progress
 
     async def _next_window(self, model: ModelName, progress: _Progress) -> Window | None:
@@ -174,13 +185,18 @@ class EvaluateWindow:
                 if not read:
                     return self._after_silence(progress)
                 progress.silent_since = self._monotonic()
-                arranged = [await progress.order.arranged(logged) for logged in read]
+                arranged = await self._labelled(progress, [await progress.order.arranged(logged) for logged in read])
                 progress.ahead.extend(zip(arranged, await self._panes(progress, arranged), strict=True))
             if progress.registration.plan.window.keep == "rows":
                 window = self._handed_in(model, progress)
             else:  # adding to a sum copies it, and it may be large
                 window = await to_thread.run_sync(self._handed_in, model, progress, limiter=self._limiter)
         return window
+
+    async def _labelled(self, progress: _Progress, arranged: Sequence[LoggedBatch]) -> Sequence[LoggedBatch]:
+        if self._labels is None or progress.labelling is None:
+            return arranged
+        return await self._labels(progress.labelling, arranged, self._limiter)
 
     def _handed_in(self, model: ModelName, progress: _Progress) -> Window | None:
         """Of what was read, as much as the next window needs; the window, if that is enough."""
@@ -241,6 +257,8 @@ class EvaluateWindow:
         self._metrics.dropped_batches.labels(label, "misfit").inc(window.misfits)
         self._metrics.dropped_rows.labels(label, "late").inc(window.late)
         self._metrics.dropped_rows.labels(label, "future").inc(window.future)
+        if progress.labelling is not None:
+            self._metrics.count_flagged(label, window.flagged)
         self._metrics.show(verdict)
         self._metrics.show_calibration(model, fitted.calibration)
         progress.newest = verdict
@@ -286,6 +304,7 @@ class EvaluateWindow:
             future=window.future,
             budget=budget,
             mismatches=window.mismatches,
+            flagged=None if progress.labelling is None else window.flagged,
         )
 
 

@@ -1,12 +1,18 @@
 """Give back the rows of judged windows, for labelling or retraining, while the log retains them.
 
+What learns from them must not learn from what was flagged: such rows are left out where the plan keeps them apart.
+
 What cannot be given whole is refused before anything is given where that can be told, and cut off with an error where
 it shows only later (rows may be dropped while they are read): it never looks whole.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
+import numpy as np
+
+from detectors.anomaly.labels import OK, Labels
 from service.domain.errors import CorruptedState, Fault, InvalidSpan, RowsGone, RowsNeverKept, UnknownVerdict
 from service.domain.models import BatchPosition, ModelName, Verdict, is_after
 from service.domain.registration import Registration
@@ -14,6 +20,8 @@ from service.domain.windows import RecentIdentifiers
 from service.domain.windows.excerpt import Extent, WindowRows, excerpt
 from service.ports import JudgedBatches, Registrations, VerdictLog
 from service.usecases.column_order import ColumnOrder
+from service.usecases.fitted_models import FittedModels
+from service.usecases.label_again import LabelAgain
 from service.usecases.registered_models import RegisteredModels
 
 MAXIMUM_VERDICTS = 1_000
@@ -28,6 +36,8 @@ class Span:
     first: int
     last: int | None
     """None: up to the newest."""
+    flagged: bool = False
+    """Also rows that the plan keeps apart; every row with its label then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,8 @@ class ExportedRows:
 
     verdict: int
     of: WindowRows
+    labels: Labels | None = None
+    """Of each row, places in `detectors.anomaly.labels.NAMES`; None where they are not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +60,13 @@ class Export:
     categories: Mapping[str, tuple[str, ...]]
     """Of the categorical ones, whose values are codes in the rows; those of all these registrations together."""
     verdicts: tuple[Verdict, ...]
+    labelled: bool
+    """Whether rows have their labels with them."""
     pieces: AsyncIterator[ExportedRows]
     """Raises `RowsGone`, `StoreUnavailable`; what came before is not whole then."""
+
+
+_LabelledRows: TypeAlias = tuple[WindowRows, Labels | None]
 
 
 class ExportRows:
@@ -61,6 +78,7 @@ class ExportRows:
         registrations: Registrations,
         verdicts: VerdictLog,
         judged: JudgedBatches,
+        fitted: FittedModels,
         horizon: int,
     ) -> None:
         """`horizon`: the evaluators' own, within which a repeated batch counts once."""
@@ -68,6 +86,7 @@ class ExportRows:
         self._registrations = registrations
         self._verdicts = verdicts
         self._judged = judged
+        self._fitted = fitted
         self._horizon = horizon
 
     async def __call__(self, model: ModelName, span: Span) -> Export:
@@ -87,7 +106,8 @@ class ExportRows:
         if not _is_whole(verdicts[0], gone_until):
             raise await self._gone(verdicts[0], newest, gone_until)
         categories = _categories(registrations.values())
-        return Export(model, features, categories, tuple(verdicts), self._pieces(verdicts, registrations))
+        pieces = self._pieces(verdicts, registrations, flagged=span.flagged)
+        return Export(model, features, categories, tuple(verdicts), span.flagged, pieces)
 
     async def _found(self, model: ModelName, first: int, last: int, newest: Verdict | None) -> Sequence[Verdict]:
         if newest is None or last > newest.number:
@@ -148,23 +168,32 @@ class ExportRows:
         return RowsGone(f"{what}; {rest}", oldest)
 
     async def _pieces(
-        self, verdicts: Sequence[Verdict], registrations: Mapping[int, Registration]
+        self, verdicts: Sequence[Verdict], registrations: Mapping[int, Registration], *, flagged: bool
     ) -> AsyncIterator[ExportedRows]:
         orders = {each.revision: ColumnOrder(self._registrations, each) for each in registrations.values()}
+        labels = {
+            each.revision: LabelAgain(each, orders[each.revision], self._fitted, self._judged)
+            for each in registrations.values()
+            if _is_labelled(each, flagged=flagged)
+        }
         for verdict in verdicts:
-            registration = registrations[verdict.registration_revision]
-            async for piece in self._rows_of(verdict, registration, orders[registration.revision]):
-                yield ExportedRows(verdict.number, piece)
+            revision = verdict.registration_revision
+            async for rows in self._rows_of(verdict, registrations[revision], orders[revision], labels.get(revision)):
+                piece = _chosen(verdict.number, rows, flagged=flagged)
+                if len(piece.of.rows):
+                    yield piece
 
     async def _rows_of(
-        self, verdict: Verdict, registration: Registration, order: ColumnOrder
-    ) -> AsyncIterator[WindowRows]:
+        self, verdict: Verdict, registration: Registration, order: ColumnOrder, labels: LabelAgain | None
+    ) -> AsyncIterator[_LabelledRows]:
         extent, model = Extent.of(verdict), verdict.model
         assert extent is not None  # noqa: S101 - refused before
         seen = await self._judged.identifiers_until(model, extent.start.position, self._horizon)
         recent = RecentIdentifiers(self._horizon, seen)
         window = excerpt(registration.plan.window, len(registration.features), extent, recent)
-        after, held = extent.start.position, list[WindowRows]()
+        if labels is not None:
+            await labels.begin(extent.start.position)
+        after, held = extent.start.position, list[_LabelledRows]()
         while not window.over and is_after(extent.end.read, after):
             batches = await self._judged.read_again(model, after, extent.end.read, READ_BATCHES)
             if not batches:
@@ -172,7 +201,12 @@ class ExportRows:
             after = batches[-1].position
             for piece in held:
                 yield piece
-            held = [rows for each in batches if (rows := window.take(await order.arranged(each))) is not None]
+            held = []
+            for each in batches:
+                arranged = await order.arranged(each)
+                found = None if labels is None else await labels.of(arranged)
+                if (rows := window.take(arranged)) is not None:
+                    held.append((rows, None if found is None else found.labels[rows.places]))
         # A repeated batch would stand in for one that was dropped before it was read: so both are asked.
         if not window.whole or not _is_whole(verdict, await self._judged.dropped_until(model)):
             raise RowsGone(
@@ -181,6 +215,22 @@ class ExportRows:
             )
         for piece in held:  # the last ones only when it is certain that none is missing
             yield piece
+
+
+def _is_labelled(registration: Registration, *, flagged: bool) -> bool:
+    """Whether labels are needed: to leave rows out, or to be shown."""
+    plan = registration.plan.anomalies
+    return plan is not None and (plan.quarantine or flagged)
+
+
+def _chosen(verdict: int, labelled: _LabelledRows, *, flagged: bool) -> ExportedRows:
+    rows, labels = labelled
+    if flagged:
+        return ExportedRows(verdict, rows, np.full(len(rows.rows), OK, dtype=np.int8) if labels is None else labels)
+    if labels is None:
+        return ExportedRows(verdict, rows)
+    kept = labels == OK
+    return ExportedRows(verdict, WindowRows(rows.identifier, rows.rows[kept], rows.times[kept], rows.places[kept]))
 
 
 def _common_features(verdicts: Sequence[Verdict], registrations: Mapping[int, Registration]) -> tuple[str, ...]:

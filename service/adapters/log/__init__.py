@@ -1,10 +1,11 @@
-"""The log of observations, verdicts and deliveries."""
+"""The log of observations, verdicts and deliveries, and the rows of it that are flagged."""
 
 from service.adapters.log.group_commit import Durability, may_wait_for_disk
 from service.adapters.log.kept_predictions import RedisPredictions
 from service.adapters.log.redis_deliveries import RedisDeliveryLog
 from service.adapters.log.redis_judged_batches import RedisJudgedBatches
 from service.adapters.log.redis_observations import Acknowledging, RedisObservationLog
+from service.adapters.log.redis_quarantine import RedisQuarantine
 from service.adapters.log.redis_verdicts import RedisVerdictLog
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "RedisJudgedBatches",
     "RedisObservationLog",
     "RedisPredictions",
+    "RedisQuarantine",
     "RedisVerdictLog",
     "may_wait_for_disk",
 ]

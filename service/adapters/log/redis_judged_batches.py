@@ -8,6 +8,8 @@ from service.adapters.log.redis_observations import Pace, logged_batch
 from service.adapters.store import Client, Keys, stream_entries
 from service.domain.models import LOG_START, BatchPosition, LoggedBatch, ModelName, is_after, just_before
 
+_AT_ONCE = 256
+
 
 class RedisJudgedBatches:
     """`service.ports.JudgedBatches` on Redis >= 6.2 or Valkey."""
@@ -47,6 +49,22 @@ class RedisJudgedBatches:
                 break
             after = found[-1].position
         return found
+
+    async def latest_rows(self, model: ModelName, until: BatchPosition, rows: int, /) -> Sequence[LoggedBatch]:
+        key, found, newest, left = self._keys.observations(model), list[LoggedBatch](), str(until), rows
+        pace = self._paces[key]
+        while left > 0 and len(found) < rows:  # a batch may have none
+            count = pace.entries(_AT_ONCE)
+            entries = await stream_entries(self._redis.xrevrange(key, max=newest, count=count))
+            pace.came(max((sum(map(len, fields.values())) for _, fields in entries), default=0))
+            for entry in entries:
+                if left > 0:
+                    found.append(logged_batch(entry))
+                    left -= len(found[-1].batch.rows)
+            if len(entries) < count:
+                break
+            newest = f"({found[-1].position}"
+        return found[::-1]
 
     async def identifiers_until(self, model: ModelName, until: BatchPosition, limit: int, /) -> Sequence[str]:
         if until == LOG_START or limit == 0:

@@ -92,6 +92,7 @@ class RedisRegistrations:
         await answer(self._redis.srem(keys.models, model))
         # The registrations first, so that nobody takes what is left for a model.
         held = [keys.registrations, keys.observations, keys.passed, keys.verdicts, keys.deliveries, keys.forwarded]
+        held += [keys.quarantine]
         for key in (*(key(model) for key in held), *(keys.reference(model, digest) for digest in digests)):
             await answer(self._redis.delete(key))
         await answer(self._redis.delete(*(keys.predictions(model, part) for part in range(PREDICTION_PARTS))))
@@ -125,7 +126,7 @@ def _reference_digest(model: ModelName, entry: Entry) -> str | None:
 def _format(registration: Registration) -> bytes:
     """The first that holds all of it: to a release that passes the rest over, the plan would be another."""
     plan = registration.plan
-    if plan.performance is not None or plan.decision.season is not None:
+    if plan.performance is not None or plan.decision.season is not None or plan.anomalies is not None:
         return FORMAT_4
     if not registration.is_of_numbers or plan.decision.false_alarms is not None:
         return FORMAT_3

@@ -9,7 +9,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.models import Batch, BatchPosition, Cursor, LoggedBatch, arrival, is_after
+from service.domain.models import (
+    NONE_FLAGGED,
+    Batch,
+    BatchPosition,
+    Cursor,
+    FlaggedRows,
+    LoggedBatch,
+    arrival,
+    is_after,
+)
 from service.domain.summaries import Pane
 from service.domain.windows.identifiers import RecentIdentifiers
 
@@ -52,15 +61,22 @@ class Dropped:
     future: int = 0
     mismatches: int = 0
     """See `Batch.mismatches`."""
+    flagged: FlaggedRows = NONE_FLAGGED
+    """See `Batch.flagged`."""
 
     def and_these(self, *, duplicates: int = 0, misfits: int = 0, future: int = 0, mismatches: int = 0) -> "Dropped":
         """More of them."""
-        return Dropped(
-            self.duplicates + duplicates,
-            self.misfits + misfits,
-            self.future + future,
-            self.mismatches + mismatches,
+        return replace(
+            self,
+            duplicates=self.duplicates + duplicates,
+            misfits=self.misfits + misfits,
+            future=self.future + future,
+            mismatches=self.mismatches + mismatches,
         )
+
+    def and_flagged(self, flagged: FlaggedRows) -> "Dropped":
+        """More of those."""
+        return replace(self, flagged=self.flagged + flagged)
 
 
 class Admission:
@@ -88,6 +104,8 @@ class Admission:
             return None
         if logged.batch.mismatches and is_after(logged.position, self._start.read):
             self._dropped = self._dropped.and_these(mismatches=logged.batch.mismatches)
+        if logged.batch.flagged is not NONE_FLAGGED and is_after(logged.position, self._start.read):
+            self._dropped = self._dropped.and_flagged(logged.batch.flagged)
         if panes is not None:
             return self._admitted(logged, before, panes)
         first = self._start.offset if before == self._start.position else 0

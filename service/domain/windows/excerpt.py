@@ -45,6 +45,8 @@ class WindowRows:
     rows: NDArray[np.float64]
     times: NDArray[np.int64]
     """Event time of each row, in milliseconds since the epoch."""
+    places: NDArray[np.intp]
+    """Of each row in its batch, ascending."""
 
 
 class Excerpt(Protocol):
@@ -95,7 +97,7 @@ class RunExcerpt:
             self._next_begins = (admitted.position, 0)
         taken = min(rows, self._extent.rows - self._seen)
         self._seen += taken
-        return WindowRows(admitted.identifier, admitted.rows[:taken], admitted.times[:taken])
+        return WindowRows(admitted.identifier, admitted.rows[:taken], admitted.times[:taken], admitted.places[:taken])
 
     @property
     def over(self) -> bool:
@@ -125,7 +127,10 @@ class IntervalExcerpt:
             return None
         chosen = (admitted.times >= self._since) & (admitted.times < self._until)
         self._seen += int(chosen.sum())
-        return WindowRows(admitted.identifier, admitted.rows[chosen], admitted.times[chosen]) if chosen.any() else None
+        if not chosen.any():
+            return None
+        rows, times, places = admitted.rows[chosen], admitted.times[chosen], admitted.places[chosen]
+        return WindowRows(admitted.identifier, rows, times, places)
 
     @property
     def over(self) -> bool:

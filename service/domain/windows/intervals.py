@@ -196,6 +196,7 @@ class IntervalCutter:
             late=late,
             future=dropped.future,
             mismatches=dropped.mismatches,
+            flagged=dropped.flagged,
             traceparents=some_of(interval.traceparents),
             summaries=interval.held.summaries(),
             times=times,

@@ -152,6 +152,7 @@ class WindowCutter:
             late=0,
             future=dropped.future,
             mismatches=dropped.mismatches,
+            flagged=dropped.flagged,
             traceparents=some_of([piece.of.traceparent for piece in pieces]),
             times=moments,
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.http.exports.table import Heading, Words, worded
+from service.http.exports.table import Heading, Words, label_names, worded
 from service.usecases.export_rows import ExportedRows
 
 if TYPE_CHECKING:  # imported by whoever asks for these formats only: it takes a while, and may not be there
@@ -97,6 +97,8 @@ def _schema(heading: Heading) -> pa.Schema:
         pa.field(heading.batch, pa.string(), nullable=False),
         pa.field(heading.verdict, pa.int64(), nullable=False),
     ]
+    if heading.label is not None:
+        fields.append(pa.field(heading.label, text, nullable=False))
     return pa.schema(fields, metadata={METADATA_KEY: heading.metadata.encode()})
 
 
@@ -108,7 +110,8 @@ def _record_batch(pieces: Sequence[ExportedRows], schema: pa.Schema, words: Word
     batches = pa.DictionaryArray.from_arrays(
         np.repeat(np.arange(len(pieces)), counts), pa.array([piece.of.identifier for piece in pieces], pa.string())
     )
-    features = [np.concatenate([piece.of.rows[:, column] for piece in pieces]) for column in range(len(schema) - 3)]
+    width = pieces[0].of.rows.shape[1]
+    features = [np.concatenate([piece.of.rows[:, column] for piece in pieces]) for column in range(width)]
     columns = [
         pa.array(worded(values, words[place]), pa.string()) if place in words else pa.array(values)
         for place, values in enumerate(features)
@@ -118,4 +121,7 @@ def _record_batch(pieces: Sequence[ExportedRows], schema: pa.Schema, words: Word
         batches.cast(pa.string()),
         pa.array(np.repeat([piece.verdict for piece in pieces], counts), pa.int64()),
     ]
+    labels = [piece.labels for piece in pieces if piece.labels is not None]
+    if labels:
+        columns.append(pa.array(label_names(np.concatenate(labels)), pa.string()))
     return pa.record_batch(columns, schema=schema)

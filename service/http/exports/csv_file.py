@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from service.http.exports.table import Heading, Words, worded
+from service.http.exports.table import Heading, Words, label_names, worded
 from service.usecases.export_rows import ExportedRows
 
 MEDIA_TYPE = "text/csv"
@@ -20,7 +20,8 @@ class CsvWriter:
         self._words = heading.words
         self._text = io.StringIO(newline="")
         self._lines = csv.writer(self._text, lineterminator="\n")
-        self._lines.writerow([*heading.features, heading.event_time, heading.batch, heading.verdict])
+        names = [*heading.features, heading.event_time, heading.batch, heading.verdict]
+        self._lines.writerow(names if heading.label is None else [*names, heading.label])
 
     def write(self, pieces: Sequence[ExportedRows]) -> bytes:
         for piece in pieces:
@@ -43,5 +44,9 @@ def _lines(piece: ExportedRows, words: Words) -> Iterator[list[object]]:
     for place, known in words.items():
         rows[:, place] = worded(piece.of.rows[:, place], known)
     moments = np.datetime_as_string(piece.of.times.astype("datetime64[ms]"), unit="ms", timezone="UTC")
-    for row, moment in zip(rows.tolist(), moments.tolist(), strict=True):
-        yield [*row, moment, piece.of.identifier, piece.verdict]
+    if piece.labels is None:
+        for row, moment in zip(rows.tolist(), moments.tolist(), strict=True):
+            yield [*row, moment, piece.of.identifier, piece.verdict]
+        return
+    for row, moment, label in zip(rows.tolist(), moments.tolist(), label_names(piece.labels), strict=True):
+        yield [*row, moment, piece.of.identifier, piece.verdict, label]

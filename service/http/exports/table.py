@@ -2,18 +2,20 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isnan
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.anomaly.labels import NAMES, Labels
 from service.domain.models import Verdict
 from service.domain.sent_columns import code_of
 from service.usecases.export_rows import Export, ExportedRows
 
 _EVENT_TIME, _BATCH, _VERDICT = "driftwarden_event_time", "driftwarden_batch", "driftwarden_verdict"
+_LABEL = "driftwarden_label"
 
 
 Words = Mapping[int, Mapping[float, str]]
@@ -34,14 +36,18 @@ class Heading:
     metadata: str
     """A JSON document: the model, its columns, and for each verdict what it was made of."""
     words: Words
+    label: str | None
+    """The row's label; None where rows come without."""
 
     @classmethod
     def of(cls, export: Export) -> "Heading":
         event_time, batch, verdict = (_free(name, export.features) for name in (_EVENT_TIME, _BATCH, _VERDICT))
+        label = _free(_LABEL, export.features) if export.labelled else None
+        named = {} if label is None else {"label": label}
         document = {
             "model": export.model,
             "features": export.features,
-            "columns": {"event_time": event_time, "batch": batch, "verdict": verdict},
+            "columns": {"event_time": event_time, "batch": batch, "verdict": verdict} | named,
             "verdicts": [_described(each) for each in export.verdicts],
         }
         places = {name: place for place, name in enumerate(export.features)}
@@ -49,12 +55,17 @@ class Heading:
             places[name]: {code_of(category): category for category in categories}
             for name, categories in export.categories.items()
         }
-        return cls(export.features, event_time, batch, verdict, json.dumps(document), words)
+        return cls(export.features, event_time, batch, verdict, json.dumps(document), words, label)
 
 
 def worded(codes: NDArray[np.float64], words: Mapping[float, str]) -> list[str | None]:
     """The categories that codes stand for. One that no registration knew is not told: it is `?` and its code."""
     return [None if isnan(code) else words.get(code, f"?{code:.0f}") for code in codes.tolist()]
+
+
+def label_names(labels: Labels) -> list[str]:
+    """Of each row."""
+    return [NAMES[label] for label in labels.tolist()]
 
 
 class TableWriter(Protocol):
@@ -78,6 +89,7 @@ def _described(verdict: Verdict) -> dict[str, Any]:
         "rows": verdict.rows,
         "tested_rows": tested,
         "sampled": tested < verdict.rows,
+        "flagged": None if verdict.flagged is None else asdict(verdict.flagged),
         "started_at": verdict.started_at.isoformat(),
         "ended_at": verdict.ended_at.isoformat(),
         "reference_digest": verdict.reference_digest,

@@ -6,15 +6,20 @@ from anyio import to_thread
 from fastapi import APIRouter, Header, Path, Query
 from fastapi.responses import Response
 
-from service.domain.models import model_name
+from service.domain.models import BatchPosition, model_name
 from service.http.exports import FORMATS, Heading, chosen, has_pyarrow
 from service.http.exports.response import ExportPlaces, ExportResponse, encoded
+from service.http.quarantine_schemas import QuarantinePage
 from service.http.routes import problems
 from service.http.routes.models import ModelPath
 from service.usecases.export_rows import Export, ExportRows, Span
+from service.usecases.read_quarantine import ReadQuarantine
 
 _LARGEST = 2**53
 Accept = Annotated[str | None, Header(description="CSV without it. Arrow and Parquet need the extra `arrow`.")]
+Flagged = Annotated[
+    bool, Query(description="Also the rows that the plan keeps apart (`anomalies`), and of every row its label.")
+]
 _FILES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The features by name, event time, batch and verdict of every row; "
@@ -25,8 +30,8 @@ _FILES: dict[int | str, dict[str, Any]] = {
 _ANSWERS = {**_FILES, **problems(404, 406, 410, 422, 503)}
 
 
-def routes(export_rows: ExportRows) -> APIRouter:
-    """Both over one use case."""
+def routes(export_rows: ExportRows, read_quarantine: ReadQuarantine) -> APIRouter:
+    """Rows, and where those are that were flagged."""
     router = APIRouter(prefix="/v1/models/{model}", tags=["rows"])
     places, pyarrow = ExportPlaces(), has_pyarrow()
 
@@ -34,10 +39,11 @@ def routes(export_rows: ExportRows) -> APIRouter:
     async def get_rows_of_a_verdict(
         model: ModelPath,
         number: Annotated[int, Path(ge=1, le=_LARGEST, description="The verdict's.")],
+        flagged: Flagged = False,
         accept: Accept = None,
     ) -> Response:
         """All rows of one judged window, also those that its sample left out, in the order of the log."""
-        return await answer(model, Span(number, number), accept)
+        return await answer(model, Span(number, number, flagged), accept)
 
     @router.get("/rows", responses=_ANSWERS, response_class=Response)
     async def get_rows(
@@ -46,10 +52,24 @@ def routes(export_rows: ExportRows) -> APIRouter:
         to_verdict: Annotated[
             int | None, Query(ge=1, le=_LARGEST, description="Number of the last one; the newest without it.")
         ] = None,
+        flagged: Flagged = False,
         accept: Accept = None,
     ) -> Response:
         """All rows of windows that follow one another, e.g. of an alarm's period; where they overlap, of each."""
-        return await answer(model, Span(from_verdict, to_verdict), accept)
+        return await answer(model, Span(from_verdict, to_verdict, flagged), accept)
+
+    @router.get("/quarantine", responses=problems(404, 422, 503))
+    async def get_quarantine(
+        model: ModelPath,
+        limit: Annotated[int, Query(ge=1, le=200, description="Batches a page.")] = 50,
+        before: Annotated[
+            str | None, Query(pattern=r"^\d{1,20}-\d{1,20}$", description="Only batches before this place in the log.")
+        ] = None,
+    ) -> QuarantinePage:
+        """Where the rows are that were flagged lately, and why; newest first, as many as are kept."""
+        name = model_name(model)
+        batches = await read_quarantine(name, limit, None if before is None else BatchPosition(before))
+        return QuarantinePage.of(name, batches, limit)
 
     async def answer(model: str, span: Span, accept: str | None) -> Response:
         name, form = model_name(model), chosen(accept, pyarrow=pyarrow)

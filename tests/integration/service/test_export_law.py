@@ -123,6 +123,7 @@ async def test_what_is_exported_is_what_was_judged(shared_store: str, window: Wi
             registrations,
             verdicts,
             RedisJudgedBatches(redis, keys),
+            FittedModels(registrations, CapacityLimiter(1), HOST),
             HORIZON,
         )
         export = await export_rows(MODEL, Span(1, None))

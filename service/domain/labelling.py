@@ -1,0 +1,96 @@
+"""Labels of rows in the order of the log: what a row is by the reference, and whether it came before.
+
+Both depend on nothing but the reference and the log, batch after batch. Whoever labels a batch again, after a restart
+or for an export, gives its rows the same labels, as far back as the log is kept.
+"""
+
+from collections import Counter, deque
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.anomaly.labels import DUPLICATE, INVALID, NAMES, OK, Labeller, RowLabels
+from detectors.anomaly.row_hash import Hashes
+from detectors.arrays import Rows, frozen
+from detectors.errors import DetectorError
+from service.domain.anomaly_plan import AnomalyPlan
+from service.domain.errors import Fault, InvalidReference
+from service.domain.models import FlaggedRows, LoggedBatch, Reference
+
+REMEMBERED_ROWS = 10_000
+"""Rows of the log before a batch, in whole batches, that its rows may repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowLabelling:
+    """A plan's labels, fitted on its reference."""
+
+    labeller: Labeller
+    features: int
+    """Of the rows that come."""
+    columns: NDArray[np.intp] | None
+    """Those that are looked at; None for all."""
+
+    @classmethod
+    def fit(cls, plan: AnomalyPlan, reference: Reference) -> "RowLabelling":
+        """Raises `InvalidReference`."""
+        looked_at = [place for place, name in enumerate(reference.features) if name not in reference.labels]
+        columns = None if len(looked_at) == len(reference.features) else np.array(looked_at, dtype=np.intp)
+        rows = reference.rows if columns is None else reference.rows[:, columns]
+        try:
+            labeller = Labeller.fit(rows, plan.score, plan.outlier_rate, plan.typical_rate)
+        except DetectorError as error:
+            raise InvalidReference(Fault("rows", f"anomalies cannot be told: {error}")) from error
+        return cls(labeller, len(reference.features), columns)
+
+    def label(self, rows: Rows) -> RowLabels:
+        """Of rows with all of the reference's features."""
+        return self.labeller.label(rows if self.columns is None else rows[:, self.columns])
+
+
+class LabelledLog:
+    """Takes the batches of a log one after another; holds 64 bits of each of the latest rows."""
+
+    def __init__(self, labelling: RowLabelling) -> None:
+        self._labelling = labelling
+        self._batches: deque[Hashes] = deque()
+        self._rows = 0
+        self._occurrences: Counter[int] = Counter()
+
+    def label(self, logged: LoggedBatch) -> RowLabels | None:
+        """Of the next batch; None if it does not fit the reference. A repeated batch is labelled like any other."""
+        rows = logged.batch.rows
+        if rows.shape[1] != self._labelling.features or not len(rows):
+            return None
+        found = self._labelling.label(rows)
+        if not self._labelling.labeller.finds_duplicates:
+            return found
+        known = self._remembered(found.hashes)
+        labels = np.where(known & (found.labels != INVALID), np.int8(DUPLICATE), found.labels)
+        return replace(found, labels=frozen(labels))
+
+    def _remembered(self, hashes: Hashes) -> NDArray[np.bool_]:
+        """Which came before; and remembers all of them."""
+        known = np.zeros(len(hashes), dtype=np.bool_)
+        for place, number in enumerate(hashes.tolist()):
+            known[place] = number in self._occurrences
+            self._occurrences[number] += 1
+        self._batches.append(hashes)
+        self._rows += len(hashes)
+        while self._rows - len(self._batches[0]) >= REMEMBERED_ROWS:
+            self._forget(self._batches.popleft())
+        return known
+
+    def _forget(self, hashes: Hashes) -> None:
+        self._rows -= len(hashes)
+        for number in hashes.tolist():
+            self._occurrences[number] -= 1
+            if not self._occurrences[number]:
+                del self._occurrences[number]
+
+
+def flagged_rows(labels: RowLabels) -> FlaggedRows:
+    """How many rows have which label."""
+    counts = np.bincount(labels.labels, minlength=len(NAMES)).tolist()
+    return FlaggedRows(**{name: count for name, count in zip(NAMES, counts, strict=True) if name != NAMES[OK]})

@@ -1,0 +1,180 @@
+"""Flagged rows: counted in verdicts, kept apart, and left out of what learns; whoever labels them."""
+
+import csv
+import io
+import json
+import secrets
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from numpy.typing import NDArray
+
+from service.settings import StoreSettings
+from tests.integration.service.conftest import Application, application
+from tests.integration.service.test_refusals import assert_problem
+from tests.integration.service.test_way_through import judged
+from tests.processes.traffic import SMALL_PLAN, payload, reference, rows
+
+pytestmark = pytest.mark.anyio
+
+PLAN: dict[str, Any] = {**SMALL_PLAN, "anomalies": {"outlier_rate": 0.005, "typical_rate": 0.005}}
+NOT_FLAGGED = {"outlier": 0, "too_typical": 0, "duplicate": 0, "invalid": 0}
+
+
+def ordinary(seed: int, count: int) -> NDArray[np.float64]:
+    """Neither far out nor near the middle."""
+    drawn = rows(seed, 10 * count)
+    distances = np.linalg.norm(drawn, axis=1)
+    return drawn[(distances > 0.5) & (distances < 2.5)][:count]
+
+
+def mixed() -> NDArray[np.float64]:
+    """A window of 50 rows, of which the 10th is strange, the 20th in the middle, and the 30th and 31st have been."""
+    sent = ordinary(7, 50)
+    sent[10] = [9.0, -9.0, 9.0]
+    sent[20] = np.median(np.array(reference()["rows"]), axis=0)
+    sent[30] = np.array(reference()["rows"])[500]
+    sent[31] = sent[3]
+    return sent
+
+
+LABELS = {10: "outlier", 20: "too_typical", 30: "duplicate", 31: "duplicate"}
+
+
+async def sent_in_batches(app: Application, values: NDArray[np.float64], each: int = 20, name: str = "from") -> None:
+    for first in range(0, len(values), each):
+        for _ in range(2):  # what comes again counts once, and repeats nothing
+            answer = await app.observe(payload(values[first : first + each]), key=f"{name} {first}")
+            assert answer.status_code == 200, answer.text
+
+
+async def lines(app: Application, path: str) -> list[dict[str, str]]:
+    answer = await app.client.get(f"/v1/models/churn/{path}", headers={"Accept": "text/csv"})
+    assert answer.status_code == 200, answer.text
+    return list(csv.DictReader(io.StringIO(answer.text, newline="")))
+
+
+async def test_flagged_rows_are_counted_listed_and_left_out_of_exports(running_app: Application) -> None:
+    await running_app.register(plan=PLAN)
+    sent = mixed()
+    await sent_in_batches(running_app, np.concatenate([sent, ordinary(8, 50)]))
+    first, second = await judged(running_app, 2)
+    assert first["flagged"] == NOT_FLAGGED | {"outlier": 1, "too_typical": 1, "duplicate": 2}
+    assert second["flagged"] == NOT_FLAGGED
+    assert first["rows"] == 50
+    assert first["detectors"][0]["window_rows"] == 50  # judged all the same
+
+    exported = await lines(running_app, "verdicts/1/rows")
+    values = [[float(line[name]) for name in ("amount", "age", "tenure")] for line in exported]
+    assert values == [row.tolist() for place, row in enumerate(sent) if place not in LABELS]
+    assert "driftwarden_label" not in exported[0]
+    everything = await lines(running_app, "rows?from_verdict=1&flagged=true")
+    assert [line["driftwarden_label"] for line in everything] == [LABELS.get(place, "ok") for place in range(100)]
+
+    page = (await running_app.client.get("/v1/models/churn/quarantine")).json()
+    listed = {(each["batch"], row["row"]): row["label"] for each in page["batches"] for row in each["rows"]}
+    assert listed == {(f"from {20 * (place // 20)}", place % 20): label for place, label in LABELS.items()}
+    assert [each["batch"] for each in page["batches"]] == ["from 20", "from 0"]
+    older = await running_app.client.get("/v1/models/churn/quarantine", params={"limit": 1})
+    before = older.json()["before"]
+    assert before == page["batches"][0]["position"]
+    rest = await running_app.client.get("/v1/models/churn/quarantine", params={"before": before})
+    assert rest.json()["batches"] == page["batches"][1:]
+    assert_problem(await running_app.client.get("/v1/models/nobody/quarantine"), 404, "unknown-model")
+
+    scraped = (await running_app.client.get("/metrics")).text
+    for label, count in (first["flagged"]).items():
+        assert f'driftwarden_flagged_rows_total{{label="{label}",model="churn"}} {float(count)}' in scraped
+
+
+async def test_labels_are_in_arrow_files_and_the_metadata_counts_them(running_app: Application) -> None:
+    await running_app.register(plan=PLAN)
+    await sent_in_batches(running_app, mixed())
+    await judged(running_app, 1)
+    answer = await running_app.client.get(
+        "/v1/models/churn/verdicts/1/rows?flagged=true", headers={"Accept": "application/vnd.apache.arrow.stream"}
+    )
+    table = pa.ipc.open_stream(answer.content).read_all()
+    assert table.column("driftwarden_label").to_pylist() == [LABELS.get(place, "ok") for place in range(50)]
+    described = json.loads(table.schema.metadata[b"driftwarden"])
+    assert described["columns"]["label"] == "driftwarden_label"
+    assert described["verdicts"][0]["flagged"]["duplicate"] == 2
+
+
+async def test_overlapping_windows_do_not_make_duplicates_of_their_rows(running_app: Application) -> None:
+    await running_app.register(plan={**PLAN, "window": {"rows": 50, "step": 25}})
+    sent = np.concatenate([mixed(), ordinary(9, 50)])
+    await sent_in_batches(running_app, sent)
+    await judged(running_app, 3)
+    everything = await lines(running_app, "rows?from_verdict=1&to_verdict=3&flagged=true")
+    places = [*range(50), *range(25, 75), *range(50, 100)]
+    assert [line["driftwarden_label"] for line in everything] == [LABELS.get(place, "ok") for place in places]
+
+
+async def test_without_quarantine_rows_are_counted_only(running_app: Application) -> None:
+    await running_app.register(plan={**PLAN, "anomalies": {**PLAN["anomalies"], "quarantine": False}})
+    await sent_in_batches(running_app, mixed())
+    (verdict,) = await judged(running_app, 1)
+    assert sum(verdict["flagged"].values()) == 4
+    assert len(await lines(running_app, "verdicts/1/rows")) == 50
+
+
+async def test_without_anomalies_nothing_has_a_label(watched: Application) -> None:
+    await sent_in_batches(watched, mixed())
+    (verdict,) = await judged(watched, 1)
+    assert verdict["flagged"] is None
+    assert len(await lines(watched, "verdicts/1/rows")) == 50
+    assert {line["driftwarden_label"] for line in await lines(watched, "verdicts/1/rows?flagged=true")} == {"ok"}
+    assert (await watched.client.get("/v1/models/churn/quarantine")).json()["batches"] == []
+
+
+async def test_after_a_restart_rows_are_labelled_as_they_would_have_been(shared_store: str) -> None:
+    """The row that is repeated stands before the restart, and in a window that is judged."""
+    store = StoreSettings(url=shared_store, prefix=secrets.token_hex(8))
+    before, after = ordinary(10, 50), ordinary(11, 50)
+    after[5] = before[49]
+    async with application(store) as first:
+        await first.register(plan=PLAN)
+        await sent_in_batches(first, before)
+        await judged(first, 1)
+    async with application(store) as second:
+        await sent_in_batches(second, after, each=25, name="later")
+        verdict = (await judged(second, 2))[1]
+        assert verdict["flagged"] == NOT_FLAGGED | {"duplicate": 1}
+        assert len(await lines(second, "verdicts/2/rows")) == 49
+
+
+async def test_a_reference_that_is_too_short_for_the_rates_is_refused_with_what_it_takes(
+    running_app: Application,
+) -> None:
+    await running_app.register()
+    refused = await running_app.client.put("/v1/models/churn/plan", json={"anomalies": {"outlier_rate": 0.0001}})
+    assert_problem(refused, 422, "invalid-reference", "rows")
+    assert "outlier_rate asks for one row in 10000, and 1000 reference rows" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("plan", "place"),
+    [
+        ({"anomalies": {"score": "no_such"}}, "anomalies.score"),
+        ({"anomalies": {"typical_rate": 0.5}}, "anomalies.typical_rate"),
+        ({"anomalies": {"largest_client_share": 1.0}}, "anomalies.largest_client_share"),
+        ({"anomalies": {}, "window": {"keep": "summaries"}}, "anomalies"),
+    ],
+)
+async def test_a_plan_that_cannot_be_is_refused_by_its_place(
+    watched: Application, plan: dict[str, Any], place: str
+) -> None:
+    refused = await watched.client.put("/v1/models/churn/plan", json=plan)
+    assert_problem(refused, 422, "invalid-plan", place)
+
+
+async def test_what_is_deleted_takes_its_quarantine_along(running_app: Application) -> None:
+    await running_app.register(plan=PLAN)
+    await sent_in_batches(running_app, mixed())
+    await judged(running_app, 1)
+    assert await running_app.redis.exists(running_app.key("churn", "quarantine"))
+    assert (await running_app.client.delete("/v1/models/churn")).status_code == 204
+    assert not await running_app.redis.exists(running_app.key("churn", "quarantine"))
