@@ -243,6 +243,7 @@ def demo_command(*, serve: bool, plot: Path | None) -> None:
     required=True,
     help="File to write: .parquet, .arrows (an Arrow IPC stream) or .csv.",
 )
+@click.option("--flagged", is_flag=True, help="Also the rows that are kept apart, and of every row its label.")
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Where the service listens.")
 @click.option(
     "--token-file",
@@ -250,13 +251,14 @@ def demo_command(*, serve: bool, plot: Path | None) -> None:
     help="File with the key or token to call with, where the service wants one (docs/security.md).",
 )
 def export_command(
-    *, model: str, first: int, last: int | None, output: Path, url: str, token_file: Path | None
+    *, model: str, first: int, last: int | None, output: Path, flagged: bool, url: str, token_file: Path | None
 ) -> None:
     """Write the rows of judged windows of MODEL to a file, for labelling or retraining.
 
     Asks a running service, which has them while its store retains them (DRIFT_STORE__RETAINED_BYTES). The file
-    has all rows of the windows, also of those that were judged by a sample, or is not written at all. Columns are
-    the features, and driftwarden_event_time, driftwarden_batch and driftwarden_verdict.
+    has all rows of the windows, also of those that were judged by a sample, or is not written at all; but for rows
+    that are flagged, where the plan keeps them apart (docs/anomalies.md). Columns are the features, and
+    driftwarden_event_time, driftwarden_batch and driftwarden_verdict; with --flagged, driftwarden_label as well.
 
     \b
     Which windows drifted, and their numbers:
@@ -269,7 +271,8 @@ def export_command(
     """
     from service.export_command import Wanted, export_to  # noqa: PLC0415 - the service itself needs none of it
 
-    written = export_to(output, Wanted(url, model, first, first if last is None else last, token_file))
+    wanted = Wanted(url, model, first, first if last is None else last, token_file, flagged)
+    written = export_to(output, wanted)
     click.echo(f"{output}: {written:,} bytes", err=True)
 
 

@@ -36,6 +36,8 @@ class Wanted:
     last: int
     token_file: Path | None = None
     """Holds the key or token that the service knows its callers by, and nothing else."""
+    flagged: bool = False
+    """Also what is kept apart, with labels."""
 
 
 def export_to(output: Path, wanted: Wanted) -> int:
@@ -70,8 +72,10 @@ def _token(file: Path) -> str:
 def _path(wanted: Wanted) -> str:
     model = f"/v1/models/{model_name(wanted.model)}"
     if wanted.first == wanted.last:
-        return f"{model}/verdicts/{wanted.first}/rows"
-    return f"{model}/rows?from_verdict={wanted.first}&to_verdict={wanted.last}"
+        return f"{model}/verdicts/{wanted.first}/rows" + ("?flagged=true" if wanted.flagged else "")
+    return f"{model}/rows?from_verdict={wanted.first}&to_verdict={wanted.last}" + (
+        "&flagged=true" if wanted.flagged else ""
+    )
 
 
 @contextmanager

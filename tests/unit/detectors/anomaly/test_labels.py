@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from benchmarks.poisoned_rows import Source, stuck
 from detectors.anomaly.labels import DUPLICATE, INVALID, OK, OUTLIER, TOO_TYPICAL, Labeller
 from detectors.anomaly.row_hash import RowHash, repeated
 from detectors.errors import TooFewRows
-from tests.unit.detectors.anomaly.rows import Source, stuck
 
 SCORE = "rank_mahalanobis"
 
@@ -27,7 +27,7 @@ def test_each_kind_of_row_has_its_label():
     ordinary = source.rows(200)
     ordinary = ordinary[labeller.label(ordinary).labels == OK][:3]
     rows = np.concatenate(
-        [ordinary, 1e9 * ordinary[:1], stuck(reference)[:1], reference[7:8], np.full((1, 20), np.nan)]
+        [ordinary, 1e9 * ordinary[:1], stuck(source, reference)[:1], reference[7:8], np.full((1, 20), np.nan)]
     )
     found = labeller.label(rows)
     assert found.labels.tolist() == [OK, OK, OK, OUTLIER, TOO_TYPICAL, DUPLICATE, INVALID]
@@ -46,7 +46,7 @@ def test_a_row_with_a_hole_may_be_strange_but_not_too_typical():
     source = Source(4)
     reference = source.rows(2000)
     labeller = Labeller.fit(reference, SCORE, 0.001, 0.001)
-    rows = np.stack([stuck(reference)[0], source.rows(1)[0]])
+    rows = np.stack([stuck(source, reference)[0], source.rows(1)[0]])
     rows[:, :5] = np.nan
     rows[1, 7] = 1e9
     assert labeller.label(rows).labels.tolist() == [OK, OUTLIER]

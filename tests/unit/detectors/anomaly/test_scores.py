@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.stats import norm, rankdata
 
+from benchmarks.poisoned_rows import Source, broken, far, stuck
 from detectors.anomaly.normal_scores import NormalScores
 from detectors.anomaly.rank_mahalanobis import RankMahalanobis
 from detectors.anomaly.scores import SCORES, checked_name, score_of
 from detectors.errors import InvalidParameter
-from tests.unit.detectors.anomaly.rows import Source, stuck
 
 
 def test_normal_scores_are_those_of_mid_ranks():
@@ -43,9 +43,9 @@ def test_it_sees_values_far_out_broken_correlations_and_what_is_too_typical():
     reference, ordinary = source.rows(5000), source.rows(2000)
     fitted = RankMahalanobis().fit(reference)
     scores = fitted.score(ordinary)
-    assert auc(fitted.score(source.far(ordinary)), scores) > 0.95
-    assert auc(fitted.score(source.broken(ordinary)), scores) > 0.98
-    assert auc(-fitted.score(stuck(ordinary)), -scores) == 1
+    assert auc(fitted.score(far(source, ordinary)), scores) > 0.95
+    assert auc(fitted.score(broken(source, ordinary)), scores) > 0.98
+    assert auc(-fitted.score(stuck(source, ordinary)), -scores) == 1
 
 
 def test_a_value_far_beyond_all_others_is_strange_where_ranks_alone_would_not_say_so():

@@ -1,0 +1,105 @@
+"""Labels in the order of the log: the same from wherever one begins, and never of what came later."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from detectors.anomaly.labels import DUPLICATE, NAMES, OK, OUTLIER
+from service.domain import labelling
+from service.domain.anomaly_plan import AnomalyPlan
+from service.domain.labelling import LabelledLog, RowLabelling, flagged_rows
+from service.domain.models import Batch, BatchPosition, FlaggedRows, LoggedBatch, Reference
+from service.domain.plan import Plan
+from service.domain.quarantine import LISTED_ROWS, quarantined
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PLAN = AnomalyPlan(outlier_rate=0.01, typical_rate=0.01)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> RowLabelling:
+    return RowLabelling.fit(PLAN, Reference(("a", "b"), np.random.default_rng(1).normal(size=(500, 2))))
+
+
+def logged(number: int, rows: NDArray[np.float64]) -> LoggedBatch:
+    return LoggedBatch(BatchPosition(f"{number + 1}-0"), Batch(f"batch {number}", rows, NOON))
+
+
+def with_repetitions(batches: int) -> list[LoggedBatch]:
+    """Of few different rows, so that most come again sooner or later."""
+    generator = np.random.default_rng(2)
+    some = generator.normal(size=(40, 2))
+    return [logged(number, some[generator.integers(0, 40, generator.integers(1, 9))]) for number in range(batches)]
+
+
+def labels(log: LabelledLog, batches: list[LoggedBatch]) -> list[list[int]]:
+    found = [log.label(each) for each in batches]
+    return [each.labels.tolist() for each in found if each is not None]
+
+
+def test_whoever_begins_later_with_the_rows_before_gives_the_same_labels(
+    fitted: RowLabelling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(labelling, "REMEMBERED_ROWS", 12)
+    batches = with_repetitions(60)
+    all_along = labels(LabelledLog(fitted), batches)
+    assert {label for each in all_along for label in each} >= {OK, DUPLICATE}
+    for begins in (7, 30, 59):
+        rows, first = 0, begins
+        while rows < 12 and first > 0:
+            first -= 1
+            rows += len(batches[first].batch.rows)
+        later = LabelledLog(fitted)
+        labels(later, batches[first:begins])
+        assert labels(later, batches[begins:]) == all_along[begins:]
+
+
+def test_the_first_of_equal_rows_is_none_and_the_others_are_duplicates(fitted: RowLabelling) -> None:
+    row = np.array([[0.3, -0.8]])
+    log = LabelledLog(fitted)
+    assert labels(log, [logged(0, np.repeat(row, 3, axis=0)), logged(1, row)]) == [
+        [OK, DUPLICATE, DUPLICATE],
+        [DUPLICATE],
+    ]
+
+
+def test_rows_are_forgotten_after_so_many_others(fitted: RowLabelling, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labelling, "REMEMBERED_ROWS", 12)
+    row, others = np.array([[0.3, -0.8]]), np.random.default_rng(3).normal(size=(12, 2))
+    assert labels(LabelledLog(fitted), [logged(0, row), logged(1, others), logged(2, row)])[2] == [OK]
+
+
+def test_a_batch_of_other_columns_has_no_labels(fitted: RowLabelling) -> None:
+    assert LabelledLog(fitted).label(logged(0, np.zeros((3, 5)))) is None
+
+
+def test_labels_of_the_model_are_not_looked_at() -> None:
+    rows = np.random.default_rng(4).normal(size=(500, 2))
+    rows[:, 1] = np.nan
+    fitted = RowLabelling.fit(PLAN, Reference(("a", "label"), rows, labels=("label",)))
+    found = LabelledLog(fitted).label(logged(0, np.array([[0.5, 1e9], [1e9, 0.0]])))
+    assert found is not None
+    assert found.labels.tolist() == [OK, OUTLIER]
+
+
+def test_what_is_kept_apart_says_where_and_why_and_is_bounded(fitted: RowLabelling) -> None:
+    rows = np.concatenate([[[0.5, 0.5]], np.arange(400.0).reshape(-1, 2) + 1e6])
+    times = np.arange(len(rows), dtype=np.int64)
+    batch = logged(4, rows)
+    batch = replace(batch, batch=replace(batch.batch, times=times))
+    found = LabelledLog(fitted).label(batch)
+    assert found is not None
+    flagged = flagged_rows(found)
+    assert flagged == FlaggedRows(outlier=200)
+    kept = quarantined(batch, found, flagged)
+    assert (kept.identifier, kept.position, kept.flagged) == ("batch 4", "5-0", flagged)
+    assert len(kept.rows) == LISTED_ROWS
+    assert (kept.rows[0].row, kept.rows[0].label, kept.rows[0].time_ms) == (1, NAMES[OUTLIER], 1)
+
+
+def test_what_a_plan_says_of_anomalies_is_in_its_digest() -> None:
+    assert Plan(anomalies=AnomalyPlan()).digest != Plan().digest
+    assert Plan(anomalies=AnomalyPlan()).digest != Plan(anomalies=AnomalyPlan(quarantine=False)).digest
