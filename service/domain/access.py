@@ -13,6 +13,7 @@ KEY_PREFIX = "dwk_"
 """Of every key of ours: told apart from a token of somebody else's, and found by scanners for leaked secrets."""
 KEY_BYTES = 32
 ALL_MODELS = "*"
+_SENDER_BYTES = 12
 
 
 class Verb(StrEnum):
@@ -76,6 +77,11 @@ class Caller:
     groups: tuple[str, ...] = ()
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """These three as Kubernetes describes a user; they are handed back to it."""
+
+
+def sender_of(caller: Caller) -> bytes:
+    """What a batch keeps of whose it is: enough to tell callers apart, and no name."""
+    return hashlib.sha256(f"sender\0{caller.name}\0{caller.identifier}".encode()).digest()[:_SENDER_BYTES]
 
 
 def new_key(random: bytes) -> str:

@@ -90,6 +90,8 @@ class Batch:
     """Of each row, to be kept under the batch's name beside the log, for labels that come later; None: nobody asks."""
     flagged: FlaggedRows = NONE_FLAGGED
     """Of its rows, once they have been labelled; nothing that is stored with it."""
+    sender: bytes | None = None
+    """Digest of who sent it; None: nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

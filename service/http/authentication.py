@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.domain.access import Access, Credentials, Verb
+from service.domain.access import Access, Credentials, Verb, sender_of
 from service.domain.errors import AccessUndecided, InvalidModelName, NotAllowed, NotAuthenticated
 from service.domain.models import ModelName, model_name
 from service.http.errors import answer_to
@@ -20,6 +20,8 @@ CERTIFICATE_NAMES, ADMITTED = "certificate_names", "admitted"
 ADMITTED_SECONDS = 1.0
 """The same request on the same connection is let in again for so long: asking would cost it some hundredths."""
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/readyz/integrity"})
+SENDER = "driftwarden.sender"
+"""Of a request's scope: digest of the caller that was let in."""
 MAXIMUM_TOKEN_BYTES = 8 * 2**10
 DISCARDED_BYTES = 64 * 2**10
 """A refused body up to this size is read past, so that its connection can be used again; beyond it that ends."""
@@ -48,10 +50,13 @@ class AuthenticationFirst:
                 connection = scope["extensions"].get(CONNECTION) if "extensions" in scope else None
                 authorization = _authorization(scope)
                 if connection is None or not self._was_let_in(connection, method, path, authorization):
-                    await self._admit(_credentials(authorization, connection), wanted(method, path))
+                    caller = await self._admit(_credentials(authorization, connection), wanted(method, path))
+                    scope[SENDER] = sender_of(caller)
                     if connection is not None:
                         until = self._monotonic() + ADMITTED_SECONDS
-                        connection[ADMITTED] = (until, method, path, authorization)
+                        connection[ADMITTED] = (until, method, path, authorization, scope[SENDER])
+                else:
+                    scope[SENDER] = connection[ADMITTED][-1]
             except (NotAuthenticated, NotAllowed, AccessUndecided) as error:
                 await _refuse(error, scope, receive, send)
                 return
@@ -60,7 +65,7 @@ class AuthenticationFirst:
     def _was_let_in(self, connection: dict[str, Any], method: str, path: str, authorization: bytes) -> bool:
         if ADMITTED not in connection:
             return False
-        until, same_method, same_path, same = connection[ADMITTED]
+        until, same_method, same_path, same, _ = connection[ADMITTED]
         return (
             self._monotonic() < until
             and path == same_path

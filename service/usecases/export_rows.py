@@ -6,13 +6,14 @@ What cannot be given whole is refused before anything is given where that can be
 it shows only later (rows may be dropped while they are read): it never looks whole.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import partial
 
 import numpy as np
 
 from detectors.anomaly.labels import OK, Labels
+from service.domain.client_share import ClientRows, Sender
 from service.domain.errors import CorruptedState, Fault, InvalidSpan, RowsGone, RowsNeverKept, UnknownVerdict
 from service.domain.models import BatchPosition, ModelName, Verdict, is_after
 from service.domain.registration import Registration
@@ -66,7 +67,16 @@ class Export:
     """Raises `RowsGone`, `StoreUnavailable`; what came before is not whole then."""
 
 
-_LabelledRows: TypeAlias = tuple[WindowRows, Labels | None]
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a window has of one batch."""
+
+    rows: WindowRows
+    labels: Labels | None
+    sender: Sender
+
+    def unflagged(self) -> WindowRows:
+        return self.rows if self.labels is None else self.rows.only(self.labels == OK)
 
 
 class ExportRows:
@@ -178,14 +188,20 @@ class ExportRows:
         }
         for verdict in verdicts:
             revision = verdict.registration_revision
-            async for rows in self._rows_of(verdict, registrations[revision], orders[revision], labels.get(revision)):
-                piece = _chosen(verdict.number, rows, flagged=flagged)
-                if len(piece.of.rows):
-                    yield piece
+            found = partial(self._rows_of, verdict, registrations[revision], orders[revision], labels.get(revision))
+            if flagged:
+                async for each in found():
+                    yield _labelled(verdict.number, each)
+                continue
+            clients = await _client_rows(registrations[revision], found)
+            async for each in found():
+                rows = each.unflagged() if clients is None else clients.taken(each.sender, each.unflagged())
+                if len(rows.rows):
+                    yield ExportedRows(verdict.number, rows)
 
     async def _rows_of(
         self, verdict: Verdict, registration: Registration, order: ColumnOrder, labels: LabelAgain | None
-    ) -> AsyncIterator[_LabelledRows]:
+    ) -> AsyncIterator[_Found]:
         extent, model = Extent.of(verdict), verdict.model
         assert extent is not None  # noqa: S101 - refused before
         seen = await self._judged.identifiers_until(model, extent.start.position, self._horizon)
@@ -193,7 +209,7 @@ class ExportRows:
         window = excerpt(registration.plan.window, len(registration.features), extent, recent)
         if labels is not None:
             await labels.begin(extent.start.position)
-        after, held = extent.start.position, list[_LabelledRows]()
+        after, held = extent.start.position, list[_Found]()
         while not window.over and is_after(extent.end.read, after):
             batches = await self._judged.read_again(model, after, extent.end.read, READ_BATCHES)
             if not batches:
@@ -204,9 +220,10 @@ class ExportRows:
             held = []
             for each in batches:
                 arranged = await order.arranged(each)
-                found = None if labels is None else await labels.of(arranged)
+                known = None if labels is None else await labels.of(arranged)
                 if (rows := window.take(arranged)) is not None:
-                    held.append((rows, None if found is None else found.labels[rows.places]))
+                    own = None if known is None else known.labels[rows.places]
+                    held.append(_Found(rows, own, arranged.batch.sender))
         # A repeated batch would stand in for one that was dropped before it was read: so both are asked.
         if not window.whole or not _is_whole(verdict, await self._judged.dropped_until(model)):
             raise RowsGone(
@@ -223,14 +240,23 @@ def _is_labelled(registration: Registration, *, flagged: bool) -> bool:
     return plan is not None and (plan.quarantine or flagged)
 
 
-def _chosen(verdict: int, labelled: _LabelledRows, *, flagged: bool) -> ExportedRows:
-    rows, labels = labelled
-    if flagged:
-        return ExportedRows(verdict, rows, np.full(len(rows.rows), OK, dtype=np.int8) if labels is None else labels)
-    if labels is None:
-        return ExportedRows(verdict, rows)
-    kept = labels == OK
-    return ExportedRows(verdict, WindowRows(rows.identifier, rows.rows[kept], rows.times[kept], rows.places[kept]))
+def _labelled(verdict: int, found: _Found) -> ExportedRows:
+    labels = found.labels
+    if labels is None:  # the plan has none
+        labels = np.full(len(found.rows.rows), OK, dtype=np.int8)
+    return ExportedRows(verdict, found.rows, labels)
+
+
+async def _client_rows(registration: Registration, found: Callable[[], AsyncIterator[_Found]]) -> ClientRows | None:
+    """Of a window that is read once more for it; None where clients may contribute what they like."""
+    plan = registration.plan.anomalies
+    if plan is None or plan.largest_client_share is None:
+        return None
+    clients = ClientRows(registration.model)
+    async for each in found():
+        clients.add(each.sender, each.unflagged())
+    clients.limit(plan.largest_client_share)
+    return clients
 
 
 def _common_features(verdicts: Sequence[Verdict], registrations: Mapping[int, Registration]) -> tuple[str, ...]:

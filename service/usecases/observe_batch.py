@@ -101,8 +101,9 @@ class ObserveBatch:
         observations: Observations,
         traceparent: str | None = None,
         digest: bytes | None = None,
+        sender: bytes | None = None,
     ) -> BatchPosition | None:
-        """`digest` is the body's, under an identifier of the sender's.
+        """`digest` is the body's, under an identifier of the sender's; `sender` says whose that is.
 
         Raises `UnknownModel`, `InvalidBatch`, `ConflictingBatch`, `Overloaded`, `StoreUnavailable`.
         """
@@ -115,7 +116,16 @@ class ObserveBatch:
                 times = times if matched.times is None else matched.times
             observed_at = observations.observed_at or self._clock()
             trace = current_traceparent(traceparent)
-            batch = Batch(identifier, rows, observed_at, trace, registration.revision, times, None, mismatches.total)
+            batch = Batch(
+                identifier,
+                rows,
+                observed_at,
+                trace,
+                registration.revision,
+                times,
+                mismatches=mismatches.total,
+                sender=sender,
+            )
             return await self._without_rows(batch, registration), len(rows), mismatches
 
         return (await self._taken(model, make, traceparent, digest)).position

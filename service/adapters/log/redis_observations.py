@@ -23,7 +23,7 @@ from service.domain.windows import NO_ROWS
 
 BATCH_KIND = "batch"
 _IDENTIFIER, _OBSERVED, _TRACE, _DOCUMENT, _REVISION, _CONTENT = b"i", b"o", b"t", b"d", b"r", b"c"
-_MISMATCHES = b"m"
+_MISMATCHES, _SENDER = b"m", b"s"
 _PANES = b"panes"
 """What the document is; nothing: rows."""
 _RETRY_AFTER_SECONDS = 5.0
@@ -219,6 +219,8 @@ def _encode(batch: Batch) -> dict[bytes, bytes]:
         fields[_TRACE] = batch.traceparent.encode()
     if batch.mismatches:
         fields[_MISMATCHES] = b"%d" % batch.mismatches
+    if batch.sender is not None:
+        fields[_SENDER] = batch.sender
     return fields
 
 
@@ -255,6 +257,7 @@ def logged_batch(entry: Entry) -> LoggedBatch:
             # Read by whoever knows the plan that they were made for.
             panes=fields[_DOCUMENT] if of_panes else None,
             mismatches=int(fields.get(_MISMATCHES, b"0")),
+            sender=fields.get(_SENDER),
         )
     except (InvalidDocument, KeyError, ValueError, OverflowError, OSError):
         batch = _unreadable(place)

@@ -48,6 +48,10 @@ class WindowRows:
     places: NDArray[np.intp]
     """Of each row in its batch, ascending."""
 
+    def only(self, chosen: NDArray[np.bool_]) -> "WindowRows":
+        """Some of them."""
+        return WindowRows(self.identifier, self.rows[chosen], self.times[chosen], self.places[chosen])
+
 
 class Excerpt(Protocol):
     """Takes the batches after its extent's start, up to the last that the window needed, in the log's order."""

@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope
 from service.domain.errors import DriftwardenError, Fault, InvalidBatch, InvalidInput, UnreadableBody, UnsupportedFormat
 from service.domain.models import ModelName, model_name
 from service.http.admission import Admission
+from service.http.authentication import SENDER
 from service.http.bodies import Bodies
 from service.http.errors import BodyTooLarge, answer_to, too_large
 from service.http.formats import read_table
@@ -54,13 +55,15 @@ class TakeObservations:
         """An acknowledgement or a problem; raises `ClientDisconnect`."""
         try:
             with self._metrics.ingest_seconds.time():
-                return await self._acknowledged(model_name(model), headers_of(scope), receive)
+                return await self._acknowledged(model_name(model), headers_of(scope), receive, scope.get(SENDER))
         except BodyTooLarge:
             return too_large()
         except DriftwardenError as error:
             return answer_to(error)
 
-    async def _acknowledged(self, model: ModelName, headers: dict[bytes, str], receive: Receive) -> Response:
+    async def _acknowledged(
+        self, model: ModelName, headers: dict[bytes, str], receive: Receive, sender: bytes | None
+    ) -> Response:
         identifier, named = identifier_of(headers)
         coding = headers.get(b"content-encoding")
         with self._admission.place(model, self._bodies.size(headers.get(b"content-length"), coding)):
@@ -70,7 +73,7 @@ class TakeObservations:
             digest = hashlib.sha256(body).digest() if named else None
             del body  # the store may take its time
             traceparent = checked_traceparent(headers.get(b"traceparent"))
-            position = await self._observe(model, identifier, observations, traceparent, digest)
+            position = await self._observe(model, identifier, observations, traceparent, digest, sender)
         acknowledgement = {"batch": identifier, "rows": len(observations.rows), "position": position}
         return Response(_to_json(acknowledgement), media_type="application/json")
 

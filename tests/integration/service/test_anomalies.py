@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import secrets
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,13 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from service.settings import StoreSettings
+from service.settings import AuthenticationSettings, StoreSettings
 from tests.integration.service.conftest import Application, application
 from tests.integration.service.test_refusals import assert_problem
 from tests.integration.service.test_way_through import judged
+from tests.processes.callers import write_callers
 from tests.processes.traffic import SMALL_PLAN, payload, reference, rows
+from tests.processes.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
 
@@ -178,3 +181,35 @@ async def test_what_is_deleted_takes_its_quarantine_along(running_app: Applicati
     assert await running_app.redis.exists(running_app.key("churn", "quarantine"))
     assert (await running_app.client.delete("/v1/models/churn")).status_code == 204
     assert not await running_app.redis.exists(running_app.key("churn", "quarantine"))
+
+
+async def test_no_caller_contributes_more_than_its_share_of_what_is_exported(shared_store: str, tmp_path: Path) -> None:
+    """`pods` sends 40 rows of 50, and one in two is all that it may; the administrator's are all there."""
+    callers = write_callers(tmp_path / "callers")
+    known = AuthenticationSettings(callers_file=callers.file)
+    plan = {**PLAN, "anomalies": {**PLAN["anomalies"], "largest_client_share": 0.5}}
+    model, sent = "/v1/models/fraud", ordinary(12, 50)
+    store = StoreSettings(url=shared_store, prefix=secrets.token_hex(8))
+    async with application(store, authentication=known) as app:
+        as_administrator, as_pods = (callers.as_caller(name) for name in ("administrator", "pods"))
+        for path, body in (("reference", reference()), ("plan", plan)):
+            (await app.client.put(f"{model}/{path}", json=body, headers=as_administrator)).raise_for_status()
+        for first in range(0, 50, 10):
+            headers = as_administrator if first == 20 else as_pods
+            body = payload(sent[first : first + 10])
+            (await app.client.post(f"{model}/observations", json=body, headers=headers)).raise_for_status()
+
+        async def exported(query: str = "") -> list[list[float]]:
+            path = f"{model}/verdicts/1/rows{query}"
+            answer = await app.client.get(path, headers={"Accept": "text/csv", **as_administrator})
+            if answer.status_code != 200:
+                return []
+            found = csv.DictReader(io.StringIO(answer.text, newline=""))
+            return [[float(line[name]) for name in ("amount", "age", "tenure")] for line in found]
+
+        rows_given = await eventually_async(exported, "the window's rows")
+        administrators = sent[20:30].tolist()
+        assert [row for row in rows_given if row in administrators] == administrators
+        assert len(rows_given) == 20
+        assert await exported() == rows_given
+        assert len(await exported("?flagged=true")) == 50
