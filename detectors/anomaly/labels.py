@@ -30,6 +30,10 @@ class RowLabels:
     hashes: Hashes
     """By which equal rows are found."""
 
+    def part(self, first: int, last: int) -> Self:
+        """Of the rows from `first` up to `last`."""
+        return type(self)(self.labels[first:last], self.scores[first:last], self.hashes[first:last])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labeller:

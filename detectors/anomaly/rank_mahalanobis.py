@@ -41,13 +41,14 @@ class FittedRankMahalanobis:
     tail_unit: float
 
     def score(self, rows: Rows, /) -> Values:
-        scores = np.empty(len(rows))
+        # The last bits of a matrix product depend on which rows it is of; a row's score must not.
+        scores = np.empty(len(rows), dtype=np.float32)
         step = max(1, _AT_ONCE // rows.shape[1])
         for first in range(0, len(rows), step):
             part = slice(first, first + step)
             distances, tails = _parts(self.normal, self.middle, self.whitening, self.tails, rows[part])
             scores[part] = np.maximum(distances / self.distance_unit, tails / self.tail_unit)
-        return scores
+        return scores.astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)

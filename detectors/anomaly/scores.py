@@ -16,7 +16,7 @@ class FittedScore(Protocol):
     """Immutable, shared by threads."""
 
     def score(self, rows: Rows, /) -> Values:
-        """Of each row by itself: the larger the stranger, the smaller the more typical; finite.
+        """Of each row, in whatever company: the larger the stranger, the smaller the more typical; finite.
 
         Rows are as `measurable_rows` gives them: values are finite, or NaN where they are missing.
         """

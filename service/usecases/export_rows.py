@@ -217,13 +217,13 @@ class ExportRows:
             after = batches[-1].position
             for piece in held:
                 yield piece
-            held = []
-            for each in batches:
-                arranged = await order.arranged(each)
-                known = None if labels is None else await labels.of(arranged)
-                if (rows := window.take(arranged)) is not None:
-                    own = None if known is None else known.labels[rows.places]
-                    held.append(_Found(rows, own, arranged.batch.sender))
+            arranged = [await order.arranged(each) for each in batches]
+            known = [None] * len(arranged) if labels is None else await labels.of(arranged)
+            held = [
+                _Found(rows, None if own is None else own.labels[rows.places], each.batch.sender)
+                for each, own in zip(arranged, known, strict=True)
+                if (rows := window.take(each)) is not None
+            ]
         # A repeated batch would stand in for one that was dropped before it was read: so both are asked.
         if not window.whole or not _is_whole(verdict, await self._judged.dropped_until(model)):
             raise RowsGone(

@@ -1,5 +1,7 @@
 """Labels of judged rows again, for exports: the ones that they had when they were read for their windows."""
 
+from collections.abc import Sequence
+
 from anyio import to_thread
 
 from detectors.anomaly.labels import RowLabels
@@ -32,10 +34,10 @@ class LabelAgain:
             self._log = await labelled_log(self._registration, start, self._order, self._fitted, self._judged)
         self._known = {place: labels for place, labels in self._known.items() if is_after(place, start)}
 
-    async def of(self, arranged: LoggedBatch) -> RowLabels | None:
-        """None for a batch that does not fit. The window that it is of has been begun."""
+    async def of(self, arranged: Sequence[LoggedBatch]) -> Sequence[RowLabels | None]:
+        """Of batches that follow one another; None for one that does not fit. Their window has been begun."""
         assert self._log is not None  # noqa: S101 - begun
-        place = arranged.position
-        if place not in self._known:
-            self._known[place] = await to_thread.run_sync(self._log.label, arranged)
-        return self._known[place]
+        new = [each for each in arranged if each.position not in self._known]
+        labels = await to_thread.run_sync(self._log.label, new)
+        self._known.update(zip((each.position for each in new), labels, strict=True))
+        return [self._known[each.position] for each in arranged]

@@ -49,9 +49,7 @@ class LabelRows:
         self, labelling: Labelling, batches: Sequence[LoggedBatch], limiter: CapacityLimiter
     ) -> Sequence[LoggedBatch]:
         """The same with what was flagged in them; on a thread."""
-        labelled = await to_thread.run_sync(
-            lambda: [labelling.log.label(logged) for logged in batches], limiter=limiter, abandon_on_cancel=True
-        )
+        labelled = await to_thread.run_sync(labelling.log.label, batches, limiter=limiter, abandon_on_cancel=True)
         return [await self._kept_apart(labelling, *each) for each in zip(batches, labelled, strict=True)]
 
     async def _kept_apart(self, labelling: Labelling, logged: LoggedBatch, labels: RowLabels | None) -> LoggedBatch:
@@ -75,5 +73,5 @@ async def labelled_log(
     log = LabelledLog(labelling)
     earlier = await judged.latest_rows(registration.model, after, REMEMBERED_ROWS)
     arranged = [await order.arranged(logged) for logged in earlier]
-    await to_thread.run_sync(lambda: [log.label(logged) for logged in arranged], abandon_on_cancel=True)
+    await to_thread.run_sync(log.label, arranged, abandon_on_cancel=True)
     return log

@@ -65,7 +65,7 @@ def kept(labelling: RowLabelling, rows: NDArray[np.float64]) -> NDArray[np.bool_
     log, found = LabelledLog(labelling), []
     for number, first in enumerate(range(0, len(rows), 50)):
         batch = Batch(f"batch {number}", rows[first : first + 50], NOON)
-        labels = log.label(LoggedBatch(BatchPosition(f"{number + 1}-0"), batch))
+        (labels,) = log.label([LoggedBatch(BatchPosition(f"{number + 1}-0"), batch)])
         assert labels is not None
         found.append(labels.labels == OK)
     return np.concatenate(found)
@@ -106,7 +106,7 @@ def test_one_in_ten_clients_that_sends_rows_far_out_moves_next_to_nothing(
 
 def test_rows_of_the_reference_that_are_sent_again_teach_nothing(reference: Reference, labelling: RowLabelling) -> None:
     log = LabelledLog(labelling)
-    found = log.label(LoggedBatch(BatchPosition("1-0"), Batch("replay", reference.rows[100:200], NOON)))
+    (found,) = log.label([LoggedBatch(BatchPosition("1-0"), Batch("replay", reference.rows[100:200], NOON))])
     assert found is not None
     assert {NAMES[label] for label in found.labels.tolist()} == {"duplicate"}
 

@@ -1,7 +1,9 @@
 """Labels in the order of the log: the same from wherever one begins, and never of what came later."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +14,9 @@ from service.domain import labelling
 from service.domain.anomaly_plan import AnomalyPlan
 from service.domain.labelling import LabelledLog, RowLabelling, flagged_rows
 from service.domain.models import Batch, BatchPosition, FlaggedRows, LoggedBatch, Reference
-from service.domain.plan import Plan
+from service.domain.plan import Plan, check
 from service.domain.quarantine import LISTED_ROWS, quarantined
+from service.http.routes.models import read_plan
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PLAN = AnomalyPlan(outlier_rate=0.01, typical_rate=0.01)
@@ -36,8 +39,7 @@ def with_repetitions(batches: int) -> list[LoggedBatch]:
 
 
 def labels(log: LabelledLog, batches: list[LoggedBatch]) -> list[list[int]]:
-    found = [log.label(each) for each in batches]
-    return [each.labels.tolist() for each in found if each is not None]
+    return [each.labels.tolist() for each in log.label(batches) if each is not None]
 
 
 def test_whoever_begins_later_with_the_rows_before_gives_the_same_labels(
@@ -57,6 +59,12 @@ def test_whoever_begins_later_with_the_rows_before_gives_the_same_labels(
         assert labels(later, batches[begins:]) == all_along[begins:]
 
 
+def test_it_does_not_matter_how_many_batches_are_labelled_at_once(fitted: RowLabelling) -> None:
+    batches, log = with_repetitions(60), LabelledLog(fitted)
+    one_by_one = [label for each in batches for label in labels(log, [each])]
+    assert one_by_one == labels(LabelledLog(fitted), batches)
+
+
 def test_the_first_of_equal_rows_is_none_and_the_others_are_duplicates(fitted: RowLabelling) -> None:
     row = np.array([[0.3, -0.8]])
     log = LabelledLog(fitted)
@@ -73,14 +81,16 @@ def test_rows_are_forgotten_after_so_many_others(fitted: RowLabelling, monkeypat
 
 
 def test_a_batch_of_other_columns_has_no_labels(fitted: RowLabelling) -> None:
-    assert LabelledLog(fitted).label(logged(0, np.zeros((3, 5)))) is None
+    others, own = logged(0, np.zeros((3, 5))), logged(1, np.zeros((1, 2)))
+    assert [each is None for each in LabelledLog(fitted).label([others, own, others])] == [True, False, True]
+    assert LabelledLog(fitted).label([others]) == [None]
 
 
 def test_labels_of_the_model_are_not_looked_at() -> None:
     rows = np.random.default_rng(4).normal(size=(500, 2))
     rows[:, 1] = np.nan
     fitted = RowLabelling.fit(PLAN, Reference(("a", "label"), rows, labels=("label",)))
-    found = LabelledLog(fitted).label(logged(0, np.array([[0.5, 1e9], [1e9, 0.0]])))
+    (found,) = LabelledLog(fitted).label([logged(0, np.array([[0.5, 1e9], [1e9, 0.0]]))])
     assert found is not None
     assert found.labels.tolist() == [OK, OUTLIER]
 
@@ -90,7 +100,7 @@ def test_what_is_kept_apart_says_where_and_why_and_is_bounded(fitted: RowLabelli
     times = np.arange(len(rows), dtype=np.int64)
     batch = logged(4, rows)
     batch = replace(batch, batch=replace(batch.batch, times=times))
-    found = LabelledLog(fitted).label(batch)
+    (found,) = LabelledLog(fitted).label([batch])
     assert found is not None
     flagged = flagged_rows(found)
     assert flagged == FlaggedRows(outlier=200)
@@ -103,3 +113,11 @@ def test_what_is_kept_apart_says_where_and_why_and_is_bounded(fitted: RowLabelli
 def test_what_a_plan_says_of_anomalies_is_in_its_digest() -> None:
     assert Plan(anomalies=AnomalyPlan()).digest != Plan().digest
     assert Plan(anomalies=AnomalyPlan()).digest != Plan(anomalies=AnomalyPlan(quarantine=False)).digest
+
+
+def test_plans_of_the_page_about_anomalies_can_be_carried_out() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "anomalies.md").read_text(encoding="utf-8")
+    plans = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert len(plans) == 2
+    for plan in plans:
+        check(read_plan(plan.encode()).to_domain())
