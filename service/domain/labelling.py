@@ -65,9 +65,8 @@ class LabelledLog:
         fitting = [each.batch.rows for each, fits in zip(batches, fit, strict=True) if fits]
         if not fitting:
             return [None] * len(batches)
-        together = self._labelling.label(
-            np.concatenate(fitting)
-        )  # of single rows, each by itself takes many times as long
+        # At once: batches are often single rows, and each by itself takes many times as long.
+        together = self._labelling.label(np.concatenate(fitting))
         ends = np.cumsum([len(rows) for rows in fitting])
         parts = (together.part(int(end) - len(rows), int(end)) for rows, end in zip(fitting, ends, strict=True))
         return [self._with_duplicates(next(parts)) if fits else None for fits in fit]

@@ -3,11 +3,13 @@
 import pytest
 
 from service.adapters.log.redis_quarantine import KEPT_BATCHES, RedisQuarantine
+from service.domain.anomaly_plan import AnomalyPlan
 from service.domain.errors import CorruptedState
 from service.domain.models import LOG_START, BatchPosition, FlaggedRows
+from service.domain.plan import Plan
 from service.domain.quarantine import QuarantinedBatch, QuarantinedRow
 from tests.conformance.ports.conftest import Store
-from tests.conformance.ports.documents import MODEL, OTHER_MODEL, batch
+from tests.conformance.ports.documents import MODEL, OTHER_MODEL, batch, reference, registration
 
 pytestmark = pytest.mark.anyio
 
@@ -57,3 +59,18 @@ async def test_the_latest_rows_before_a_place_are_the_fewest_batches_that_have_t
         found = await judged.latest_rows(MODEL, until, rows)
         assert [each.position for each in found] == [positions[number] for number in expected]
     assert await judged.latest_rows(MODEL, LOG_START, 10) == []
+
+
+async def test_who_sent_a_batch_is_kept_with_it(store: Store) -> None:
+    log = store.observations()
+    for sender in (b"twelve bytes", None):
+        await log.append(MODEL, batch(1, sender=sender))
+    assert [each.batch.sender for each in await log.read(MODEL, LOG_START, 10)] == [b"twelve bytes", None]
+
+
+async def test_a_registration_that_labels_rows_has_a_format_that_earlier_releases_refuse(store: Store) -> None:
+    labelling = registration(plan=Plan(anomalies=AnomalyPlan(largest_client_share=0.2)))
+    assert await store.registrations().register(labelling, reference())
+    ((_, fields),) = await store.redis.xrange(store.keys.registrations(MODEL))
+    assert fields[b"f"] == b"3"
+    assert await store.registrations().newest(MODEL) == labelling
