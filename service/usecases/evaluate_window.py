@@ -196,7 +196,12 @@ class EvaluateWindow:
     async def _labelled(self, progress: _Progress, arranged: Sequence[LoggedBatch]) -> Sequence[LoggedBatch]:
         if self._labels is None or progress.labelling is None:
             return arranged
-        return await self._labels(progress.labelling, arranged, self._limiter)
+        try:
+            return await self._labels(progress.labelling, arranged, self._limiter)
+        except BaseException:
+            # Read again, these rows would repeat themselves: begin at the newest verdict.
+            self._progress.pop(progress.registration.model, None)
+            raise
 
     def _handed_in(self, model: ModelName, progress: _Progress) -> Window | None:
         """Of what was read, as much as the next window needs; the window, if that is enough."""

@@ -4,25 +4,43 @@ import csv
 import io
 import json
 import secrets
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from anyio import CapacityLimiter
 from numpy.typing import NDArray
 
+from detectors import codec
+from detectors.arrays import HOST
+from service.adapters.log import RedisJudgedBatches, RedisObservationLog, RedisQuarantine, RedisVerdictLog
+from service.adapters.reference_store import RedisRegistrations
+from service.adapters.store import Keys, connection
+from service.domain.anomaly_plan import AnomalyPlan
+from service.domain.errors import CorruptedState
+from service.domain.models import LOG_START, Batch, FlaggedRows, ModelName, Reference
+from service.domain.plan import DetectorPlan, Plan, WindowPlan
+from service.domain.registration import Registration, encode_reference
 from service.settings import AuthenticationSettings, StoreSettings
+from service.telemetry.metrics import Metrics
+from service.telemetry.tracing import Tracing
+from service.usecases.evaluate_window import EvaluateWindow, Tuning
+from service.usecases.fitted_models import FittedModels
+from service.usecases.label_rows import LabelRows
 from tests.integration.service.conftest import Application, application
 from tests.integration.service.test_refusals import assert_problem
 from tests.integration.service.test_way_through import judged
 from tests.processes.callers import write_callers
-from tests.processes.traffic import SMALL_PLAN, payload, reference, rows
+from tests.processes.traffic import FEATURES, SMALL_PLAN, payload, reference, rows
 from tests.processes.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
 
 PLAN: dict[str, Any] = {**SMALL_PLAN, "anomalies": {"outlier_rate": 0.005, "typical_rate": 0.005}}
+FRAUD = ModelName("fraud")
 NOT_FLAGGED = {"outlier": 0, "too_typical": 0, "duplicate": 0, "invalid": 0}
 
 
@@ -213,3 +231,33 @@ async def test_no_caller_contributes_more_than_its_share_of_what_is_exported(sha
         assert len(rows_given) == 20
         assert await exported() == rows_given
         assert len(await exported("?flagged=true")) == 50
+
+
+async def test_rows_that_are_read_again_after_a_fault_do_not_repeat_themselves(shared_store: str) -> None:
+    keys = Keys(secrets.token_hex(8))
+    async with connection(shared_store, 10.0) as redis:
+        registrations, verdicts = RedisRegistrations(redis, keys), RedisVerdictLog(redis, keys, 100)
+        plan = Plan(
+            WindowPlan(rows=50), (DetectorPlan("kolmogorov_smirnov"),), anomalies=AnomalyPlan(outlier_rate=0.005)
+        )
+        known = Reference(FEATURES, rows(1, 1000))
+        digest, now = codec.digest(encode_reference(known)), datetime.now(UTC)
+        registration = Registration(1, FRAUD, FEATURES, digest, 1000, plan, LOG_START, now)
+        assert await registrations.register(registration, known)
+        log = RedisObservationLog(redis, keys, 1000, 2**30, horizon=100)
+        for number in range(2):
+            await log.append(FRAUD, Batch(f"batch {number}", mixed()[25 * number : 25 * number + 25], now))
+        fitted = FittedModels(registrations, CapacityLimiter(1), HOST)
+        labels = LabelRows(fitted, RedisJudgedBatches(redis, keys), RedisQuarantine(redis, keys))
+        tracing, tuning = Tracing("0", export=False), Tuning(CapacityLimiter(1), 100, lambda: 0.0, 100, labels)
+        evaluate = EvaluateWindow(registrations, fitted, log, verdicts, lambda: now, Metrics(9, 9), tracing, tuning)
+        await redis.set(keys.quarantine(FRAUD), b"in the way")
+        with pytest.raises(CorruptedState):
+            await evaluate(FRAUD)
+        await redis.delete(keys.quarantine(FRAUD))
+        assert await evaluate(FRAUD)
+        verdict = await verdicts.newest(FRAUD)
+        assert verdict is not None
+        assert verdict.flagged == FlaggedRows(outlier=1, too_typical=1, duplicate=2)
+        tracing.close()
+        await log.finish(10)
