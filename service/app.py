@@ -25,10 +25,8 @@ from service.adapters.embedded_watch import EmbeddedStoreWatch
 from service.adapters.log import (
     Acknowledging,
     RedisDeliveryLog,
-    RedisJudgedBatches,
     RedisObservationLog,
     RedisPredictions,
-    RedisQuarantine,
     RedisVerdictLog,
 )
 from service.adapters.reference_store import RedisRegistrations
@@ -56,12 +54,12 @@ from service.http.routes import (
     observations,
     operations,
     registrations,
-    rows,
     summaries,
 )
 from service.http.routes.events import TakeEvents
 from service.http.routes.observations import TakeObservations
 from service.integrity import open_integrity, pinned_template
+from service.labelled_rows import label_rows, row_routes
 from service.opened_store import acknowledging, finish, store_access
 from service.ports import Appends
 from service.retraining import OpenedTrigger, open_trigger
@@ -72,17 +70,14 @@ from service.telemetry.tracing import Tracing
 from service.usecases.deliver_actions import BackOff, DeliverActions
 from service.usecases.evaluate_rows import EvaluateRows
 from service.usecases.evaluate_window import EvaluateWindow, Tuning
-from service.usecases.export_rows import ExportRows
 from service.usecases.fitted_models import FittedModels
 from service.usecases.forget_model import ForgetModel
 from service.usecases.guarded_trigger import GuardedTrigger
 from service.usecases.join_labels import JoinLabels
 from service.usecases.keep_watch import KeepWatch, Pace, Task
-from service.usecases.label_rows import LabelRows
 from service.usecases.observe_batch import ObserveBatch
 from service.usecases.observe_event import ObserveEvent
 from service.usecases.read_integrity import ReadIntegrity
-from service.usecases.read_quarantine import ReadQuarantine
 from service.usecases.read_registrations import ReadRegistrations
 from service.usecases.read_verdicts import ReadVerdicts
 from service.usecases.register_model import RegisterModel
@@ -378,14 +373,12 @@ def _manage(
     register = RegisterModel(stores.registrations, known, fitted, stores.observations, _now, optional_engines=engines)
     read_verdicts = ReadVerdicts(known, stores.verdicts, stores.deliveries)
     evaluate = EvaluateRows(known, fitted, CapacityLimiter(1))
-    judged = RedisJudgedBatches(stores.redis, stores.keys)
-    export = ExportRows(known, stores.registrations, stores.verdicts, judged, fitted, settings.store.kept_batches)
-    quarantine = ReadQuarantine(known, RedisQuarantine(stores.redis, stores.keys))
+    horizon = settings.store.kept_batches
     return [
         models.routes(register, read_verdicts, bodies, _references(settings.http)),
         registrations.routes(ReadRegistrations(watched.registrations, fitted)),
         management.routes(register, ForgetModel(stores.registrations, known), evaluate, admission, bodies),
-        rows.routes(export, quarantine),
+        row_routes(stores.redis, stores.keys, known, stores.registrations, stores.verdicts, fitted, horizon),
     ]
 
 
@@ -424,9 +417,7 @@ def _watch(
             settings.store.kept_batches,
             time.monotonic,
             settings.store.retained_batches,
-            LabelRows(
-                fitted, RedisJudgedBatches(stores.redis, stores.keys), RedisQuarantine(stores.redis, stores.keys)
-            ),
+            label_rows(stores.redis, stores.keys, fitted),
         ),
     )
     deliver = DeliverActions(

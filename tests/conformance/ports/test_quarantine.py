@@ -72,5 +72,5 @@ async def test_a_registration_that_labels_rows_has_a_format_that_earlier_release
     labelling = registration(plan=Plan(anomalies=AnomalyPlan(largest_client_share=0.2)))
     assert await store.registrations().register(labelling, reference())
     ((_, fields),) = await store.redis.xrange(store.keys.registrations(MODEL))
-    assert fields[b"f"] == b"3"
+    assert fields[b"f"] == b"4"
     assert await store.registrations().newest(MODEL) == labelling
