@@ -39,8 +39,8 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing, current_traceparent
 from service.usecases.column_order import ColumnOrder
 from service.usecases.fitted_models import FittedModels
-from service.usecases.stepping_back import step_back
 from service.usecases.label_rows import Labelling, LabelRows
+from service.usecases.stepping_back import step_back
 
 READ_BATCHES = 256
 """Batches read from the log at a time, and fewer where they are large."""
