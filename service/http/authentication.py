@@ -22,6 +22,8 @@ ADMITTED_SECONDS = 1.0
 SENDER = "driftwarden.sender"
 """Of a request's scope: digest of the caller that was let in."""
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/readyz/integrity"})
+SENDER = "driftwarden.sender"
+"""Of a request's scope: digest of the caller that was let in."""
 MAXIMUM_TOKEN_BYTES = 8 * 2**10
 DISCARDED_BYTES = 64 * 2**10
 """A refused body up to this size is read past, so that its connection can be used again; beyond it that ends."""

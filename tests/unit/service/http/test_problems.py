@@ -49,7 +49,7 @@ def test_what_is_retryable_is_the_storm_of_others_and_never_the_callers_fault(ki
         HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.SERVICE_UNAVAILABLE,
     }
-    changed_by_the_caller = {domain.ConflictingBatch, domain.OutdatedSummaries}
+    changed_by_the_caller = {domain.ConflictingBatch, domain.OutdatedSummaries, domain.CompanionModel}
     assert kind.retryable == (status in retried and kind not in changed_by_the_caller)
 
 
