@@ -62,6 +62,7 @@ from service.integrity import open_integrity, pinned_template
 from service.labelled_rows import label_rows, row_routes
 from service.opened_store import acknowledging, finish, store_access
 from service.ports import Appends
+from service.publishing import open_publishing
 from service.retraining import OpenedTrigger, open_trigger
 from service.settings import ComputeSettings, HttpSettings, Settings, StoreSettings
 from service.sidecar import OwnStore, Sidecar, open_sidecar, refuse_what_no_sidecar_can, settle_down
@@ -84,6 +85,7 @@ from service.usecases.register_model import RegisterModel
 from service.usecases.registered_models import RegisteredModels
 from service.usecases.share_work import Evaluator, SharedWork
 from service.usecases.steady_clock import SteadyClock
+from service.usecases.tell_integrity import TellIntegrity
 from service.usecases.trusted_registrations import TrustedRegistrations
 from service.usecases.watch_artifacts import WatchArtifacts
 
@@ -161,7 +163,9 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
         # A process that judges nothing starts nothing, and needs no permission to.
         trigger = await open_trigger(settings.trigger, stack) if role.evaluates else None
         pinned = [] if trigger is None else [pinned_template(trigger.template, trigger.digest, MAXIMUM_BYTES)]
-        artifacts = open_integrity(settings.integrity, pinned, metrics, tracing)
+        publish = await open_publishing(settings.events, metrics, stack)
+        tell = TellIntegrity(metrics, tracing, _now, publish.announce)
+        artifacts = open_integrity(settings.integrity, pinned, tell)
         stores = _stores(settings, role, redis, await acknowledging(settings.store, redis))
         stack.push_async_callback(finish, stores.observations, settings.http.drain_seconds)
         sidecar = None
@@ -184,6 +188,7 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
                     watch,
                     None if sidecar is None else sidecar.keep,
                     artifacts,
+                    publish,
                     watched.registrations,
                 )
                 for loop in (*(each.run for each in keeping if each is not None), *entrance.watches):

@@ -10,8 +10,6 @@ from service.adapters.artifacts.targets_file import read_targets
 from service.domain.integrity.statement import Kind
 from service.domain.integrity.watched import Bounds, History, Target
 from service.settings import IntegritySettings
-from service.telemetry.metrics import Metrics
-from service.telemetry.tracing import Tracing
 from service.usecases.tell_integrity import TellIntegrity
 from service.usecases.watch_artifacts import WatchArtifacts, WhatToWatch
 
@@ -30,13 +28,15 @@ _TEMPLATE = Target(
 
 
 def open_integrity(
-    settings: IntegritySettings, own: Sequence[WhatToWatch], metrics: Metrics, tracing: Tracing
+    settings: IntegritySettings,
+    own: Sequence[WhatToWatch],
+    tell: TellIntegrity,
 ) -> WatchArtifacts:
     """Nothing is verified yet. Raises `InvalidConfiguration`."""
     targets = [] if settings.targets is None else read_targets(settings.targets)
     watched = [WhatToWatch(target, files) for target, files in targets]
     # Only so that the pods of one node do not all read at once: nothing else depends on it.
-    return WatchArtifacts([*watched, *own], time.monotonic, random.random, TellIntegrity(metrics, tracing))
+    return WatchArtifacts([*watched, *own], time.monotonic, random.random, tell)
 
 
 def pinned_template(path: Path, digest: str, maximum_bytes: int) -> WhatToWatch:

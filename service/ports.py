@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from service.domain.access import Access, Caller, Credentials
+from service.domain.events import Event
 from service.domain.forwarding import Parcel, Progress, Told
 from service.domain.integrity.contents.source import Source
 from service.domain.integrity.tree import Found
@@ -301,6 +302,14 @@ class ArtifactContents(Protocol):
 
     def opened(self, name: str, /) -> AbstractContextManager[Source]:
         """A file, to be read from wherever one likes."""
+        ...
+
+
+class EventSink(Protocol):
+    """Somebody who wants to know. Telling an event twice is harmless: it has an identifier."""
+
+    async def send(self, event: Event, /) -> None:
+        """Raises `SinkUnavailable`, and `SinkRefused` if it is of no use to try again."""
         ...
 
 

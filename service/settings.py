@@ -238,6 +238,19 @@ class IntegritySettings(_Group):
     """How often the store's registration and reference of a model that is judged here are read again."""
 
 
+class EventsSettings(_Group):
+    """Who is told, as CloudEvents, what has happened; docs/integrity.md."""
+
+    url: str | None = None
+    """Where they are sent: http://... or https://.... None: nowhere."""
+    ca_file: Path | None = None
+    """PEM file of the only authorities that are believed; None: those of the system."""
+    source: Annotated[str, Field(min_length=1, max_length=200)] = "/driftwarden"
+    """`source` of every event, a URI or a part of one: to tell services apart."""
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """Longest wait for one answer."""
+
+
 class TelemetrySettings(_Group):
     """Logs, metrics and traces. Traces leave only if OTEL_EXPORTER_OTLP_ENDPOINT says where to."""
 
@@ -265,6 +278,7 @@ class Settings(BaseSettings):
     compute: ComputeSettings = ComputeSettings()
     trigger: TriggerSettings = TriggerSettings()
     integrity: IntegritySettings = IntegritySettings()
+    events: EventsSettings = EventsSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 
     @model_validator(mode="after")

@@ -33,6 +33,8 @@ DriftwardenError
 │   └── CentralRefused           it says no: to these credentials, or to what this release cannot do
 │       ├── ParcelRefused        what was sent does not fit the model's reference and plan of now
 │       └── ParcelTooLarge       it takes less at once
+├── SinkUnavailable        retry who is told of events does not answer, or not yet
+├── SinkRefused                  who is told of events does not take this one
 ├── StoreLost                    the embedded store ended and cannot be started again: the process ends
 ├── CorruptedState               something in the store is not what its digest or format says
 │   └── ReferenceNotTrusted      a model's registration or reference is no longer what it was
@@ -237,6 +239,16 @@ class CentralUnavailable(DriftwardenError):
         super().__init__(message)
         self.retry_after = retry_after if retry_after is not None else 2.0
         """Seconds."""
+
+
+class SinkUnavailable(DriftwardenError):
+    """Who is told of events does not answer, or asks to be told later."""
+
+    retryable = True
+
+
+class SinkRefused(DriftwardenError):
+    """Who is told of events does not take this one, and will not."""
 
 
 class CentralRefused(CentralUnavailable):

@@ -122,6 +122,8 @@ class Metrics:
         self.integrity_hashed_bytes = counter("integrity_hashed_bytes", read, "target")
         verifications = "Verifications by outcome: verified, tampered, refused (its signature), or unreadable."
         self.integrity_verifications = counter("integrity_verifications", verifications, "target", "outcome")
+        published = "Events for others by what became of them: sent, refused, dropped; and tries that found nobody."
+        self.published_events = counter("published_events", published, "outcome")
         trusted = "1: the stored registration and reference of a model in use here are what they were; 0: they are not."
         self.reference_trusted = gauge("reference_trusted", trusted, "model")
 

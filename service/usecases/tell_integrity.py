@@ -1,17 +1,20 @@
-"""Say how watched targets are: metrics that are asked for, and a line and a span when a state changes."""
+"""Say how watched targets are: metrics that are asked for; a line, a span and an event when a state changes."""
 
 import logging
+import secrets
 from collections.abc import Callable
 from math import nan
 
 from opentelemetry.util.types import AttributeValue
 
+from service.domain.events import Event
 from service.domain.integrity.watched import History, State, Target
+from service.ports import Clock
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
 
 EVENT = "io.driftwarden.integrity.changed.v1"
-"""By which the line in the log is known."""
+"""Its type; and by which the line in the log is known."""
 _LEVELS = {
     State.UNKNOWN: logging.INFO,
     State.VERIFIED: logging.INFO,
@@ -25,9 +28,11 @@ _log = logging.getLogger(__name__)
 class TellIntegrity:
     """One instance a process."""
 
-    def __init__(self, metrics: Metrics, tracing: Tracing) -> None:
+    def __init__(self, metrics: Metrics, tracing: Tracing, clock: Clock, announce: Callable[[Event], None]) -> None:
         self._metrics = metrics
         self._tracing = tracing
+        self._clock = clock
+        self._announce = announce
 
     def show(self, target: Target, state: Callable[[], State], age: Callable[[], float | None]) -> None:
         """Both are asked whenever somebody scrapes: time alone changes them, and a thread may hang."""
@@ -72,3 +77,4 @@ class TellIntegrity:
         attributes = {f"driftwarden.integrity.{name}": value for name, value in said.items()}
         with self._tracing.span("integrity_changed", attributes=attributes):
             pass  # the span itself is the news
+        self._announce(Event(secrets.token_hex(16), EVENT, target.name, self._clock(), said))

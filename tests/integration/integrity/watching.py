@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +127,9 @@ async def watching(targets: Path) -> AsyncIterator[Watch]:
     def monotonic() -> float:
         return time.monotonic() + (watch[0].passed if watch else 0.0)
 
+    tell = TellIntegrity(metrics, Tracing("1", export=False), lambda: datetime.now(UTC), lambda _: None)
     read = [WhatToWatch(target, files) for target, files in read_targets(targets)]
-    artifacts = WatchArtifacts(read, monotonic, lambda: 0.5, TellIntegrity(metrics, Tracing("1", export=False)))
+    artifacts = WatchArtifacts(read, monotonic, lambda: 0.5, tell)
     watch.append(Watch(artifacts, metrics))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(artifacts.run)

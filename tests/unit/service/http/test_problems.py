@@ -16,6 +16,8 @@ INTERNAL = {
     domain.StoreLost,
     domain.ParcelRefused,
     domain.ParcelTooLarge,
+    domain.SinkUnavailable,
+    domain.SinkRefused,
     domain.ArtifactRefused,
     domain.UnusableSignature,
     domain.UntrustedSigner,
