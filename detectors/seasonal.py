@@ -123,16 +123,18 @@ class _Column:
     """The same with repetitions: what values become."""
     keys: Places
     """Season and value in one number, ascending: all values of season 0, then those of season 1, ..."""
-    rows: Places
-    """Which row of the reference each key is of."""
+    places: Places
+    """Where in `keys` each row of the reference is; -1 where its value is missing."""
     starts: Places
-    """Where each season begins in `keys`; and, last, their end."""
+    """Where each season begins in what is left of `keys`; and, last, their end."""
     steps: bool
     """Whether values are whole numbers or categories: nothing lies between two of them."""
     keeps_unseen: bool
     """Whether a value that the reference lacks stays what it is."""
     is_ordered: bool
     """False of categories."""
+    dropped: Places
+    """Where in `keys` those are that do not count, ascending."""
 
     @classmethod
     def of(cls, column: Values, seasons: Seasons, count: int, *, categorical: bool) -> Self:
@@ -145,24 +147,30 @@ class _Column:
         width = 2 * len(distinct) + 1
         keys = seasons[rows] * width + _codes(distinct, there)
         order = np.argsort(keys, kind="stable")
+        places = np.full(len(column), -1)
+        places[rows[order]] = np.arange(len(rows))
         keys = keys[order]
         starts = np.searchsorted(keys, np.arange(count + 1) * width)
         return cls(
             distinct=distinct,
             pooled=np.repeat(distinct, times),
             keys=keys,
-            rows=rows[order],
+            places=places,
             starts=starts,
             steps=steps,
             keeps_unseen=categorical or (steps and seldom),
             is_ordered=not categorical,
+            dropped=np.empty(0, dtype=np.int64),
         )
 
     def without(self, held: slice) -> "_Column":
-        """The ranks of the other rows; what they are carried to stays all of the reference."""
-        dropped = np.flatnonzero((self.rows >= held.start) & (self.rows < held.stop))
-        starts = self.starts - np.searchsorted(dropped, self.starts)
-        return replace(self, keys=np.delete(self.keys, dropped), rows=np.delete(self.rows, dropped), starts=starts)
+        """The ranks of the other rows; what they are carried to stays all of the reference.
+
+        Takes as long as there are rows in the block, whatever the reference has: it may be cut into very many.
+        """
+        there = self.places[held]
+        dropped = np.sort(there[there >= 0])
+        return replace(self, dropped=dropped, starts=self.starts - np.searchsorted(dropped, self.starts))
 
     def carried(self, column: Values, seasons: Seasons, spreading: _Spreading) -> Values:
         mapped = np.full(len(column), np.nan)
@@ -176,8 +184,8 @@ class _Column:
         keys = of * self._width + codes
         ranks = _Ranks(
             first=self.starts[of],
-            below=np.searchsorted(self.keys, keys, "left"),
-            upto=np.searchsorted(self.keys, keys, "right"),
+            below=self._left(np.searchsorted(self.keys, keys, "left")),
+            upto=self._left(np.searchsorted(self.keys, keys, "right")),
             last=self.starts[of + 1],
         )
         within = spreading.of(keys)
@@ -197,9 +205,15 @@ class _Column:
         """Of a season, in keys."""
         return 2 * len(self.distinct) + 1
 
-    def _value(self, places: Places) -> Values:
-        """Of the keys at these places."""
-        return self.distinct[self.keys[places] % self._width // 2]
+    def _left(self, places: Places) -> Places:
+        """The same places in `keys`, counted without what is dropped."""
+        return np.asarray(places - np.searchsorted(self.dropped, places))
+
+    def _value(self, left: Places) -> Values:
+        """Of the keys at these places, which are counted without what is dropped."""
+        before = self.dropped - np.arange(len(self.dropped))  # of each dropped one, how many are left
+        places = left + np.searchsorted(before, left, "right")
+        return np.asarray(self.distinct[self.keys[places] % self._width // 2])
 
     def _between(self, values: Values, ranks: "_Ranks", spread: Values) -> Values:
         """Where in its range of ranks a number lies that may be any: as far as it lies between its neighbours."""

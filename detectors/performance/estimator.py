@@ -55,18 +55,19 @@ class Estimator:
 
     @classmethod
     def fit(cls, scores: Values, labels: Values, metric: Metric, threshold: float, window_rows: int) -> Self:
-        """From rows in time order, shape (rows,): scores in [0, 1], labels 0, 1, or NaN where they are not known.
+        """From rows in time order, shape (rows,): scores in [0, 1], labels 0 or 1; NaN where either is not known.
 
         Contiguous blocks, as long as a window where there are 20 of these, are each estimated by a map that was fitted
         on other parts of the reference, and compared with their labels: the error is that of this very estimator on
         this very stream, with all that its rows have in common. Raises `InvalidParameter`, `TooFewRows`.
         """
-        known = ~np.isnan(labels)
-        _refuse_nonsense(scores, labels[known])
+        scored = ~np.isnan(scores)
+        known = scored & ~np.isnan(labels)
+        _refuse_nonsense(scores[scored], labels[known])
         scores, labels = scores[known], labels[known]
         least = BLOCKS * MINIMUM_BLOCK_ROWS
         if len(labels) < least:
-            raise TooFewRows(f"{len(labels)} rows have a label, and at least {least} are needed")
+            raise TooFewRows(f"{len(labels)} rows have a prediction and a label, and at least {least} are needed")
         if labels.min() == labels.max():
             raise InvalidParameter("labels", "are all the same in the reference, which then says nothing of the other")
         block_rows = min(window_rows, len(labels) // BLOCKS)

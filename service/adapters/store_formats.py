@@ -21,7 +21,8 @@ FORMAT_3 = b"3"
 columns are more than numbers: it would test labels, and read codes as values."""
 FORMAT_4 = b"4"
 """Plans with seasons, which an earlier release would judge against all of the reference, plans that ask for
-performance, which it would pass over, and plans that flag rows, which it would export."""
+performance, which it would pass over, and plans that flag rows, which it would export; and schemas with a column of
+times, which it cannot read."""
 _LONGEST_NUMBER = 9
 
 

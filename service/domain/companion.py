@@ -4,6 +4,8 @@ Outcomes of predictions are rows like any others. So they are windowed, calibrat
 judged and shown by what does that for every model.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +23,7 @@ ERROR, SQUARED_ERROR, ABSOLUTE_ERROR = "error", "squared_error", "absolute_error
 _OF_CLASSIFIERS = (ERROR, SQUARED_ERROR)
 _OF_NUMBERS = (ABSOLUTE_ERROR,)
 _WINDOW_ROWS = 500
+_LARGEST = float(np.finfo(np.float64).max)
 
 
 def companion_of(model: ModelName) -> ModelName:
@@ -46,10 +49,11 @@ def companion_plan(plan: Plan, asked: PerformancePlan) -> Plan:
     """How outcomes are judged: under the same rate or budget, in windows of their own, without starting anything.
 
     One-sided, so that what is found is a loss: of errors, which are 0 or 1, the effect is by how much their rate rose.
+    Against all of the reference, whatever the model's seasons: outcomes have the time of their batch only.
     """
     rows = asked.window_rows or plan.window.rows or _WINDOW_ROWS
     worse = DetectorPlan("kolmogorov_smirnov", {"alternative": "greater"})
-    return Plan(WindowPlan(rows), (worse,), plan.decision, ResponsePlan(retrain=False))
+    return Plan(WindowPlan(rows), (worse,), replace(plan.decision, season=None), ResponsePlan(retrain=False))
 
 
 def reference_of_outcomes(asked: PerformancePlan, reference: Reference) -> Reference:
@@ -68,14 +72,16 @@ def outcomes(asked: PerformancePlan, predictions: Values, labels: Values) -> Val
     """Shape (rows, columns of a companion), of those rows only that have both.
 
     Of a classifier: whether it was wrong at the threshold, and the squared difference of probability and label (Brier
-    1950). Otherwise the absolute difference.
+    1950). Otherwise the absolute difference. What is too large for a number is the largest there is.
     """
     known = ~(np.isnan(predictions) | np.isnan(labels))
     predictions, labels = predictions[known], labels[known]
-    if not asked.estimates:
-        return np.abs(predictions - labels)[:, None]
+    with np.errstate(over="ignore"):
+        if not asked.estimates:
+            return np.minimum(np.abs(predictions - labels), _LARGEST)[:, None]
+        squared = np.minimum((predictions - labels) ** 2, _LARGEST)
     wrong = (predictions >= asked.threshold) != (labels == 1)
-    return np.column_stack([wrong.astype(np.float64), (predictions - labels) ** 2])
+    return np.column_stack([wrong.astype(np.float64), squared])
 
 
 def predictions_in(registration: Registration, rows: Values) -> Values:

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import anyio
 
-from service.domain.companion import companion_of
+from service.domain.companion import companion_of, is_companion
 from service.domain.errors import CorruptedState, UnknownModel
 from service.domain.models import ModelName
 from service.ports import Registrations
@@ -24,15 +24,19 @@ class ForgetModel:
         Raises `UnknownModel`, `CompanionModel`, `StoreUnavailable`.
         """
         await self._known.refuse_companion(model)
-        models = [model, *await self._companions(model)]
-        was_there = await self._registrations.forget(model)
+        # The companion first: whoever is ended in between finds it by its model.
+        models = [*await self._companions(model), model]
+        was_there = False
         for each in models:
-            await self._registrations.forget(each)
+            was_there = await self._registrations.forget(each)
             self._known.forget(each)
         if was_there:
             await anyio.sleep(FRESH_SECONDS)
+        gone = await self._registrations.newest(model) is None
         for each in models:
-            if await self._registrations.newest(each) is None:  # nobody has registered it again meanwhile
+            newest = await self._registrations.newest(each)
+            # Nobody has registered it again meanwhile; or who was still registering the model has, its companion alone.
+            if newest is None or (gone and is_companion(newest)):
                 await self._registrations.forget(each)
         if not was_there:
             raise UnknownModel.here(model)
@@ -42,5 +46,7 @@ class ForgetModel:
         with suppress(CorruptedState):
             registration = await self._registrations.newest(model)
             if registration is not None and registration.plan.performance is not None:
-                return [companion_of(model)]
+                newest = await self._registrations.newest(companion_of(model))
+                # Another's under that name is no companion: it came while this model was being registered.
+                return [companion_of(model)] if newest is None or is_companion(newest) else []
         return []

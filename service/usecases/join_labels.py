@@ -8,7 +8,7 @@ import anyio
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.companion import companion_of, label_faults, outcomes
+from service.domain.companion import companion_of, is_companion, label_faults, outcomes
 from service.domain.errors import ConflictingBatch, DriftwardenError, Fault, InvalidLabels, UnknownModel
 from service.domain.models import Batch, KeptPredictions, ModelName
 from service.domain.performance import PerformancePlan
@@ -94,10 +94,11 @@ class JoinLabels:
     async def _companion(self, model: ModelName) -> ModelName:
         companion = companion_of(model)
         try:
-            await self._models.current(companion)
+            if is_companion(await self._models.current(companion)):
+                return companion
         except UnknownModel as error:
             raise UnknownModel(f"model {model!r} has no companion yet: PUT its plan again") from error
-        return companion
+        raise InvalidLabels(Fault("", f"another model has the name {companion!r}, which this one's companion needs"))
 
     async def _append(self, companion: ModelName, batches: Sequence[tuple[int, Batch]]) -> set[int]:
         """Places of those that conflict with others. Some at once, so that the store gets them together."""

@@ -156,7 +156,7 @@ class RegisterModel:
             registration = next_one(newest)
             if registration is None:
                 assert newest is not None  # noqa: S101 - nothing can be unchanged against nothing
-                await self._register(await self._companion(newest, reference))
+                await self._register_beside(newest, await self._companion(newest, reference))
                 if reference is not None:
                     # Nothing is added under a revision that is there, but a damaged reference is whole again.
                     await self._registrations.register(newest, reference)
@@ -169,7 +169,7 @@ class RegisterModel:
                 registration = replace(registration, since=await self._log.newest_position(model))
             if await self._registrations.register(registration, reference):
                 self._models.remember(registration)
-                await self._register(companion)
+                await self._register_beside(registration, companion)
                 return Registered(registration, readiness(fitted), changed=True)
         raise ConcurrentChange(f"model {model!r} is being registered by others at the same time")
 
@@ -179,10 +179,7 @@ class RegisterModel:
         if asked is None:
             return None
         name = companion_of(registration.model)
-        there = await self._registrations.newest(name)
-        if there is not None and not is_companion(there):
-            message = f"needs the name {name!r} for what labels say, and another model has it"
-            raise InvalidPlan(Fault("performance", message))
+        _refuse_another(name, await self._registrations.newest(name))
         if reference is None:
             reference = await self._registrations.reference(registration)
         outcomes, digest = await to_thread.run_sync(_outcomes, asked, reference)
@@ -199,20 +196,40 @@ class RegisterModel:
         await self._fitted.fitted(made, outcomes)
         return _Companion(made, outcomes)
 
-    async def _register(self, companion: _Companion | None) -> None:
-        """Also where nothing has changed: whoever registered its model may have been ended before this."""
-        if companion is None:
-            return
+    async def _register_beside(self, registration: Registration, companion: _Companion | None) -> None:
+        """Until it is the newest registration's: of two at the same time, the later one's may have come first.
+
+        Also where nothing has changed: whoever registered its model may have been ended before this.
+        """
+        for _ in range(_ATTEMPTS):
+            if companion is None:
+                return
+            await self._register(companion)
+            newest = await self._registrations.newest(registration.model)
+            if newest is None or newest.revision == registration.revision:
+                return
+            registration, companion = newest, await self._companion(newest, None)
+        raise ConcurrentChange(f"model {registration.model!r} is being registered by others at the same time")
+
+    async def _register(self, companion: _Companion) -> None:
         made = companion.registration
 
         def next_one(newest: Registration | None) -> Registration | None:
             if newest is None:
                 return made
+            _refuse_another(made.model, newest)
             if (newest.reference_digest, newest.plan) == (made.reference_digest, made.plan):
                 return None
             return replace(made, revision=newest.revision + 1, since=newest.since)
 
         await self._change(made.model, next_one, companion.outcomes)
+
+
+def _refuse_another(name: ModelName, newest: Registration | None) -> None:
+    """Raise `InvalidPlan` if what is registered under a companion's name is no companion."""
+    if newest is not None and not is_companion(newest):
+        message = f"needs the name {name!r} for what labels say, and another model has it"
+        raise InvalidPlan(Fault("performance", message))
 
 
 def _plan(newest: Registration | None, schema: Schema) -> Plan:

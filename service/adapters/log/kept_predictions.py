@@ -31,8 +31,8 @@ def predictions_beside(keys: Keys, model: ModelName, batch: Batch, most_bytes: i
         _OBSERVED: b"%d" % round(batch.observed_at.timestamp() * 1000),
         _VALUES: batch.predictions.astype(_LITTLE_ENDIAN).tobytes(),
     }
-    # As many as would fit were all of them as large: of larger ones before it no more stay either, so that a stream
-    # takes twice its share at the most.
+    # As many as would fit were all of them as large: of larger ones before it no more stay either. Batches that shrink
+    # one by one as far as that lets them take the most: the share times the logarithm of how many they are, eight.
     most = most_bytes // PREDICTION_PARTS // (_OVERHEAD_BYTES + len(fields[_NAME]) + len(fields[_VALUES]))
     return Beside(keys.predictions(model, _part(batch.identifier)), fields, most) if most else None
 

@@ -126,7 +126,8 @@ def _reference_digest(model: ModelName, entry: Entry) -> str | None:
 def _format(registration: Registration) -> bytes:
     """The first that holds all of it: to a release that passes the rest over, the plan would be another."""
     plan = registration.plan
-    if plan.performance is not None or plan.decision.season is not None or plan.anomalies is not None:
+    newest = (plan.performance, plan.decision.season, plan.anomalies, registration.schema.time)
+    if any(each is not None for each in newest):
         return FORMAT_4
     if not registration.is_of_numbers or plan.decision.false_alarms is not None:
         return FORMAT_3

@@ -111,8 +111,8 @@ async def test_rows_tested_at_once_need_their_times(running_app: Application) ->
     answer = await client.put("/v1/models/churn/reference", params={"columns": COLUMNS}, content=body, headers=headers)
     assert answer.status_code == 200, answer.text
     assert (await client.put("/v1/models/churn/plan", json=PLAN)).status_code == 200
-    entries = await running_app.redis.xrevrange(running_app.key("churn", "registrations"), count=1)
-    assert entries[0][1][b"f"] == b"4"  # which a release that knows no seasons refuses
+    entries = await running_app.redis.xrange(running_app.key("churn", "registrations"))
+    assert [each[1][b"f"] for each in entries] == [b"4", b"4"]  # which a release that knows no seasons refuses
     noon = times(DAYS * 720 + 360, 200)
     rows = {"features": ["demand", "noise"], "rows": cyclic(4, noon).tolist()}
     answer = await client.post("/v1/models/churn/evaluations", json=rows)

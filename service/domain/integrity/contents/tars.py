@@ -48,8 +48,14 @@ def _is_header(header: bytes) -> bool:
 
 
 def _size(field: bytes) -> int:
-    """Octal digits, or the binary form of GNU for what is larger; -1 for neither."""
+    """Octal digits, or the binary form of GNU for what is larger; -1 for neither.
+
+    Of the digits, whatever is read for some: by tarfile's `int`, which takes 0o, signs and underscores, up to a zero.
+    """
     if field[:1] == b"\x80":
         return int.from_bytes(field[1:], "big")
-    digits = field.replace(b"\0", b" ").strip()
-    return int(digits, 8) if digits and not digits.strip(b"01234567") else -1
+    digits = field.lstrip(b"\0 ").partition(b"\0")[0].strip()
+    try:
+        return int(digits or b"0", 8)
+    except ValueError:
+        return -1

@@ -101,24 +101,25 @@ def _listed(view: View, directory: bytes) -> Iterator[_Listed]:
         fields = directory[at : at + _ENTRY_BYTES]
         name, extra, comment = (_number(fields, offset, 2) for offset in (28, 30, 32))
         start = at + _ENTRY_BYTES
-        packed, offset = _far(fields, directory[start + name : start + name + extra])
+        packed, offset = _far(view, fields, directory[start + name : start + name + extra])
         text = directory[start : start + name].decode("utf-8", "replace")
         yield _Listed(text, _number(fields, 8, 2), _number(fields, 10, 2), packed, offset)
         at = start + name + extra + comment
 
 
-def _far(fields: bytes, extra: bytes) -> tuple[int, int]:
+def _far(view: View, fields: bytes, extra: bytes) -> tuple[int, int]:
     """The packed size and the offset of an entry, which stand elsewhere where they are larger than 32 bits."""
     unpacked, packed, offset = _number(fields, 24, 4), _number(fields, 20, 4), _number(fields, 42, 4)
-    while len(extra) >= 4:
-        kind, length = _number(extra, 0, 2), _number(extra, 2, 2)
+    large = [value == 0xFFFFFFFF for value in (unpacked, packed, offset)]
+    at = 0
+    while any(large) and at + 4 <= len(extra) and view.budget.step():
+        kind, length = _number(extra, at, 2), _number(extra, at + 2, 2)
         if kind == 1:
-            numbers = [_number(extra, 4 + at, 8) for at in range(0, length, 8)]
-            large = [value == 0xFFFFFFFF for value in (unpacked, packed, offset)]
+            numbers = [_number(extra, at + 4 + each, 8) for each in range(0, min(length, 24), 8)]
             packed = numbers[sum(large[:1])] if large[1] and len(numbers) > sum(large[:1]) else packed
             offset = numbers[sum(large[:2])] if large[2] and len(numbers) > sum(large[:2]) else offset
             break
-        extra = extra[4 + length :]
+        at += 4 + length
     return packed, offset
 
 

@@ -129,6 +129,14 @@ def test_rows_without_a_label_are_left_out_of_the_reference() -> None:
     assert estimator.realised == measured(Metric.ACCURACY, scores, labels, 0.5)
 
 
+def test_rows_without_a_prediction_are_left_out_likewise() -> None:
+    scores, labels = stream(np.random.default_rng(8), 1000)
+    holes = np.insert(scores, [0, 500], np.nan)
+    estimator = Estimator.fit(holes, np.insert(labels, [0, 500], 1.0), Metric.ACCURACY, 0.5, WINDOW)
+    assert (estimator.labelled_rows, estimator.block_rows) == (1000, 50)
+    assert estimator.realised == measured(Metric.ACCURACY, scores, labels, 0.5)
+
+
 @pytest.mark.parametrize(
     ("change", "parameter"),
     [
@@ -158,7 +166,7 @@ def test_too_few_labels_are_refused_with_how_many_would_do() -> None:
     scores, labels = stream(np.random.default_rng(11), LEAST)
     Estimator.fit(scores, labels, Metric.ACCURACY, 0.5, WINDOW)
     labels[3] = np.nan
-    with pytest.raises(TooFewRows, match="399 rows have a label, and at least 400 are needed"):
+    with pytest.raises(TooFewRows, match="399 rows have a prediction and a label, and at least 400 are needed"):
         Estimator.fit(scores, labels, Metric.ACCURACY, 0.5, WINDOW)
 
 

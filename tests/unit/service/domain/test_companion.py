@@ -8,6 +8,7 @@ from service.domain.errors import InvalidPlan, InvalidReference
 from service.domain.models import ModelName, Reference
 from service.domain.performance import PerformancePlan
 from service.domain.plan import DecisionPlan, FalseAlarmBudget, Plan, WindowPlan, check
+from service.domain.season import SeasonPlan
 
 NAN = float("nan")
 CLASSIFIER = PerformancePlan("score", "paid", threshold=0.6)
@@ -24,6 +25,12 @@ def test_a_classifier_is_wrong_at_its_threshold_and_by_its_squared_difference() 
 def test_numbers_are_wrong_by_their_absolute_difference_where_both_are_there() -> None:
     found = outcomes(NUMBERS, np.array([3.0, NAN, -2.0]), np.array([1.0, 1.0, 2.5]))
     assert found.tolist() == [[2.0], [4.5]]
+
+
+def test_what_is_too_large_for_a_number_is_the_largest_there_is() -> None:
+    largest, prediction, label = np.finfo(np.float64).max, np.array([1.7e308]), np.array([-1.7e308])
+    assert outcomes(NUMBERS, prediction, label).tolist() == [[largest]]
+    assert outcomes(CLASSIFIER, prediction, np.array([1.0])).tolist() == [[0.0, largest]]
 
 
 def test_a_companion_is_known_by_its_name() -> None:
@@ -48,6 +55,11 @@ def test_it_is_judged_as_its_model_is_and_starts_nothing(asked: PerformancePlan,
     plan = companion_plan(Plan(window, decision=decision), asked)
     check(plan)
     assert (plan.window, plan.decision, plan.response.retrain) == (WindowPlan(rows), decision, False)
+
+
+def test_outcomes_are_compared_with_all_of_the_reference_whatever_the_model_is() -> None:
+    plan = companion_plan(Plan(decision=DecisionPlan(0.01, season=SeasonPlan("hour_of_day"))), PerformancePlan())
+    assert plan.decision == DecisionPlan(0.01)
 
 
 def test_a_reference_with_few_labels_makes_none() -> None:

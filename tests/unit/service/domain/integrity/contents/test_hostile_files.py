@@ -207,6 +207,25 @@ def test_a_tar_archive_that_says_a_length_twice_is_not_called_harmless() -> None
     assert seen(bytes(record)).content is Content.MAY
 
 
+@pytest.mark.parametrize("spelling", ["{:06o}\0x", "0o{:05o}\0", "+{:05o}\0 ", "\0{:06o}\0"])
+def test_a_tar_archive_is_one_however_its_checksum_is_spelt(spelling: str) -> None:
+    archive = bytearray(tarred({"a.py": b"pass"}))
+    counted = sum(archive[:148]) + 8 * ord(" ") + sum(archive[156:512])
+    archive[148:156] = spelling.format(counted).encode()
+    assert seen(bytes(archive), "model.tar").content is Content.CODE
+
+
+def test_fields_of_a_zip_entry_that_say_nothing_are_steps() -> None:
+    files, _, _ = parts(zipped({"a.csv": b"1,2\n"}))
+    nothing = bytes(4 * 16_000)
+    entry = struct.pack("<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 0, 0, 0, 0, 4, 2**32 - 1, 1, len(nothing), 0, 0, 0, 0, 0)
+    directory = (entry + b"a" + nothing) * 8
+    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 8, 8, len(directory), len(files), 0)
+    found = seen(files + directory + end, "a.zip")
+    assert found.content is Content.MAY
+    assert found.form.endswith("than is looked at")
+
+
 def test_a_sparse_entry_of_a_tar_archive_is_not_called_harmless() -> None:
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as archive:
