@@ -22,11 +22,12 @@ from pydantic import ValidationError
 
 from service.artifact_commands import inspect_command, keygen_command, sign_command, verify_command
 from service.domain.access import ALL_MODELS, KEY_BYTES, Verb, new_key
-from service.domain.errors import DriftwardenError
+from service.domain.errors import DriftwardenError, InvalidInput
 from service.settings import Settings
 from service.telemetry.logging import configure
 
 _log = logging.getLogger("driftwarden")
+_FAULTS_SHOWN = 3
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,6 +38,7 @@ def cli() -> None:
     \b
     Try it on real data:         driftwarden demo
     Run the service:             driftwarden serve
+    Try a plan on your history:  driftwarden calibrate rows.csv --time-column time
     More hands to judge windows: driftwarden worker
     A judged window's rows:      driftwarden export MODEL --verdict 7 --output rows.csv
     Beside an inference server:  driftwarden sidecar
@@ -290,7 +292,10 @@ def export_command(
     show_default=True,
     help="Part of the rows, from the first on, that is the reference; the rest is the history.",
 )
-@click.option("--time-column", help="Column with each row's time (ISO 8601, or seconds since 1970). No feature.")
+@click.option(
+    "--time-column",
+    help="Column with each row's time (ISO 8601 with a zone, or seconds or milliseconds since 1970). No feature.",
+)
 @click.option(
     "--shift",
     type=click.FloatRange(min=0.01, max=100),
@@ -414,6 +419,11 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(130)
+    except InvalidInput as error:
+        faults = InvalidInput(*error.faults[:_FAULTS_SHOWN])
+        more = "; and more" if len(error.faults) > _FAULTS_SHOWN else ""
+        click.secho(f"driftwarden: {faults}{more}", fg="red", err=True)
+        sys.exit(1)
     except DriftwardenError as error:
         click.secho(f"driftwarden: {error}", fg="red", err=True)
         sys.exit(1)

@@ -143,6 +143,8 @@ def _performance_columns(plan: Plan | None) -> tuple[DeclaredColumn, ...]:
     if plan is None or plan.performance is None:
         return ()
     said = {Role.PREDICTION: plan.performance.prediction, Role.LABEL: plan.performance.label}
+    if unnamed := [f"performance.{role.value}" for role, name in said.items() if name is None]:
+        raise ClickException(f"a file does not say what its columns are for: name them in {' and '.join(unnamed)}")
     return tuple(DeclaredColumn(name, role=role) for role, name in said.items() if name is not None)
 
 
@@ -159,10 +161,20 @@ def _sent(path: Path) -> SentColumns:
 
 
 def _refuse_without_times(plan: Plan | None, sent: SentColumns, column: str | None) -> None:
-    if column is None and plan is not None and plan.decision.season is not None:
-        raise ClickException("the plan compares rows by their times (decision.season): give the --time-column")
+    if column is None and plan is not None and (needing := _needing_times(plan)):
+        raise ClickException(f"the plan goes by the times of rows ({', '.join(needing)}): give the --time-column")
     if column is not None and column not in (sent.names or ()):
         raise ClickException(f"--time-column: there is no column {column!r}")
+
+
+def _needing_times(plan: Plan) -> list[str]:
+    budget = plan.decision.false_alarms
+    asked = {
+        "window.every_seconds": plan.window.every_seconds is not None,
+        "decision.season": plan.decision.season is not None,
+        "decision.false_alarms.per": budget is not None and budget.per_seconds is not None,
+    }
+    return [place for place, needs in asked.items() if needs]
 
 
 def _part(sent: SentColumns, rows: slice) -> SentColumns:
@@ -241,15 +253,19 @@ def _lines(found: Simulation, asked: Asked) -> Iterator[str]:
         )
     counts = ", ".join(f"{found.count(finding)} {finding.value}" for finding in Finding)
     yield f"History: the {found.history_rows:,} rows after it, {len(found.windows)} windows: {counts}."
+    decisions = [each.decision for each in found.windows]
+    undecided = [(number, each) for number, each in enumerate(decisions, start=1) if each.finding is Finding.UNDECIDED]
+    for number, each in undecided[:1]:
+        yield f"  window {number} is UNDECIDED: {each.reason}"
     often = f"{1000 * found.alarms / len(found.windows):.1f} in 1000 windows"
     if found.months:
         often = f"{found.alarms / found.months:.1f} a month"
     yield f"Alarms: {found.alarms} ({often}; windows that drift in a row are one alarm)."
     yield f"Retrainings that would have started: {sum(window.acts for window in found.windows)}."
     begun = [(number, each) for number, each in enumerate(found.windows, start=1) if each.begins_alarm]
-    for number, each in begun[:_ALARMS_SHOWN]:
-        features = ", ".join(each.decision.drifted_features[:3]) or "all features together"
-        since = f", {each.window.started_at:%Y-%m-%d %H:%M}" if found.months else ""
+    for number, alarm in begun[:_ALARMS_SHOWN]:
+        features = ", ".join(alarm.decision.drifted_features[:3]) or "all features together"
+        since = f", {alarm.window.started_at:%Y-%m-%d %H:%M}" if found.months else ""
         yield f"  window {number}{since}: {features}"
 
 

@@ -131,7 +131,7 @@ def _reason(fitted: FittedPlan, judged: _Judged, spending: Spending | None, *, d
     if np.isnan(judged.p_value):
         return ""
     said = f"p = {judged.p_value:.3g} {_against(fitted)}{_floor(fitted, judged.p_value)}"
-    if spending is not None:
+    if spending is not None and not isinf(spending.windows_per_alarm):
         said = f"{_spent(spending)}; {said}"
     if drifted:
         return said

@@ -65,7 +65,7 @@ def described(sent: SentColumns, declared: Sequence[DeclaredColumn], *, strict: 
     if not any(column.role in {Role.FEATURE, Role.PREDICTION} for column in columns):
         message = "are all ignored, times or labels: a reference has a feature or a prediction"
         faults.append(Fault("columns", message))
-    if sum(len(text) for column in columns for text in column.categories) > MAXIMUM_TEXT:
+    if not faults and sum(len(text) for column in columns for text in column.categories) > MAXIMUM_TEXT:
         faults.append(Fault("columns", f"have categories of more than {MAXIMUM_TEXT} characters together"))
     if faults:
         raise InvalidReference(*faults[:_MAXIMUM_FAULTS])
@@ -171,7 +171,7 @@ def _category_faults(place: int, column: Column, found: set[str]) -> list[Fault]
     where, categories = f"features[{place}]", column.categories
     if len(categories) > MAXIMUM_CATEGORIES:
         message = f"has {len(categories)} categories, and at most {MAXIMUM_CATEGORIES} are told apart"
-        return [Fault(where, f"{message}: declare its role as ignore, or leave it out")]
+        return [Fault(where, f"{message}: declare its role as time or ignore, or leave it out")]
     if not all(len(text) <= MAXIMUM_CATEGORY and text.isprintable() for text in categories):
         return [Fault(where, f"has a category that is not of at most {MAXIMUM_CATEGORY} printable characters")]
     if not found <= set(categories):

@@ -1,8 +1,10 @@
 """What the API takes and gives about decisions: how often alarms may be false, and how often they would be."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ModelWrapValidatorHandler, model_validator
+from pydantic import AfterValidator, Field, ModelWrapValidatorHandler, model_validator
+from pydantic_core import PydanticCustomError
 
 from service.domain import plan as domain
 from service.domain.models import Verdict
@@ -11,7 +13,17 @@ from service.http.document import Document
 from service.usecases.fitted_models import Readiness
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
-Period = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}[smhdw]$", examples=["30d"])]
+_PERIOD = r"^[1-9][0-9]{0,8}[smhdw]$"
+
+
+def _period(text: str) -> str:
+    if re.fullmatch(_PERIOD, text) is None:
+        message = "must be a number and s, m, h, d or w, such as 30d; a number of windows is per_windows"
+        raise PydanticCustomError("period", message)
+    return text
+
+
+Period = Annotated[str, AfterValidator(_period), Field(json_schema_extra={"pattern": _PERIOD}, examples=["30d"])]
 
 
 class FalseAlarms(Document):

@@ -150,6 +150,14 @@ async def test_a_name_that_is_none_is_refused(watched: Application, name: str) -
     await assert_unharmed(watched)
 
 
+async def test_a_period_that_is_none_is_told_what_one_is(watched: Application) -> None:
+    plan = {"decision": {"false_alarms": {"per": "1000 windows"}}}
+    answer = await watched.client.put("/v1/models/churn/plan", json=plan)
+    assert_problem(answer, 422, "invalid-plan", "decision.false_alarms.per")
+    message = "must be a number and s, m, h, d or w, such as 30d; a number of windows is per_windows"
+    assert answer.json()["errors"][0]["message"] == message
+
+
 @pytest.mark.parametrize(
     ("plan", "name", "place"),
     [

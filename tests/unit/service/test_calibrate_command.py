@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from service.__main__ import cli
+from service.__main__ import cli, main
 from service.domain.errors import DriftwardenError
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -107,6 +107,42 @@ def test_what_cannot_be_simulated_is_said(tmp_path: Path, columns: Any, options:
     assert result.exception is None or isinstance(result.exception, SystemExit | DriftwardenError)
 
 
+def test_a_plan_that_goes_by_times_is_not_tried_without_them(tmp_path: Path) -> None:
+    for place, plan in {
+        "decision.false_alarms.per": {"decision": {"false_alarms": {"per": "30d"}}},
+        "window.every_seconds": {"window": {"every_seconds": 3600}},
+    }.items():
+        result = run(written(tmp_path / "rows.csv", count=400), "--plan", planned(tmp_path, **plan))
+        assert result.exit_code != 0
+        assert f"({place}): give the --time-column" in result.output
+
+
+def test_windows_that_are_undecided_are_told_with_a_reason(tmp_path: Path) -> None:
+    data = written(tmp_path / "rows.csv", count=2000, time=[600] * 2000)
+    plan = planned(tmp_path, decision={"false_alarms": {"per": "30d"}})
+    result = run(data, "--plan", plan, "--time-column", "time")
+    assert "0 STABLE, 16 UNDECIDED." in result.output
+    told = " ".join(result.output.split())
+    assert "window 1 is UNDECIDED: p = " in told
+    assert "windows have no length in time" in told
+
+
+def test_a_column_of_times_that_is_not_said_to_be_one_is_named_once(tmp_path: Path) -> None:
+    result = run(written(tmp_path / "rows.csv"), "--plan", planned(tmp_path))
+    assert "declare its role as time or ignore" in str(result.exception)
+    assert "together" not in str(result.exception)
+
+
+def test_of_many_faults_the_command_tells_the_first(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    data = written(tmp_path / "rows.csv", count=400, time=["noon"] * 400)
+    monkeypatch.setattr("sys.argv", ["driftwarden", "calibrate", str(data), "--time-column", "time"])
+    with pytest.raises(SystemExit):
+        main()
+    said = capsys.readouterr().err
+    assert said.count("is no time with a zone") == 3
+    assert said.endswith("; and more\n")
+
+
 @pytest.mark.parametrize(
     ("plan", "said"),
     [
@@ -133,4 +169,4 @@ def test_a_plan_that_asks_for_performance_names_the_columns_that_a_file_cannot(t
     assert "paid" not in {each["feature"] for each in json.loads(result.stdout)["planted"]}
     refused = run(data, "--plan", planned(tmp_path, performance={}), "--time-column", "time")
     assert refused.exit_code != 0
-    assert "performance.prediction" in str(refused.exception or refused.output)
+    assert "name them in performance.prediction and performance.label" in refused.output
