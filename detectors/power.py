@@ -17,6 +17,12 @@ _PLANTED_BLOCKS = 10  # spread over the reference: each time of it has its own i
 _MOST = 0.8  # of these
 
 
+def moving_features(rows: Any) -> NDArray[np.bool_]:
+    """Of each feature, whether it has more than one value: what never moves has no deviation to be shifted by."""
+    checked = measurable_rows(rows)
+    return np.asarray((checked != checked[0]).any(axis=0))
+
+
 def smallest_shifts(
     detector: Detector[Any, Any],
     reference: Any,
@@ -33,6 +39,7 @@ def smallest_shifts(
     checked = measurable_rows(rows)
     with np.errstate(over="ignore", invalid="ignore"):
         step = np.nan_to_num(np.nanstd(checked, axis=0), posinf=0.0)  # rows so extreme are not moved, and nothing found
+    step = np.where(moving_features(checked), step, 0.0)  # a mean that is rounded leaves a constant some deviation
     starts = np.unique(np.linspace(0, len(checked) // window_rows - 1, _PLANTED_BLOCKS).astype(int)) * window_rows
 
     def share_found(shift: float) -> Values:

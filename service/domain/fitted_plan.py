@@ -25,7 +25,7 @@ from detectors.calibration import (
 )
 from detectors.errors import DetectorError, TooFewRows
 from detectors.evidence import Evidence, block_scores
-from detectors.power import smallest_shifts
+from detectors.power import moving_features, smallest_shifts
 from detectors.protocols import Detector
 from detectors.registry import create
 from detectors.results import DriftResult, Scope
@@ -288,8 +288,10 @@ def _sensitivities(
             shifts = smallest_shifts(each.detector, each.reference, seen, own.window_rows, partial(np.less, statistics))
         except (DetectorError, ArithmeticError):  # what only the planted rows defeat is not seen
             shifts = np.full(len(statistics), np.nan)
-        hardest = int(np.argmax(np.where(np.isnan(shifts), inf, shifts)))
-        feature = each.features[hardest] if each.detector.scope is Scope.FEATURE else None
+        by_feature = each.detector.scope is Scope.FEATURE
+        moving = moving_features(seen) if by_feature else np.ones(len(shifts), dtype=bool)
+        hardest = int(np.argmax(np.where(moving, np.where(np.isnan(shifts), inf, shifts), -inf)))
+        feature = each.features[hardest] if by_feature and moving[hardest] else None
         smallest = None if np.isnan(shifts[hardest]) else float(shifts[hardest])
         alone = _alarms_of_blocks([own], plan.decision.false_alarm_rate)
         found.append(Sensitivity(each.detector.name, alone, smallest, feature))

@@ -165,6 +165,22 @@ def test_what_can_be_seen_is_told_with_the_calibration() -> None:
     assert 0.3 < sensitivity.smallest_shift <= 2.0
 
 
+def test_a_feature_that_never_moves_does_not_hide_what_is_seen_of_the_others() -> None:
+    known = rows(1, 2500)
+    known[:, 1] = 0.1
+    plan = Plan(WindowPlan(WINDOW), (DetectorPlan(KS.name),), DecisionPlan(false_alarms=THOUSAND))
+    calibration = fit(plan, Reference(FEATURES, known)).calibration
+    assert calibration is not None
+    (sensitivity,) = calibration.sensitivities
+    assert sensitivity.hardest_feature in {FEATURES[0], FEATURES[2]}
+    assert sensitivity.smallest_shift is not None
+    known[:] = 0.1
+    calibration = fit(plan, Reference(FEATURES, known)).calibration
+    assert calibration is not None
+    (sensitivity,) = calibration.sensitivities
+    assert (sensitivity.smallest_shift, sensitivity.hardest_feature) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("budget", "window", "place"),
     [
