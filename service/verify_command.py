@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from os.path import lexists
 from pathlib import Path
 
 from click import ClickException
@@ -36,6 +37,8 @@ class Asked:
 def verify(asked: Asked) -> str:
     """What to say of an artifact that is verified. Raises `ClickException`, and errors of ours."""
     trust = _trust(asked)
+    if not lexists(asked.signature):
+        raise ClickException(f"{asked.signature} cannot be found: --signature says where the signature is")
     if asked.signature.exists() and not asked.signature.is_file():
         raise ClickException(f"{asked.signature} is no file")  # a pipe would be waited for
     bundle = read_bounded(asked.signature, MAXIMUM_BUNDLE_BYTES)

@@ -197,7 +197,9 @@ def test_a_key_that_lies_in_the_artifact_vouches_for_nothing(signed: Path, key: 
 
 def test_files_that_are_not_there_are_not_verified(signed: Path, key: Path) -> None:
     Path(f"{signed}.sig").rename(signed.parent / "moved")
-    assert typed("verify", signed, "--key", public(key)).returncode == 1
+    unsigned = typed("verify", signed, "--key", public(key))
+    assert unsigned.returncode == 1
+    assert unsigned.stderr == f"Error: {signed}.sig cannot be found: --signature says where the signature is\n"
     shutil.rmtree(signed)
     done = ran("verify", signed, "--key", public(key), "--signature", signed.parent / "moved")
     assert isinstance(done.exception, ArtifactUnreadable)
