@@ -105,7 +105,8 @@ class SensitivityView(Document):
     """In standard deviations, of the feature that is hardest to see: found in one window, or under a budget in two. It
     was planted into blocks of the reference. Null: none of those tried, up to two deviations."""
     hardest_feature: str | None
-    """Which one that is; null for a detector of all features together, all of which were shifted."""
+    """Which one that is; null for a detector of all features together, all of which were shifted, and if no feature
+    ever moves."""
 
 
 class SeasonsView(Document):
