@@ -20,6 +20,7 @@ PLAN: dict[str, Any] = {
     "window": {"rows": WINDOW},
     "decision": {"false_alarm_rate": 0.02, "season": SEASON},
 }
+SUMMARIES = {**PLAN, "window": {"rows": None, "every_seconds": WINDOW * EVERY_MS // 1000, "keep": "summaries"}}
 CALM, MOVED = 6, 3
 
 
@@ -62,13 +63,12 @@ def test_a_day_is_calm_and_half_a_deviation_within_its_hours_is_drift_though_the
 ) -> None:
     service = make_service(DRIFT_EVALUATION__POLL_SECONDS="0.1")
     service.start()
-    summaries = {**PLAN, "window": {"rows": None, "every_seconds": WINDOW * EVERY_MS // 1000, "keep": "summaries"}}
     with service.client() as client:
         registered = register(client, PLAN)
         assert registered["plan"]["decision"]["season"] == SEASON
         assert registered["readiness"]["calibrated"]
         assert registered["readiness"]["seasons"] == {"fewest_rows": DAYS * 30, "lacking": []}
-        register(client, summaries, "summed")
+        register(client, SUMMARIES, "summed")
     for number in range(CALM + MOVED):
         if number == 2:  # fitted anew from what is stored
             service.kill()

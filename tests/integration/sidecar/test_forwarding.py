@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.integration.service import test_seasons as seasons
 from tests.integration.service.test_windows import batch, judged, measured, put_under_watch, statistics
 from tests.integration.sidecar.chain import SUMMARIES, Chain, a_chain, accepted, all_forwarded, post
 from tests.processes.traffic import payload, rows
 from tests.processes.waiting import eventually
+from tests.unit.service.domain import test_season as season
 
 BATCHES, ROWS = 60, 15
 
@@ -50,6 +52,22 @@ def test_summaries_of_two_sidecars_are_judged_as_the_rows_would_be(chain: Chain)
     assert measured(found) == statistics(expected)
     assert comparable(found) == comparable(direct)
     assert found[1]["batches"] < direct[1]["batches"]  # panes hold several
+
+
+def test_rows_are_compared_by_their_hours_where_they_are_summarised(chain: Chain) -> None:
+    when, before = season.times(season.DAYS * 720, 3 * season.WINDOW), chain.forwarded()
+    values = season.cyclic(5, when)
+    with chain.central.client() as client, chain.sidecars[0].client() as sidecar:
+        for model in ("hours-forwarded", "hours-direct"):
+            seasons.register(client, seasons.SUMMARIES, model)
+        for number, some in enumerate(np.split(np.arange(len(when)), 9)):
+            body = seasons.table(values[some], when[some])
+            accepted(sidecar, "hours-forwarded", body, f"batch {number}")
+            accepted(client, "hours-direct", body, f"batch {number}")
+        all_forwarded(chain, before + len(when))
+        found, direct = (judged(client, model, 2) for model in ("hours-forwarded", "hours-direct"))
+    assert comparable(found) == comparable(direct)
+    assert all("each row by its hour of the day" in each["reason"] for each in found)
 
 
 @pytest.mark.parametrize("window", [{"rows": 70}, {"rows": 60, "step": 25}, {"every_seconds": 300}])
