@@ -20,7 +20,7 @@ from service.domain.errors import Fault, InvalidReference
 from service.domain.models import FlaggedRows, LoggedBatch, Reference
 
 REMEMBERED_ROWS = 10_000
-"""Rows of the log before a batch, in whole batches, that its rows may repeat."""
+"""Rows of the log before a batch, in whole batches where these have no more, that its rows may repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,10 @@ class RowLabelling:
 
 
 class LabelledLog:
-    """Takes the batches of a log one after another; holds 64 bits of each of the latest rows."""
+    """Takes the batches of a log one after another; holds 64 bits of each of the latest rows.
+
+    These are fewer than twice as many as may be repeated: of a larger batch the last ones are remembered.
+    """
 
     def __init__(self, labelling: RowLabelling) -> None:
         self._labelling = labelling
@@ -79,18 +82,33 @@ class LabelledLog:
         return replace(found, labels=frozen(labels))
 
     def _remembered(self, hashes: Hashes) -> NDArray[np.bool_]:
-        """Which came before; and remembers all of them."""
+        """Which came before; and remembers the latest of them."""
+        if len(hashes) > REMEMBERED_ROWS:
+            known, latest = self._known_of_many(hashes), hashes[-REMEMBERED_ROWS:].copy()
+            self._remember(latest)
+        else:
+            known, latest = self._remember(hashes), hashes
+        self._batches.append(latest)
+        self._rows += len(latest)
+        while self._rows - len(self._batches[0]) >= REMEMBERED_ROWS:
+            self._forget(self._batches.popleft())
+        return known
+
+    def _remember(self, hashes: Hashes) -> NDArray[np.bool_]:
         known = np.zeros(len(hashes), dtype=np.bool_)
         occurrences = self._occurrences
         for place, number in enumerate(hashes.tolist()):
             before = occurrences.get(number, 0)
             known[place] = before > 0
             occurrences[number] = before + 1
-        self._batches.append(hashes)
-        self._rows += len(hashes)
-        while self._rows - len(self._batches[0]) >= REMEMBERED_ROWS:
-            self._forget(self._batches.popleft())
         return known
+
+    def _known_of_many(self, hashes: Hashes) -> NDArray[np.bool_]:
+        """Of a million, as a body may have, a dictionary would take ninety megabytes."""
+        known = np.isin(hashes, np.fromiter(self._occurrences, np.uint64, len(self._occurrences)))
+        again = np.ones(len(hashes), dtype=np.bool_)
+        again[np.unique(hashes, return_index=True)[1]] = False
+        return np.asarray(known | again)
 
     def _forget(self, hashes: Hashes) -> None:
         self._rows -= len(hashes)

@@ -47,9 +47,10 @@ def test_whoever_begins_later_with_the_rows_before_gives_the_same_labels(
 ) -> None:
     monkeypatch.setattr(labelling, "REMEMBERED_ROWS", 12)
     batches = with_repetitions(60)
+    batches[40] = logged(40, np.concatenate([each.batch.rows for each in batches[:20]]))  # more than are remembered
     all_along = labels(LabelledLog(fitted), batches)
     assert {label for each in all_along for label in each} >= {OK, DUPLICATE}
-    for begins in (7, 30, 59):
+    for begins in (7, 30, 41, 42, 59):
         rows, first = 0, begins
         while rows < 12 and first > 0:
             first -= 1
@@ -78,6 +79,20 @@ def test_rows_are_forgotten_after_so_many_others(fitted: RowLabelling, monkeypat
     monkeypatch.setattr(labelling, "REMEMBERED_ROWS", 12)
     row, others = np.array([[0.3, -0.8]]), np.random.default_rng(3).normal(size=(12, 2))
     assert labels(LabelledLog(fitted), [logged(0, row), logged(1, others), logged(2, row)])[2] == [OK]
+
+
+def test_of_a_batch_with_more_rows_than_are_remembered_the_last_ones_are(
+    fitted: RowLabelling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(labelling, "REMEMBERED_ROWS", 12)
+    before, rows = np.array([[0.3, -0.8]]), np.random.default_rng(3).normal(size=(100, 2))
+    rows[50], rows[60] = before[0], rows[40]
+    log = LabelledLog(fitted)
+    usual = [OK if label == DUPLICATE else label for label in fitted.label(rows).labels.tolist()]
+    usual[50] = usual[60] = DUPLICATE  # of what came before it, and of the batch itself
+    assert labels(log, [logged(0, before), logged(1, rows)])[1] == usual
+    assert len(log._occurrences) == 12
+    assert labels(log, [logged(2, np.concatenate([rows[87:88], rows[88:89]]))])[0] == [usual[87], DUPLICATE]
 
 
 def test_a_batch_of_other_columns_has_no_labels(fitted: RowLabelling) -> None:
