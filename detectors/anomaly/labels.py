@@ -29,10 +29,13 @@ class RowLabels:
     """NaN for an invalid row."""
     hashes: Hashes
     """By which equal rows are found."""
+    may_repeat: NDArray[np.bool_]
+    """Whether an equal one before it makes a row a duplicate."""
 
     def part(self, first: int, last: int) -> Self:
         """Of the rows from `first` up to `last`."""
-        return type(self)(self.labels[first:last], self.scores[first:last], self.hashes[first:last])
+        part = slice(first, last)
+        return type(self)(self.labels[part], self.scores[part], self.hashes[part], self.may_repeat[part])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +50,8 @@ class Labeller:
     """Of the reference's rows, ascending."""
     finds_duplicates: bool
     """False where the reference's own rows repeat one another more often than rows may be flagged."""
+    finds_incomplete_duplicates: bool
+    """The same of rows with a missing value: of few values that are left, more are equal. Not without the others."""
 
     @classmethod
     def fit(cls, rows: Rows, score: str, outlier_rate: float, typical_rate: float) -> Self:
@@ -64,13 +69,17 @@ class Labeller:
         held_out = held_out_scores(chosen, whole)
         row_hash = RowHash.keyed_by(measurable)
         hashes = np.sort(row_hash(whole))
+        missing = np.isnan(measurable)
+        with_a_hole = row_hash(measurable[missing.any(axis=1) & ~missing.all(axis=1)])
+        finds_duplicates = repeated(hashes) <= outlier_rate * len(whole)
         return cls(
             fitted=chosen.fit(whole),
             strangest=cut_above(held_out, rank_of(outlier_rate, len(whole))),
             most_typical=-cut_above(-held_out, rank_of(typical_rate, len(whole))),
             row_hash=row_hash,
             known=frozen(hashes),
-            finds_duplicates=repeated(hashes) <= outlier_rate * len(whole),
+            finds_duplicates=finds_duplicates,
+            finds_incomplete_duplicates=finds_duplicates and repeated(with_a_hole) <= outlier_rate * len(with_a_hole),
         )
 
     def label(self, rows: Rows) -> RowLabels:
@@ -85,13 +94,15 @@ class Labeller:
         scores = self.fitted.score(scored)
         hashes = self.row_hash(rows)
         labels = np.full(len(rows), OK, dtype=np.int8)
-        labels[(scores < self.most_typical) & ~missing.any(axis=1)] = TOO_TYPICAL
+        incomplete = missing.any(axis=1)
+        labels[(scores < self.most_typical) & ~incomplete] = TOO_TYPICAL
         labels[scores > self.strangest] = OUTLIER
         if self.finds_duplicates:
             labels[self._is_of_the_reference(hashes)] = DUPLICATE
         labels[invalid] = INVALID
         scores[invalid] = np.nan
-        return RowLabels(frozen(labels), frozen(scores), frozen(hashes))
+        may_repeat = np.where(incomplete, self.finds_incomplete_duplicates, self.finds_duplicates) & ~invalid
+        return RowLabels(frozen(labels), frozen(scores), frozen(hashes), frozen(may_repeat))
 
     def _is_of_the_reference(self, hashes: Hashes) -> NDArray[np.bool_]:
         places = np.minimum(np.searchsorted(self.known, hashes), len(self.known) - 1)

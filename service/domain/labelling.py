@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.anomaly.labels import DUPLICATE, INVALID, NAMES, OK, Labeller, RowLabels
+from detectors.anomaly.labels import DUPLICATE, NAMES, OK, Labeller, RowLabels
 from detectors.anomaly.row_hash import Hashes
 from detectors.arrays import Rows, frozen
 from detectors.errors import DetectorError
@@ -78,8 +78,7 @@ class LabelledLog:
         if not self._labelling.labeller.finds_duplicates:
             return found
         known = self._remembered(found.hashes)
-        labels = np.where(known & (found.labels != INVALID), np.int8(DUPLICATE), found.labels)
-        return replace(found, labels=frozen(labels))
+        return replace(found, labels=frozen(np.where(known & found.may_repeat, np.int8(DUPLICATE), found.labels)))
 
     def _remembered(self, hashes: Hashes) -> NDArray[np.bool_]:
         """Which came before; and remembers the latest of them."""

@@ -57,6 +57,21 @@ def test_where_the_reference_repeats_itself_equal_rows_are_no_duplicates():
     reference = generator.integers(0, 3, (2000, 2)).astype(float)
     labeller = Labeller.fit(reference, SCORE, 0.001, 0.001)
     assert not (labeller.label(reference).labels == DUPLICATE).any()
+    assert not labeller.label(np.array([[1.0, np.nan]])).may_repeat.any()
+
+
+def test_rows_with_a_hole_are_no_duplicates_where_those_of_the_reference_repeat_one_another():
+    """Of most of them one value of three is left, and it is one of two; complete rows never repeat."""
+    generator = np.random.default_rng(9)
+    reference = generator.normal(size=(2000, 3))
+    reference[:, 2] = generator.integers(0, 2, 2000)
+    complete = reference[1000:]
+    assert Labeller.fit(complete, SCORE, 0.001, 0.001).finds_incomplete_duplicates
+    reference[:100, :2] = np.nan
+    labeller = Labeller.fit(reference, SCORE, 0.001, 0.001)
+    found = labeller.label(np.array([[0.1, 0.2, 1.0], [np.nan, np.nan, 1.0], [np.nan, np.nan, np.nan]]))
+    assert found.may_repeat.tolist() == [True, False, False]
+    assert found.part(1, 3).may_repeat.tolist() == [False, False]
 
 
 def test_a_reference_that_is_too_short_says_how_many_rows_the_rates_need():

@@ -95,6 +95,15 @@ def test_of_a_batch_with_more_rows_than_are_remembered_the_last_ones_are(
     assert labels(log, [logged(2, np.concatenate([rows[87:88], rows[88:89]]))])[0] == [usual[87], DUPLICATE]
 
 
+def test_rows_with_a_hole_repeat_one_another_only_where_those_of_the_reference_do_not(fitted: RowLabelling) -> None:
+    hole = np.array([[0.5, np.nan]] * 2)
+    assert labels(LabelledLog(fitted), [logged(0, hole)]) == [[OK, DUPLICATE]]
+    rows = np.random.default_rng(1).normal(size=(500, 2))
+    rows[:50] = hole[0]
+    with_holes = RowLabelling.fit(PLAN, Reference(("a", "b"), rows))
+    assert labels(LabelledLog(with_holes), [logged(0, hole)]) == [[OK, OK]]
+
+
 def test_a_batch_of_other_columns_has_no_labels(fitted: RowLabelling) -> None:
     others, own = logged(0, np.zeros((3, 5))), logged(1, np.zeros((1, 2)))
     assert [each is None for each in LabelledLog(fitted).label([others, own, others])] == [True, False, True]
