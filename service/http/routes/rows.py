@@ -63,7 +63,8 @@ def routes(export_rows: ExportRows, read_quarantine: ReadQuarantine) -> APIRoute
         model: ModelPath,
         limit: Annotated[int, Query(ge=1, le=200, description="Batches a page.")] = 50,
         before: Annotated[
-            str | None, Query(pattern=r"^\d{1,20}-\d{1,20}$", description="Only batches before this place in the log.")
+            str | None,
+            Query(pattern="^[0-9]{1,19}-[0-9]{1,19}$", description="Only batches before this place in the log."),
         ] = None,
     ) -> QuarantinePage:
         """Where the rows are that were flagged lately, and why; newest first, as many as are kept."""

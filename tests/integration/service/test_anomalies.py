@@ -104,6 +104,9 @@ async def test_flagged_rows_are_counted_listed_and_left_out_of_exports(running_a
     rest = await running_app.client.get("/v1/models/churn/quarantine", params={"before": before})
     assert rest.json()["batches"] == page["batches"][1:]
     assert_problem(await running_app.client.get("/v1/models/nobody/quarantine"), 404, "unknown-model")
+    for no_place in ("1", "\u0661-\u0661", "99999999999999999999-0"):
+        refused = await running_app.client.get("/v1/models/churn/quarantine", params={"before": no_place})
+        assert refused.status_code == 422, refused.text
 
     scraped = (await running_app.client.get("/metrics")).text
     for label, count in (first["flagged"]).items():
