@@ -6,6 +6,8 @@ from detectors.anomaly.scores import checked_name
 from detectors.errors import InvalidParameter
 from service.domain.errors import Fault
 
+SMALLEST_RATE = 1e-9
+"""No reference has as many rows as less would take."""
 LARGEST_RATE = 0.1
 
 
@@ -37,9 +39,9 @@ def anomaly_faults(plan: AnomalyPlan | None, keep: str) -> list[Fault]:
     except InvalidParameter as error:
         faults.append(Fault("anomalies.score", str(error)))
     faults += [
-        Fault(f"anomalies.{name}", f"must be above 0 and at most {LARGEST_RATE}")
+        Fault(f"anomalies.{name}", f"must lie between {SMALLEST_RATE} and {LARGEST_RATE}")
         for name, rate in (("outlier_rate", plan.outlier_rate), ("typical_rate", plan.typical_rate))
-        if not 0 < rate <= LARGEST_RATE
+        if not SMALLEST_RATE <= rate <= LARGEST_RATE
     ]
     if plan.largest_client_share is not None and not 0 < plan.largest_client_share < 1:
         faults.append(Fault("anomalies.largest_client_share", "must lie between 0 and 1, both excluded"))

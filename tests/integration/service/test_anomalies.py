@@ -184,6 +184,7 @@ async def test_a_reference_that_is_too_short_for_the_rates_is_refused_with_what_
     [
         ({"anomalies": {"score": "no_such"}}, "anomalies.score"),
         ({"anomalies": {"typical_rate": 0.5}}, "anomalies.typical_rate"),
+        ({"anomalies": {"outlier_rate": 1e-310}}, "anomalies.outlier_rate"),
         ({"anomalies": {"largest_client_share": 1.0}}, "anomalies.largest_client_share"),
         ({"anomalies": {}, "window": {"keep": "summaries"}}, "anomalies"),
     ],
