@@ -7,6 +7,7 @@ store takes it from one of them. What an evaluator holds between calls is a cach
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from anyio import CapacityLimiter, to_thread
 from opentelemetry.trace import Span
@@ -197,7 +198,8 @@ class EvaluateWindow:
         if self._labels is None or progress.labelling is None:
             return arranged
         try:
-            return await self._labels(progress.labelling, arranged, self._limiter)
+            is_watched = partial(self._is_watched, progress.registration)
+            return await self._labels(progress.labelling, arranged, self._limiter, is_watched)
         except BaseException:
             # Read again, these rows would repeat themselves: begin at the newest verdict.
             self._progress.pop(progress.registration.model, None)

@@ -1,6 +1,6 @@
 """Label every row of a log as it is read, and keep those apart that are flagged."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -9,7 +9,7 @@ from anyio import CapacityLimiter, to_thread
 from detectors.anomaly.labels import RowLabels
 from service.domain.errors import StoreFull
 from service.domain.labelling import REMEMBERED_ROWS, LabelledLog, flagged_rows
-from service.domain.models import BatchPosition, LoggedBatch, ModelName
+from service.domain.models import NONE_FLAGGED, BatchPosition, FlaggedRows, LoggedBatch, ModelName
 from service.domain.quarantine import quarantined
 from service.domain.registration import Registration
 from service.domain.windows import RecentIdentifiers
@@ -46,18 +46,32 @@ class LabelRows:
         return Labelling(registration.model, log, recent)
 
     async def __call__(
-        self, labelling: Labelling, batches: Sequence[LoggedBatch], limiter: CapacityLimiter
+        self,
+        labelling: Labelling,
+        batches: Sequence[LoggedBatch],
+        limiter: CapacityLimiter,
+        is_watched: Callable[[], Awaitable[bool]],
     ) -> Sequence[LoggedBatch]:
-        """The same with what was flagged in them; on a thread."""
-        labelled = await to_thread.run_sync(labelling.log.label, batches, limiter=limiter, abandon_on_cancel=True)
-        return [await self._kept_apart(labelling, *each) for each in zip(batches, labelled, strict=True)]
+        """The same with what was flagged in them; on a thread.
 
-    async def _kept_apart(self, labelling: Labelling, logged: LoggedBatch, labels: RowLabels | None) -> LoggedBatch:
+        A thread may have to be waited for as long as tests take. Nothing is kept apart of a model that is not watched
+        any more by then: it would outlive the model.
+        """
+        labelled = await to_thread.run_sync(labelling.log.label, batches, limiter=limiter, abandon_on_cancel=True)
+        flagged = [NONE_FLAGGED if labels is None else flagged_rows(labels) for labels in labelled]
+        keeps = any(each.total for each in flagged) and await is_watched()
+        return [
+            await self._kept_apart(labelling, *each, keeps=keeps)
+            for each in zip(batches, labelled, flagged, strict=True)
+        ]
+
+    async def _kept_apart(
+        self, labelling: Labelling, logged: LoggedBatch, labels: RowLabels | None, flagged: FlaggedRows, *, keeps: bool
+    ) -> LoggedBatch:
         repeated = labelling.recent.is_repeated(logged.batch.identifier)
         if labels is None:
             return logged
-        flagged = flagged_rows(labels)
-        if flagged.total and not repeated:
+        if keeps and flagged.total and not repeated:
             # A full store is freed by judging, which this must not keep from going on: labels can be had again.
             with suppress(StoreFull):
                 await self._quarantine.keep(labelling.model, quarantined(logged, labels, flagged))

@@ -4,10 +4,14 @@ import csv
 import io
 import json
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import anyio
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -18,7 +22,7 @@ from detectors import codec
 from detectors.arrays import HOST
 from service.adapters.log import RedisJudgedBatches, RedisObservationLog, RedisQuarantine, RedisVerdictLog
 from service.adapters.reference_store import RedisRegistrations
-from service.adapters.store import Keys, connection
+from service.adapters.store import Client, Keys, connection
 from service.domain.anomaly_plan import AnomalyPlan
 from service.domain.errors import CorruptedState
 from service.domain.models import LOG_START, Batch, FlaggedRows, ModelName, Reference
@@ -237,9 +241,23 @@ async def test_no_caller_contributes_more_than_its_share_of_what_is_exported(sha
         assert len(await exported("?flagged=true")) == 50
 
 
-async def test_rows_that_are_read_again_after_a_fault_do_not_repeat_themselves(shared_store: str) -> None:
-    keys = Keys(secrets.token_hex(8))
-    async with connection(shared_store, 10.0) as redis:
+@dataclass(frozen=True)
+class Labelling:
+    """An evaluator that labels rows, by itself, and a window of `mixed` rows that it has not judged."""
+
+    redis: Client
+    keys: Keys
+    registrations: RedisRegistrations
+    verdicts: RedisVerdictLog
+    evaluate: EvaluateWindow
+    limiter: CapacityLimiter
+    """Of its threads."""
+
+
+@asynccontextmanager
+async def labelling(url: str) -> AsyncIterator[Labelling]:
+    keys, limiter = Keys(secrets.token_hex(8)), CapacityLimiter(1)
+    async with connection(url, 10.0) as redis:
         registrations, verdicts = RedisRegistrations(redis, keys), RedisVerdictLog(redis, keys, 100)
         plan = Plan(
             WindowPlan(rows=50), (DetectorPlan("kolmogorov_smirnov"),), anomalies=AnomalyPlan(outlier_rate=0.005)
@@ -253,15 +271,38 @@ async def test_rows_that_are_read_again_after_a_fault_do_not_repeat_themselves(s
             await log.append(FRAUD, Batch(f"batch {number}", mixed()[25 * number : 25 * number + 25], now))
         fitted = FittedModels(registrations, CapacityLimiter(1), HOST)
         labels = LabelRows(fitted, RedisJudgedBatches(redis, keys), RedisQuarantine(redis, keys))
-        tracing, tuning = Tracing("0", export=False), Tuning(CapacityLimiter(1), 100, lambda: 0.0, 100, labels)
+        tracing, tuning = Tracing("0", export=False), Tuning(limiter, 100, lambda: 0.0, 100, labels)
         evaluate = EvaluateWindow(registrations, fitted, log, verdicts, lambda: now, Metrics(9, 9), tracing, tuning)
-        await redis.set(keys.quarantine(FRAUD), b"in the way")
-        with pytest.raises(CorruptedState):
-            await evaluate(FRAUD)
-        await redis.delete(keys.quarantine(FRAUD))
-        assert await evaluate(FRAUD)
-        verdict = await verdicts.newest(FRAUD)
-        assert verdict is not None
-        assert verdict.flagged == FlaggedRows(outlier=1, too_typical=1, duplicate=2)
+        yield Labelling(redis, keys, registrations, verdicts, evaluate, limiter)
         tracing.close()
         await log.finish(10)
+
+
+async def test_rows_that_are_read_again_after_a_fault_do_not_repeat_themselves(shared_store: str) -> None:
+    async with labelling(shared_store) as one:
+        await one.redis.set(one.keys.quarantine(FRAUD), b"in the way")
+        with pytest.raises(CorruptedState):
+            await one.evaluate(FRAUD)
+        await one.redis.delete(one.keys.quarantine(FRAUD))
+        assert await one.evaluate(FRAUD)
+        verdict = await one.verdicts.newest(FRAUD)
+        assert verdict is not None
+        assert verdict.flagged == FlaggedRows(outlier=1, too_typical=1, duplicate=2)
+
+
+async def test_nothing_is_kept_apart_of_a_model_that_is_deleted_while_labelling_waits_for_a_thread(
+    shared_store: str,
+) -> None:
+    async with labelling(shared_store) as one:
+        await one.limiter.acquire_on_behalf_of(one)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one.evaluate, FRAUD)
+            await eventually_async(lambda: waiting(one.limiter), "rows wait to be labelled")
+            assert await one.registrations.forget(FRAUD)
+            one.limiter.release_on_behalf_of(one)
+        assert await one.redis.keys(f"{one.keys.registrations(FRAUD).rpartition(':')[0]}*") == []
+        assert await one.verdicts.newest(FRAUD) is None
+
+
+async def waiting(limiter: CapacityLimiter) -> bool:
+    return limiter.statistics().tasks_waiting > 0
