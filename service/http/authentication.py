@@ -19,8 +19,6 @@ CERTIFICATE_NAMES, ADMITTED = "certificate_names", "admitted"
 """What the verified client certificate is called; and what was let in last."""
 ADMITTED_SECONDS = 1.0
 """The same request on the same connection is let in again for so long: asking would cost it some hundredths."""
-SENDER = "driftwarden.sender"
-"""Of a request's scope: digest of the caller that was let in."""
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/readyz/integrity"})
 SENDER = "driftwarden.sender"
 """Of a request's scope: digest of the caller that was let in."""
