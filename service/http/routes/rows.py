@@ -58,7 +58,7 @@ def routes(export_rows: ExportRows, read_quarantine: ReadQuarantine) -> APIRoute
         """All rows of windows that follow one another, e.g. of an alarm's period; where they overlap, of each."""
         return await answer(model, Span(from_verdict, to_verdict, flagged), accept)
 
-    @router.get("/quarantine", responses=problems(404, 422, 503))
+    @router.get("/quarantine", responses=problems(404, 422, 503), response_model=QuarantinePage)
     async def get_quarantine(
         model: ModelPath,
         limit: Annotated[int, Query(ge=1, le=200, description="Batches a page.")] = 50,
@@ -66,11 +66,13 @@ def routes(export_rows: ExportRows, read_quarantine: ReadQuarantine) -> APIRoute
             str | None,
             Query(pattern="^[0-9]{1,19}-[0-9]{1,19}$", description="Only batches before this place in the log."),
         ] = None,
-    ) -> QuarantinePage:
+    ) -> Response:
         """Where the rows are that were flagged lately, and why; newest first, as many as are kept."""
         name = model_name(model)
         batches = await read_quarantine(name, limit, None if before is None else BatchPosition(before))
-        return QuarantinePage.of(name, batches, limit)
+        # Of twenty thousand rows that takes longer than anybody else's request may be held up.
+        page = await to_thread.run_sync(lambda: QuarantinePage.of(name, batches, limit).model_dump_json())
+        return Response(page, media_type="application/json")
 
     async def answer(model: str, span: Span, accept: str | None) -> Response:
         name, form = model_name(model), chosen(accept, pyarrow=pyarrow)

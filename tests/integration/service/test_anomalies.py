@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import anyio
@@ -28,6 +29,7 @@ from service.domain.errors import CorruptedState
 from service.domain.models import LOG_START, Batch, FlaggedRows, ModelName, Reference
 from service.domain.plan import DetectorPlan, Plan, WindowPlan
 from service.domain.registration import Registration, encode_reference
+from service.http.quarantine_schemas import QuarantinePage
 from service.settings import AuthenticationSettings, StoreSettings
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
@@ -115,6 +117,23 @@ async def test_flagged_rows_are_counted_listed_and_left_out_of_exports(running_a
     scraped = (await running_app.client.get("/metrics")).text
     for label, count in (first["flagged"]).items():
         assert f'driftwarden_flagged_rows_total{{label="{label}",model="churn"}} {float(count)}' in scraped
+
+
+async def test_a_page_of_the_quarantine_is_made_off_the_event_loop(
+    running_app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads, of = set[int](), QuarantinePage.of
+
+    def noted(*arguments: Any) -> QuarantinePage:
+        threads.add(get_ident())
+        return of(*arguments)
+
+    monkeypatch.setattr(QuarantinePage, "of", noted)
+    await running_app.register(plan=PLAN)
+    page = await running_app.client.get("/v1/models/churn/quarantine")
+    assert page.json() == {"model": "churn", "batches": [], "before": None}
+    assert threads
+    assert get_ident() not in threads
 
 
 async def test_labels_are_in_arrow_files_and_the_metadata_counts_them(running_app: Application) -> None:
