@@ -29,10 +29,9 @@ class SignedFiles:
     expected: Expectation
 
     def mark(self) -> bytes:
-        beside = [_mark(file) for file in (self.signature, self.trust, self.key) if file is not None]
-        return hashlib.blake2b(FileTree(self.path, self.signature).mark() + repr(beside).encode()).digest()
+        return self._mark(FileTree(self.path, self.signature))
 
-    def verify(self, progress: Callable[[int], None], /) -> str:
+    def verify(self, progress: Callable[[int], None], /) -> tuple[str, bytes]:
         # One thread: the others of the machine are those that serve. And they want the page cache as it is.
         files = FileTree(self.path, self.signature, progress=progress, threads=1, leaves_no_trace=True)
         try:
@@ -43,7 +42,11 @@ class SignedFiles:
         found = verify_artifact(files, bundle, trust, self.expected, datetime.now(UTC), signature_holds)
         if found.key.data_only:
             refuse(inspect_artifact(files), DATA_ONLY)
-        return found.payload_digest
+        return found.payload_digest, self._mark(files)
+
+    def _mark(self, files: FileTree) -> bytes:
+        beside = [_mark(file) for file in (self.signature, self.trust, self.key) if file is not None]
+        return hashlib.blake2b(files.mark() + repr(beside).encode()).digest()
 
     def _trust(self) -> Trust:
         if self.trust is not None:

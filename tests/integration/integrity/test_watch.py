@@ -7,7 +7,7 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from random import Random
 
@@ -15,6 +15,7 @@ import anyio
 import pytest
 from anyio import to_thread
 
+from service.adapters.artifacts.file_tree import FileTree
 from service.adapters.artifacts.targets_file import read_targets
 from service.domain.errors import InvalidConfiguration
 from service.domain.integrity.watched import State
@@ -345,3 +346,40 @@ def test_keys_and_targets_within_what_is_watched_are_refused(model: Model) -> No
     shutil.copy(model.targets(key=str(model.keys / "release.pub")), inside)
     with pytest.raises(InvalidConfiguration, match="is in what it says is watched"):
         read_targets(inside)
+
+
+async def test_a_link_that_leads_to_itself_ends_no_watch(model: Model) -> None:
+    """Python 3.11 and 3.12 raise no `OSError` where a path is resolved through one."""
+    away = model.root.with_name("away")
+    async with watching(model.targets(grace_tries=1)) as watch:
+        await watch.becomes(State.VERIFIED)
+        model.root.rename(away)
+        model.root.symlink_to(model.root)
+        await watch.verified_again()
+        assert watch.shown.state is not State.VERIFIED
+        model.root.unlink()
+        away.rename(model.root)
+        await watch.verified_again()
+
+
+async def test_a_folder_that_was_another_for_the_time_of_a_reading_is_not_verified(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both looks see the same files, and a rename leaves no trace in those below."""
+    away, decoy = model.root.with_name("away"), model.root.with_name("decoy")
+    shutil.copytree(model.root, decoy)
+    read = FileTree.digests
+
+    def of_the_decoy(files: FileTree, names: Collection[str]) -> Mapping[str, str]:
+        model.root.rename(away)
+        decoy.rename(model.root)
+        try:
+            return read(files, names)
+        finally:
+            model.root.rename(decoy)
+            away.rename(model.root)
+
+    flip(model.weights)
+    monkeypatch.setattr(FileTree, "digests", of_the_decoy)
+    async with watching(model.targets(grace_tries=1)) as watch:
+        assert "changed while they were read" in (await watch.becomes(State.UNVERIFIABLE)).history.reason
