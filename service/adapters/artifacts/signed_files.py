@@ -34,6 +34,7 @@ class SignedFiles:
     def verify(self, progress: Callable[[int], None], /) -> tuple[str, bytes]:
         # One thread: the others of the machine are those that serve. And they want the page cache as it is.
         files = FileTree(self.path, self.signature, progress=progress, threads=1, leaves_no_trace=True)
+        self._refuse_pipes()
         try:
             trust, bundle = self._trust(), read_bounded(self.signature, MAXIMUM_BUNDLE_BYTES)
         except InvalidConfiguration as error:
@@ -45,8 +46,17 @@ class SignedFiles:
         return found.payload_digest, self._mark(files)
 
     def _mark(self, files: FileTree) -> bytes:
-        beside = [_mark(file) for file in (self.signature, self.trust, self.key) if file is not None]
+        beside = [_mark(file) for file in self._beside()]
         return hashlib.blake2b(files.mark() + repr(beside).encode()).digest()
+
+    def _refuse_pipes(self) -> None:
+        """In the place of a signature, whose reading would never end."""
+        for file in self._beside():
+            if os.path.exists(file) and not os.path.isfile(file):  # noqa: PTH110, PTH113 - whatever is wrong, no error
+                raise ArtifactUnreadable(f"{file} is not a file")
+
+    def _beside(self) -> list[Path]:
+        return [file for file in (self.signature, self.trust, self.key) if file is not None]
 
     def _trust(self) -> Trust:
         if self.trust is not None:

@@ -431,3 +431,15 @@ async def test_a_change_counts_from_when_it_is_seen_though_the_reading_hangs(
         finally:
             goes_on.set()
         await watch.becomes(State.VERIFIED)
+
+
+async def test_a_pipe_in_the_place_of_the_signature_is_not_waited_for(model: Model) -> None:
+    async with watching(model.targets(grace_tries=1)) as watch:
+        await watch.becomes(State.VERIFIED)
+        signature = model.signature.read_bytes()
+        model.signature.unlink()
+        os.mkfifo(model.signature)
+        assert "not a file" in (await watch.becomes(State.UNVERIFIABLE)).history.reason
+        model.signature.unlink()
+        model.signature.write_bytes(signature)
+        await watch.becomes(State.VERIFIED)
