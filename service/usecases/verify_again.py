@@ -31,9 +31,7 @@ def verify_again(
     """Blocks. Also gives a word for the outcome. `mark` is from before; raises `CalledOff`."""
     try:
         digest, read = artifact.verify(reading)
-        if mark is None or read != mark or marked(artifact) != mark:
-            # What was read first may have been written behind the back of the reading.
-            raise ArtifactUnreadable("files changed while they were read: try again when they are written")
+        _refuse_changed(artifact, mark, read)
     except ArtifactTampered as error:
         return history.found_tampered(str(error).partition("\n")[0].removesuffix(":"), Changes.of(error)), "tampered"
     except RolledBack as error:
@@ -48,3 +46,9 @@ def verify_again(
         _log.exception("a verification failed")
         return history.found_unreadable(monotonic(), type(error).__name__), "unreadable"
     return history.verified(monotonic(), digest), "verified"
+
+
+def _refuse_changed(artifact: WatchedArtifact, mark: bytes | None, read: bytes) -> None:
+    """What was read first may have been written behind the back of the reading."""
+    if mark is None or read != mark or marked(artifact) != mark:
+        raise ArtifactUnreadable("files changed while they were read: try again when they are written")

@@ -80,16 +80,19 @@ class FileTree:
                 raise ArtifactUnreadable(f"{self._root} has more than {bounds}")
         return tree
 
-    def mark(self) -> bytes:
+    def mark(self, *, as_read: bool = False) -> bytes:
         """Another one after whatever is done to a file, its mode and its name included; reading changes nothing.
 
-        The time of an inode's last change cannot be set back. Reads no file; raises `ArtifactUnreadable`. After
-        `digests`, it is of what was read: a folder may have been another one meanwhile, and have come back unchanged.
+        The time of an inode's last change cannot be set back. Reads no file; raises `ArtifactUnreadable`.
+        `as_read`: files whose digests were told count as they were then. A folder may have been another one at that
+        moment, and have come back unchanged.
         """
         entries: list[str] = []
         for found, state in self._walk():
             of_inode = () if state is None else (state.st_dev, state.st_ino, state.st_mode)
-            of_content = () if state is None else self._read.get(found.name, _mark(state))
+            of_content = () if state is None else _mark(state)
+            if as_read:
+                of_content = self._read.get(found.name, of_content)
             entries.append(repr((found.name, found.sort.name, *of_inode, *of_content)))
             if len(entries) > MAXIMUM_FILES:
                 raise ArtifactUnreadable(f"{self._root} has more than {MAXIMUM_FILES:,} files")

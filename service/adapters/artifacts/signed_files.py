@@ -29,7 +29,7 @@ class SignedFiles:
     expected: Expectation
 
     def mark(self) -> bytes:
-        return self._mark(FileTree(self.path, self.signature))
+        return self._with_beside(FileTree(self.path, self.signature).mark())
 
     def verify(self, progress: Callable[[int], None], /) -> tuple[str, bytes]:
         # One thread: the others of the machine are those that serve. And they want the page cache as it is.
@@ -43,11 +43,11 @@ class SignedFiles:
         found = verify_artifact(files, bundle, trust, self.expected, datetime.now(UTC), signature_holds)
         if found.key.data_only:
             refuse(inspect_artifact(files), DATA_ONLY)
-        return found.payload_digest, self._mark(files)
+        return found.payload_digest, self._with_beside(files.mark(as_read=True))
 
-    def _mark(self, files: FileTree) -> bytes:
+    def _with_beside(self, mark: bytes) -> bytes:
         beside = [_mark(file) for file in self._beside()]
-        return hashlib.blake2b(files.mark() + repr(beside).encode()).digest()
+        return hashlib.blake2b(mark + repr(beside).encode()).digest()
 
     def _refuse_pipes(self) -> None:
         """In the place of a signature, whose reading would never end."""

@@ -173,7 +173,7 @@ async def test_what_the_look_does_not_show_is_found_by_reading(model: Model, mon
     async with watching(model.targets(interval_seconds=0.2, megabytes_per_second=100_000)) as watch:
         await watch.becomes(State.VERIFIED)
         mark = b"the same"
-        monkeypatch.setattr("service.adapters.artifacts.file_tree.FileTree.mark", lambda _: mark)
+        monkeypatch.setattr("service.adapters.artifacts.file_tree.FileTree.mark", lambda *_, **__: mark)
         await watch.verified_again(2)
         assert watch.shown.state is State.VERIFIED
         flip(model.weights)
