@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.errors import ArtifactTampered
+from service.domain.errors import ArtifactTampered, IntegrityLost
 from service.domain.integrity.watched import NAMED_FILES, Bounds, Changes, History, State, Target
 
 BOUNDS = Bounds(max_age_seconds=900, grace_seconds=60, grace_tries=3)
@@ -122,3 +122,10 @@ def test_only_what_was_verified_last_and_never_tampered_with_is_verified(steps: 
         assert "refused" not in since
         assert since.count("unreadable") < BOUNDS.grace_tries
         assert now - successes[-1] <= BOUNDS.max_age_seconds
+
+
+def test_of_all_that_readiness_is_lost_for_some_is_said() -> None:
+    """A store that was lost may have had thousands of models, and everybody may ask."""
+    error = IntegrityLost([(f"reference of m{number}", "not trusted") for number in range(5_000)])
+    assert len(error.states) == 100
+    assert str(error).endswith(", and 4980 more are not verified")
