@@ -320,8 +320,10 @@ class WatchedArtifact(Protocol):
         """Another one after every change of the files, or of what they are verified against; cheap."""
         ...
 
-    def verify(self, progress: Callable[[int], None], /) -> str:
-        """The digest of what they were signed as. `progress` is told what was read, and may wait, or raise.
+    def verify(self, progress: Callable[[int], None], /) -> tuple[str, bytes]:
+        """The digest of what they were signed as, and the mark of what was read: another one if that was elsewhere.
+
+        `progress` is told what was read, and may wait, or raise.
 
         Raises the kinds of `ArtifactRefused`.
         """

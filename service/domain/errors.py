@@ -57,6 +57,8 @@ from dataclasses import dataclass
 
 _NAMED = 20
 """Of many, so many are named in a message."""
+_LISTED = 100
+"""And so many beside it."""
 
 
 class DriftwardenError(Exception):
@@ -333,11 +335,11 @@ class IntegrityLost(DriftwardenError):
     retryable = True
 
     def __init__(self, states: Sequence[tuple[str, str]]) -> None:
-        """Names, each with its state."""
+        """Names, each with its state: of many references, the first; everybody may ask for them."""
         named = ", ".join(f"{name} is {state}" for name, state in states[:_NAMED])
         more = len(states) - _NAMED
         super().__init__(named + (f", and {more} more are not verified" if more > 0 else ""))
-        self.states = tuple(states)
+        self.states = tuple(states[:_LISTED])
 
 
 class ArtifactUnreadable(DriftwardenError):

@@ -25,6 +25,8 @@ class PacedReading:
         self._monotonic = monotonic
         self._due = monotonic()
         self._called_off = threading.Event()
+        self.bytes_read = 0
+        """So far."""
 
     def call_off(self) -> None:
         """From any thread."""
@@ -33,6 +35,7 @@ class PacedReading:
     def __call__(self, count: int) -> None:
         """Raises `CalledOff`."""
         self._count(count)
+        self.bytes_read += count
         wait = 0.0
         if self._rate is not None:
             now = self._monotonic()

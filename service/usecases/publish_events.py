@@ -60,6 +60,9 @@ class PublishEvents:
             except SinkRefused as error:
                 self._count("refused")
                 _log.error("an event is lost: %s", error, extra={"event": event.type})
+            except Exception:  # noqa: BLE001 - models are judged whatever is wrong with who is told
+                self._count("refused")
+                _log.exception("an event is lost", extra={"event": event.type})
             else:
                 self._count("sent")
             if self._waiting and self._waiting[0] is event:

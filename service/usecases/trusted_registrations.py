@@ -7,6 +7,7 @@ fitted on it is in memory; and nothing is judged by what is no longer there.
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio
@@ -105,7 +106,9 @@ class TrustedRegistrations:
         try:
             reference = await self._registrations.reference(registration)
         except CorruptedState as error:
-            if known is not None and known.registration == registration:
+            in_use = known is not None and known.registration == registration
+            passed = not in_use or await self._is_passed(registration)
+            if known is not None and not passed and self._known.get(registration.model) is known:
                 self._distrust(registration.model, known, str(error))
             raise ReferenceNotTrusted(f"the reference of model {registration.model} is not trusted: {error}") from error
         if known is not None and known.registration == registration:
@@ -137,16 +140,9 @@ class TrustedRegistrations:
         """The whole of it, as if it were needed now."""
         known.due = self._monotonic() + self._interval_seconds
         try:
-            stored = await self._registrations.newest(model)
-            if stored is not None and stored.is_same_as(known.registration):
-                fault = _edited(stored, known.registration)
-                await self._registrations.reference(stored)
-            else:
-                fault = None
+            fault = await self._fault_of(known.registration)
         except StoreUnavailable:
             return  # nothing is judged without it either, and that is told elsewhere
-        except CorruptedState as error:
-            fault = str(error)
         if self._known.get(model) is not known:
             return  # registered anew meanwhile
         if fault is None:
@@ -155,6 +151,28 @@ class TrustedRegistrations:
             self._distrust(model, known, fault)
         else:
             self._trust(model, known)
+
+    async def _fault_of(self, registration: Registration) -> str | None:
+        """Why it is not what it was, empty if it is; None if it is the model's newest no more."""
+        try:
+            stored = await self._registrations.newest(registration.model)
+            if stored is None or not stored.is_same_as(registration):
+                return None
+            fault = _edited(stored, registration)
+            await self._registrations.reference(stored)
+        except CorruptedState as error:
+            return None if await self._is_passed(registration) else str(error)
+        return fault
+
+    async def _is_passed(self, registration: Registration) -> bool:
+        """Whether it was deleted while it was read, or one came after it: of a newer release, unreadable here."""
+        model = registration.model
+        with suppress(CorruptedState):
+            newest = await self._registrations.newest(model)
+            return newest is None or not newest.is_same_as(registration)
+        with suppress(CorruptedState):
+            return await self._registrations.revision(model, registration.revision) == registration
+        return False
 
     def _trust(self, model: ModelName, known: _Known) -> None:
         known.verified_at = self._monotonic()

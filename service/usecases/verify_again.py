@@ -17,6 +17,8 @@ def marked(artifact: WatchedArtifact) -> bytes | None:
         return artifact.mark()
     except ArtifactUnreadable:
         return None
+    except Exception:  # noqa: BLE001 - such as a link to itself on its way; the verification that follows says it
+        return None
 
 
 def verify_again(
@@ -28,8 +30,8 @@ def verify_again(
 ) -> tuple[History, str]:
     """Blocks. Also gives a word for the outcome. `mark` is from before; raises `CalledOff`."""
     try:
-        digest = artifact.verify(reading)
-        _refuse_changed(artifact, mark)
+        digest, read = artifact.verify(reading)
+        _refuse_changed(artifact, mark, read)
     except ArtifactTampered as error:
         return history.found_tampered(str(error).partition("\n")[0].removesuffix(":"), Changes.of(error)), "tampered"
     except RolledBack as error:
@@ -46,7 +48,7 @@ def verify_again(
     return history.verified(monotonic(), digest), "verified"
 
 
-def _refuse_changed(artifact: WatchedArtifact, mark: bytes | None) -> None:
+def _refuse_changed(artifact: WatchedArtifact, mark: bytes | None, read: bytes) -> None:
     """What was read first may have been written behind the back of the reading."""
-    if mark is None or marked(artifact) != mark:
+    if mark is None or read != mark or marked(artifact) != mark:
         raise ArtifactUnreadable("files changed while they were read: try again when they are written")

@@ -57,6 +57,8 @@ class _Watched:
     """Of the files, when they were verified last, or were tried to be; None: it could not be told."""
     told: State = State.UNKNOWN
     reading: PacedReading | None = None
+    bytes_read: int = 0
+    """By one verification, the most so far."""
     limiter: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
     """A file system that hangs holds up its own target only."""
 
@@ -115,19 +117,23 @@ class WatchArtifacts:
         hurried = True
         while True:
             done = await self._verify(each, hurried=hurried)
-            hurried = not done or await self._changes(each, self._pause(each))
-            if hurried:
+            changed = not done or await self._changes(each, self._pause(each))
+            if changed:
                 each.history = each.history.seen_changed(self._monotonic())
+            # At its pace, a large model would be read for longer than what remains of the grace.
+            hurried = changed or each.history.is_in_grace(self._monotonic(), each.target.bounds)
 
     def _pause(self, each: _Watched) -> float:
         target = each.target
         # Drawn anew each time, so that the pods of one node do not all read at once.
         pause = target.interval_seconds * (1 + _JITTER * (2 * self._random() - 1))
+        pause = min(pause, target.bounds.renewal_seconds(0))
         return pause if each.history.unreadable_since is None else min(pause, target.bounds.retry_seconds)
 
     async def _verify(self, each: _Watched, *, hurried: bool) -> bool:
         """False: it was called off, because the files changed meanwhile."""
-        pace = None if hurried else each.target.bytes_per_second
+        now = self._monotonic()
+        pace = None if hurried else each.history.pace(now, each.target, each.bytes_read)
         each.reading = reading = PacedReading(pace, self._tell.read(each.target), self._monotonic)
         each.mark = await self._mark(each)
         look = partial(verify_again, each.artifact, each.history, each.mark, reading, self._monotonic)
@@ -143,6 +149,7 @@ class WatchArtifacts:
         if found is None:
             return False
         each.history, outcome = found
+        each.bytes_read = max(each.bytes_read, reading.bytes_read)
         self._tell.verified(each.target, outcome, each.history)
         self._say(each)
         return True
@@ -150,6 +157,8 @@ class WatchArtifacts:
     async def _call_off_when_changed(self, each: _Watched, reading: PacedReading) -> None:
         while not await self._changes(each, each.target.interval_seconds):
             pass
+        # Not when it has ended: a file system that hangs does not let it.
+        each.history = each.history.seen_changed(self._monotonic())
         reading.call_off()
 
     async def _changes(self, each: _Watched, seconds: float) -> bool:

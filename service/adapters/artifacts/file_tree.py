@@ -61,6 +61,8 @@ class FileTree:
         self._leaves_no_trace = leaves_no_trace
         self._threads = threads if threads is not None else min(4, os.cpu_count() or 1)
         self._left_out = None if signature is None else _below(root, signature)
+        self._read: dict[str, tuple[int, ...]] = {}
+        """How the files were whose digests were told."""
 
     @property
     def name(self) -> str:
@@ -78,15 +80,20 @@ class FileTree:
                 raise ArtifactUnreadable(f"{self._root} has more than {bounds}")
         return tree
 
-    def mark(self) -> bytes:
+    def mark(self, *, as_read: bool = False) -> bytes:
         """Another one after whatever is done to a file, its mode and its name included; reading changes nothing.
 
         The time of an inode's last change cannot be set back. Reads no file; raises `ArtifactUnreadable`.
+        `as_read`: files whose digests were told count as they were then. A folder may have been another one at that
+        moment, and have come back unchanged.
         """
         entries: list[str] = []
         for found, state in self._walk():
-            of_inode = () if state is None else (state.st_dev, state.st_ino, state.st_mode, *_mark(state))
-            entries.append(repr((found.name, found.sort.name, *of_inode)))
+            of_inode = () if state is None else (state.st_dev, state.st_ino, state.st_mode)
+            of_content = () if state is None else _mark(state)
+            if as_read:
+                of_content = self._read.get(found.name, of_content)
+            entries.append(repr((found.name, found.sort.name, *of_inode, *of_content)))
             if len(entries) > MAXIMUM_FILES:
                 raise ArtifactUnreadable(f"{self._root} has more than {MAXIMUM_FILES:,} files")
         return hashlib.blake2b("\n".join(sorted(entries)).encode("ascii", "backslashreplace")).digest()
@@ -105,7 +112,7 @@ class FileTree:
         """See the port `ArtifactContents`."""
         with self._unreadable(name), self._opened(name, _FILE) as descriptor:
             state = os.fstat(descriptor)
-            if not stat.S_ISREG(state.st_mode):
+            if not stat.S_ISREG(state.st_mode) or self._read.get(name, _mark(state)) != _mark(state):
                 raise ArtifactUnreadable(f"{self._shown(name)} was replaced while it was read: try again")
             yield FilePart(descriptor, state.st_size)
 
@@ -164,6 +171,7 @@ class FileTree:
             after = os.fstat(descriptor)
             if read != before.st_size or _mark(before) != _mark(after):
                 raise ArtifactUnreadable(f"{self._shown(name)} changed while it was read: try again when it is written")
+            self._read[name] = _mark(after)
             return digest.hexdigest()
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 
 _CHUNK_BYTES = 2**23
 _AHEAD_BYTES = 2**22
@@ -22,7 +23,8 @@ class PageCache:
         if read - self._left < _CHUNK_BYTES and read < self._size:
             return
         if sys.platform == "linux" and not self._others_have_it:
-            os.posix_fadvise(self._descriptor, self._left, read - self._left, os.POSIX_FADV_DONTNEED)
+            with suppress(OSError):  # a file system that keeps no such advice is read all the same
+                os.posix_fadvise(self._descriptor, self._left, read - self._left, os.POSIX_FADV_DONTNEED)
         self._left = read
         self._others_have_it = self._is_there(read)
 

@@ -24,7 +24,7 @@ class PinnedFile:
             raise ArtifactUnreadable(f"{self._path} cannot be read: {error.strerror}") from error
         return repr((found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)).encode()
 
-    def verify(self, progress: Callable[[int], None], /) -> str:
+    def verify(self, progress: Callable[[int], None], /) -> tuple[str, bytes]:
         try:
             text = read_bounded(self._path, self._maximum_bytes)
         except InvalidConfiguration as error:
@@ -32,4 +32,4 @@ class PinnedFile:
         progress(len(text))
         if hashlib.sha256(text).hexdigest() != self._digest:
             raise ArtifactTampered(f"{self._path} is not what was read at start", (self._path.name,), (), ())
-        return f"sha256:{self._digest}"
+        return f"sha256:{self._digest}", self.mark()

@@ -29,12 +29,12 @@ class SignedFiles:
     expected: Expectation
 
     def mark(self) -> bytes:
-        beside = [_mark(file) for file in (self.signature, self.trust, self.key) if file is not None]
-        return hashlib.blake2b(FileTree(self.path, self.signature).mark() + repr(beside).encode()).digest()
+        return self._with_beside(FileTree(self.path, self.signature).mark())
 
-    def verify(self, progress: Callable[[int], None], /) -> str:
+    def verify(self, progress: Callable[[int], None], /) -> tuple[str, bytes]:
         # One thread: the others of the machine are those that serve. And they want the page cache as it is.
         files = FileTree(self.path, self.signature, progress=progress, threads=1, leaves_no_trace=True)
+        self._refuse_pipes()
         try:
             trust, bundle = self._trust(), read_bounded(self.signature, MAXIMUM_BUNDLE_BYTES)
         except InvalidConfiguration as error:
@@ -43,7 +43,20 @@ class SignedFiles:
         found = verify_artifact(files, bundle, trust, self.expected, datetime.now(UTC), signature_holds)
         if found.key.data_only:
             refuse(inspect_artifact(files), DATA_ONLY)
-        return found.payload_digest
+        return found.payload_digest, self._with_beside(files.mark(as_read=True))
+
+    def _with_beside(self, mark: bytes) -> bytes:
+        beside = [_mark(file) for file in self._beside()]
+        return hashlib.blake2b(mark + repr(beside).encode()).digest()
+
+    def _refuse_pipes(self) -> None:
+        """In the place of a signature, whose reading would never end."""
+        for file in self._beside():
+            if os.path.exists(file) and not os.path.isfile(file):  # noqa: PTH110, PTH113 - whatever is wrong, no error
+                raise ArtifactUnreadable(f"{file} is not a file")
+
+    def _beside(self) -> list[Path]:
+        return [file for file in (self.signature, self.trust, self.key) if file is not None]
 
     def _trust(self) -> Trust:
         if self.trust is not None:

@@ -16,7 +16,8 @@ def parsed(text: bytes, file: Path) -> Any:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(decoded)):
             raise InvalidConfiguration(f"{file} has an alias: write out what it stands for")
         return yaml.load(decoded, _OnceLoader)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, AttributeError, LookupError) as error:
+        # The last two: a tag, such as !!bool, on what is none.
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f", line {mark.line + 1}"
         raise InvalidConfiguration(f"{file}{where}: this is not YAML, or says something twice") from None

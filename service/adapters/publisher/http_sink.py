@@ -91,6 +91,8 @@ def _checked(text: str) -> httpx.URL:
         raise InvalidConfiguration("DRIFT_EVENTS__URL is no URL") from error
     if url.scheme not in {"http", "https"} or not url.host or url.userinfo or url.fragment:
         raise InvalidConfiguration("DRIFT_EVENTS__URL must be http://... or https://..., without user and fragment")
+    if url.port is not None and not 0 < url.port < 2**16:
+        raise InvalidConfiguration("DRIFT_EVENTS__URL has a port that is none")
     try:
         address = ipaddress.ip_address(url.host.strip("[]"))
     except ValueError:

@@ -18,6 +18,9 @@ from service.domain.integrity.statement import Kind
 NAMED_FILES = 50
 """Of each kind of change, so many files are named."""
 
+_TO_BE_USED = 0.8
+"""Of the time for which a success still counts: machines are late now and then."""
+
 
 class State(StrEnum):
     """Of a target, at one moment."""
@@ -48,6 +51,10 @@ class Bounds:
     def retry_seconds(self) -> float:
         """Between tries while it cannot be read."""
         return self.grace_seconds / self.grace_tries
+
+    def renewal_seconds(self, age: float) -> float:
+        """Which a success of that age leaves for the next one, with some to spare."""
+        return _TO_BE_USED * (self.max_age_seconds - age)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +124,9 @@ class History:
         return History(self.last_success, self.payload_digest, tampered=True, reason=reason, changes=changes)
 
     def found_refused(self, reason: str) -> "History":
-        """The signature, or who made it, cannot be relied on."""
-        return replace(self, refused=True, reason=self.reason if self.tampered else reason)
+        """The signature, or who made it, cannot be relied on; so no grace runs, and nothing has to be soon."""
+        reason = self.reason if self.tampered else reason
+        return replace(self, refused=True, unreadable_since=None, unreadable_tries=0, reason=reason)
 
     def seen_changed(self, now: float) -> "History":
         """By sizes and times: it has to be verified again within the grace, however long reading takes."""
@@ -141,6 +149,20 @@ class History:
         if self.last_success is None:
             return State.UNKNOWN
         return State.VERIFIED if now - self.last_success <= bounds.max_age_seconds else State.STALE
+
+    def is_in_grace(self, now: float, bounds: Bounds) -> bool:
+        """Whether a verification that is done soon keeps it from being given up."""
+        return self.unreadable_since is not None and not self._given_up(now, bounds)
+
+    def pace(self, now: float, target: Target, bytes_to_read: int) -> float | None:
+        """In bytes a second: faster than was asked for if the success would be too old before all is read.
+
+        None, as fast as can be, if it is too old already.
+        """
+        if self.last_success is None or self.state(now, target.bounds) not in {State.VERIFIED, State.STALE}:
+            return target.bytes_per_second
+        left = target.bounds.renewal_seconds(now - self.last_success)
+        return max(target.bytes_per_second, bytes_to_read / left) if left > 0 else None
 
     def _given_up(self, now: float, bounds: Bounds) -> bool:
         if self.unreadable_since is None:

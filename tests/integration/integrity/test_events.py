@@ -144,6 +144,7 @@ async def test_of_more_events_than_may_wait_the_oldest_are_dropped() -> None:
         "http://[::ffff:169.254.169.254]",
         "http://[fe80::1]",
         "http://0.0.0.0",
+        "http://broker:99999",
     ],
 )
 async def test_59_where_no_event_may_go_is_refused_at_the_start(url: str) -> None:
@@ -151,3 +152,20 @@ async def test_59_where_no_event_may_go_is_refused_at_the_start(url: str) -> Non
         async with event_sink(SinkAddress(url), 5):
             pass
     assert "secret" not in str(refused.value)
+
+
+async def test_what_nobody_foresaw_costs_one_event_and_not_the_service() -> None:
+    class Sink:
+        async def send(self, event: Event, /) -> None:
+            if event.identifier == "event-1":
+                raise ExceptionGroup("of the driver's tasks", [OverflowError()])
+
+    metrics = Metrics(10, 10)
+    publish = PublishEvents(Sink(), metrics)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(publish.run)
+        publish.announce(event(1))
+        publish.announce(event(2))
+        await counted(metrics, "sent", 1)
+        assert count(metrics, "refused") == 1
+        tasks.cancel_scope.cancel()

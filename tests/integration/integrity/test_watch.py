@@ -7,7 +7,7 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from random import Random
 
@@ -15,8 +15,9 @@ import anyio
 import pytest
 from anyio import to_thread
 
+from service.adapters.artifacts.file_tree import FileTree
 from service.adapters.artifacts.targets_file import read_targets
-from service.domain.errors import InvalidConfiguration
+from service.domain.errors import ArtifactUnreadable, InvalidConfiguration
 from service.domain.integrity.watched import State
 from tests.integration.integrity.watching import FILES, Model, flip, made, watching
 from tests.processes.waiting import eventually_async
@@ -172,7 +173,7 @@ async def test_what_the_look_does_not_show_is_found_by_reading(model: Model, mon
     async with watching(model.targets(interval_seconds=0.2, megabytes_per_second=100_000)) as watch:
         await watch.becomes(State.VERIFIED)
         mark = b"the same"
-        monkeypatch.setattr("service.adapters.artifacts.file_tree.FileTree.mark", lambda _: mark)
+        monkeypatch.setattr("service.adapters.artifacts.file_tree.FileTree.mark", lambda *_, **__: mark)
         await watch.verified_again(2)
         assert watch.shown.state is State.VERIFIED
         flip(model.weights)
@@ -345,3 +346,100 @@ def test_keys_and_targets_within_what_is_watched_are_refused(model: Model) -> No
     shutil.copy(model.targets(key=str(model.keys / "release.pub")), inside)
     with pytest.raises(InvalidConfiguration, match="is in what it says is watched"):
         read_targets(inside)
+
+
+async def test_a_link_that_leads_to_itself_ends_no_watch(model: Model) -> None:
+    """Python 3.11 and 3.12 raise no `OSError` where a path is resolved through one."""
+    away = model.root.with_name("away")
+    async with watching(model.targets(grace_tries=1)) as watch:
+        await watch.becomes(State.VERIFIED)
+        model.root.rename(away)
+        model.root.symlink_to(model.root)
+        await watch.verified_again()
+        assert watch.shown.state is not State.VERIFIED
+        model.root.unlink()
+        away.rename(model.root)
+        await watch.verified_again()
+
+
+async def test_a_folder_that_was_another_for_the_time_of_a_reading_is_not_verified(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both looks see the same files, and a rename leaves no trace in those below."""
+    away, decoy = model.root.with_name("away"), model.root.with_name("decoy")
+    shutil.copytree(model.root, decoy)
+    read = FileTree.digests
+
+    def of_the_decoy(files: FileTree, names: Collection[str]) -> Mapping[str, str]:
+        model.root.rename(away)
+        decoy.rename(model.root)
+        try:
+            return read(files, names)
+        finally:
+            model.root.rename(decoy)
+            away.rename(model.root)
+
+    flip(model.weights)
+    monkeypatch.setattr(FileTree, "digests", of_the_decoy)
+    async with watching(model.targets(grace_tries=1)) as watch:
+        assert "changed while they were read" in (await watch.becomes(State.UNVERIFIABLE)).history.reason
+
+
+async def test_a_large_model_is_read_again_within_its_grace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R11: a disk that fails once; at its pace the next reading would take half a minute, and the grace be over."""
+    model = made(tmp_path, {"weights": bytes(3_000_000)})
+    members = {"interval_seconds": 0.1, "max_age_seconds": 900, "megabytes_per_second": 0.1, "grace_seconds": 3}
+    read, failed = FileTree.digests, threading.Event()
+
+    def once_not(files: FileTree, names: Collection[str]) -> Mapping[str, str]:
+        digests = read(files, names)
+        if not failed.is_set():
+            failed.set()
+            raise ArtifactUnreadable("weights cannot be read: Stale file handle")
+        return digests
+
+    monkeypatch.setattr(FileTree, "digests", once_not)
+    async with watching(model.targets(**members)) as watch:
+        await watch.verified_again()
+        assert watch.shown.history.reason
+        await watch.verified_again()
+        assert watch.shown.state is State.VERIFIED
+        assert [event.data["state"] for event in watch.told] == [State.VERIFIED]
+
+
+async def test_a_change_counts_from_when_it_is_seen_though_the_reading_hangs(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file server that answers no read would else be relied on for as long as a success counts."""
+    read, begun, goes_on = FileTree.digests, threading.Event(), threading.Event()
+
+    def hangs(files: FileTree, names: Collection[str]) -> Mapping[str, str]:
+        begun.set()
+        goes_on.wait(60)
+        return read(files, names)
+
+    async def has_begun() -> bool:
+        return begun.is_set()
+
+    async with watching(model.targets(interval_seconds=0.1, max_age_seconds=900, grace_seconds=0.2)) as watch:
+        await watch.becomes(State.VERIFIED)
+        monkeypatch.setattr(FileTree, "digests", hangs)
+        try:
+            await eventually_async(has_begun, "another reading is under way")
+            model.weights.write_bytes(FILES["model.onnx"])
+            await watch.becomes(State.UNVERIFIABLE)
+        finally:
+            goes_on.set()
+        await watch.becomes(State.VERIFIED)
+
+
+async def test_a_pipe_in_the_place_of_the_signature_is_not_waited_for(model: Model) -> None:
+    async with watching(model.targets(grace_tries=1)) as watch:
+        await watch.becomes(State.VERIFIED)
+        signature = model.signature.read_bytes()
+        model.signature.unlink()
+        os.mkfifo(model.signature)
+        assert "not a file" in (await watch.becomes(State.UNVERIFIABLE)).history.reason
+        model.signature.unlink()
+        model.signature.write_bytes(signature)
+        await watch.becomes(State.VERIFIED)

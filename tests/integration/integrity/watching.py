@@ -14,6 +14,7 @@ import yaml
 from service.adapters.artifacts.elliptic_keys import EllipticKey
 from service.adapters.artifacts.file_tree import FileTree
 from service.adapters.artifacts.targets_file import read_targets
+from service.domain.events import Event
 from service.domain.integrity.statement import Kind
 from service.domain.integrity.watched import State
 from service.telemetry.metrics import Metrics
@@ -87,6 +88,7 @@ class Watch:
 
     artifacts: WatchArtifacts
     metrics: Metrics
+    told: list[Event]
     passed: float = 0.0
 
     @property
@@ -122,15 +124,16 @@ class Watch:
 async def watching(targets: Path) -> AsyncIterator[Watch]:
     """With the adapters that the service has, and a clock that may be set forward."""
     metrics = Metrics(10, 10)
+    told: list[Event] = []
     watch: list[Watch] = []
 
     def monotonic() -> float:
         return time.monotonic() + (watch[0].passed if watch else 0.0)
 
-    tell = TellIntegrity(metrics, Tracing("1", export=False), lambda: datetime.now(UTC), lambda _: None)
+    tell = TellIntegrity(metrics, Tracing("1", export=False), lambda: datetime.now(UTC), told.append)
     read = [WhatToWatch(target, files) for target, files in read_targets(targets)]
     artifacts = WatchArtifacts(read, monotonic, lambda: 0.5, tell)
-    watch.append(Watch(artifacts, metrics))
+    watch.append(Watch(artifacts, metrics, told))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(artifacts.run)
         yield watch[0]

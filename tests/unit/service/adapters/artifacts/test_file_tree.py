@@ -11,6 +11,7 @@ import pytest
 
 from service.adapters.artifacts import file_tree
 from service.adapters.artifacts.file_tree import FileTree
+from service.adapters.artifacts.page_cache import PageCache
 from service.domain.errors import ArtifactUnreadable
 from service.domain.integrity.tree import Found, Sort
 
@@ -172,6 +173,16 @@ def is_cached(file: Path) -> bool:
 
 
 @pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="only Linux tells what is in the page cache")
+def test_a_file_system_that_keeps_no_advice_is_read_all_the_same() -> None:
+    """A pipe is the nearest that refuses it."""
+    reading, writing = os.pipe()
+    try:
+        PageCache(reading, 10).read_until(10)
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
 def test_reading_without_a_trace_leaves_the_page_cache_as_it_was(model: Path) -> None:
     weights = model / "weights"
     weights.write_bytes(b"x" * (2**23 + 2**22))

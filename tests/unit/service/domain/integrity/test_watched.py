@@ -1,12 +1,14 @@
 """What verifications came to makes a state: tampering is never forgotten, and time alone can end trust."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.errors import ArtifactTampered
-from service.domain.integrity.watched import NAMED_FILES, Bounds, Changes, History, State
+from service.domain.errors import ArtifactTampered, IntegrityLost
+from service.domain.integrity.watched import NAMED_FILES, Bounds, Changes, History, State, Target
 
 BOUNDS = Bounds(max_age_seconds=900, grace_seconds=60, grace_tries=3)
+TARGET = Target("fraud", None, True, False, 300.0, 1.5, 100e6, BOUNDS)
 VERIFIED = History().verified(100.0, "sha256:1")
 TAMPERED = VERIFIED.found_tampered("changed", Changes(("weights",), (), (), (1, 0, 0)))
 
@@ -55,6 +57,36 @@ def test_a_signature_that_says_nothing_is_unverifiable_at_once_until_one_does() 
     assert refused.verified(102.0, "sha256:1").state(102.0, BOUNDS) is State.VERIFIED
 
 
+def test_a_refusal_ends_the_grace_of_a_change() -> None:
+    """Or everything would be read over and over, as soon as can be, for as long as the signature is refused."""
+    refused = VERIFIED.seen_changed(101.0).found_refused("another key")
+    assert (refused.unreadable_since, refused.is_in_grace(102.0, BOUNDS)) == (None, False)
+
+
+def test_only_while_a_grace_runs_it_helps_to_be_soon() -> None:
+    assert not VERIFIED.is_in_grace(110.0, BOUNDS)
+    once = VERIFIED.found_unreadable(110.0, "ESTALE")
+    assert once.is_in_grace(169.9, BOUNDS)
+    assert not once.is_in_grace(170.0, BOUNDS)
+    assert not once.verified(120.0, "sha256:1").is_in_grace(120.0, BOUNDS)
+
+
+@pytest.mark.parametrize("size", [10**6, 140 * 10**9])
+@pytest.mark.parametrize("pause", [0.0, 330.0, 899.0])
+def test_a_large_model_is_read_before_its_last_success_is_too_old(size: int, pause: float) -> None:
+    """R11. At 100 MB/s, 140 GB take longer than the success of before counts."""
+    pace = VERIFIED.pace(100.0 + pause, TARGET, size)
+    assert pace is not None
+    assert pace >= TARGET.bytes_per_second
+    assert VERIFIED.state(100.0 + pause + size / pace, BOUNDS) is State.VERIFIED
+
+
+def test_what_is_stale_is_read_as_fast_as_can_be_and_what_is_no_more_to_be_had_is_not() -> None:
+    assert VERIFIED.pace(1001.0, TARGET, 10) is None
+    assert TAMPERED.pace(1e6, TARGET, 10**12) == TARGET.bytes_per_second
+    assert History().pace(1e6, TARGET, 10**12) == TARGET.bytes_per_second
+
+
 def test_of_many_changes_some_are_named_and_all_are_counted() -> None:
     names = tuple(f"{number}\n\x1b[31m" for number in range(NAMED_FILES + 7))
     changes = Changes.of(ArtifactTampered("", names, (), ("a",)))
@@ -90,3 +122,10 @@ def test_only_what_was_verified_last_and_never_tampered_with_is_verified(steps: 
         assert "refused" not in since
         assert since.count("unreadable") < BOUNDS.grace_tries
         assert now - successes[-1] <= BOUNDS.max_age_seconds
+
+
+def test_of_all_that_readiness_is_lost_for_some_is_said() -> None:
+    """A store that was lost may have had thousands of models, and everybody may ask."""
+    error = IntegrityLost([(f"reference of m{number}", "not trusted") for number in range(5_000)])
+    assert len(error.states) == 100
+    assert str(error).endswith(", and 4980 more are not verified")
