@@ -71,7 +71,7 @@ def test_the_readiness_probe_waits_longer_than_the_service_waits_for_its_store(
 def test_probes_ask_for_routes_that_there_are() -> None:
     async def ready() -> None: ...
 
-    routes = operations.routes(ready, Metrics(1, 1)).routes
+    routes = operations.routes(ready, lambda: None, Metrics(1, 1)).routes
     assert {"/livez", "/readyz", "/metrics"} == {route.path for route in routes if isinstance(route, APIRoute)}
 
 
