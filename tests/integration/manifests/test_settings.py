@@ -72,7 +72,9 @@ def test_probes_ask_for_routes_that_there_are() -> None:
     async def ready() -> None: ...
 
     routes = operations.routes(ready, lambda: None, Metrics(1, 1)).routes
-    assert {"/livez", "/readyz", "/metrics"} == {route.path for route in routes if isinstance(route, APIRoute)}
+    assert {"/livez", "/readyz", "/readyz/integrity", "/metrics"} == {
+        route.path for route in routes if isinstance(route, APIRoute)
+    }
 
 
 def test_liveness_does_not_depend_on_the_store(container: Manifest) -> None:
