@@ -1,26 +1,19 @@
 """Test rows at once, as the plan would a window of them: for a batch job, a pull request, a look. Nothing is stored."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from anyio import CapacityLimiter, to_thread
 
-from detectors.arrays import Rows
-from detectors.errors import DetectorError
-from service.domain.budget import spend
-from service.domain.decision import decide, undecided
 from service.domain.errors import Fault, InvalidBatch
-from service.domain.fitted_plan import FittedPlan
-from service.domain.judgement import too_few, with_strangers
-from service.domain.models import BudgetState, Decision, ModelName
+from service.domain.judgement import judged_alone
+from service.domain.models import Decision, ModelName
 from service.domain.plan import DEFAULT_SAMPLE_ROWS
 from service.domain.registration import Registration
-from service.domain.row_times import Times
 from service.usecases.fitted_models import FittedModels
 from service.usecases.observe_batch import Observations, matched_rows, row_times
 from service.usecases.registered_models import RegisteredModels
 
 MAXIMUM_ROWS = DEFAULT_SAMPLE_ROWS
-_NO_TIME = 0.0  # rows at hand have none
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +51,6 @@ class EvaluateRows:
         tested = None if few else len(rows)
         fitted = await self._fitted.fitted(registration, tested_rows=tested, of_any_size=True)
         decision = await to_thread.run_sync(
-            _decision, fitted, rows, times, limiter=self._limiter, abandon_on_cancel=True
+            judged_alone, fitted, rows, times, limiter=self._limiter, abandon_on_cancel=True
         )
         return Evaluated(registration, len(rows), decision)
-
-
-def _decision(fitted: FittedPlan, rows: Rows, times: Times | None) -> Decision:
-    if reason := too_few(fitted, len(rows), times):
-        return undecided(fitted, reason)
-    try:
-        results = fitted.measure(rows, times)
-        # Under a budget, on their own: what came before them in the log is no part of the question.
-        spending = spend(fitted, results, BudgetState(), _NO_TIME)
-        decision = with_strangers(decide(fitted, results, spending), fitted, times)
-        return replace(decision, performance=fitted.performance_on(rows))
-    except (DetectorError, ArithmeticError) as error:
-        return undecided(fitted, str(error))
