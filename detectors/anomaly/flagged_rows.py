@@ -32,11 +32,10 @@ class ScoredReference:
     held_out: Values
     """Shape (rows,): signed scores; NaN for a row with a missing value."""
     rate: float
-
-    @property
-    def scores(self) -> Values:
-        """Those that are there."""
-        return self.held_out[~np.isnan(self.held_out)]
+    scored: int
+    """Rows that have a score."""
+    cut: float
+    """Signed scores beyond it are flagged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +72,25 @@ def fit(digest: str, score: Score, rows: Rows, sign: float, rate: float) -> Scor
     whole = rows[measured]
     held_out = np.full(len(rows), np.nan)
     held_out[measured] = sign * held_out_scores(score, whole)
-    return ScoredReference(digest, len(rows), rows.shape[1], score.fit(whole), sign, frozen(held_out), rate)
+    scores = held_out[~np.isnan(held_out)]
+    return ScoredReference(
+        digest=digest,
+        count=len(rows),
+        features=rows.shape[1],
+        fitted=score.fit(whole),
+        sign=sign,
+        held_out=frozen(held_out),
+        rate=rate,
+        scored=len(scores),
+        cut=cut_above(scores, rank_of(rate, len(scores))),
+    )
 
 
 def tally(reference: ScoredReference, rows: Any) -> Tally:
     """Raises `InvalidRows`."""
     measurable = measurable_rows(rows, features=reference.features)
     whole = complete(measurable)
-    cut = cut_above(reference.scores, _rank(reference))
-    flagged = int((reference.sign * reference.fitted.score(whole) > cut).sum())
+    flagged = int((reference.sign * reference.fitted.score(whole) > reference.cut).sum())
     return Tally(reference.digest, len(measurable), len(measurable) - len(whole), flagged)
 
 
@@ -120,7 +129,7 @@ def test(detector: Any, reference: ScoredReference, summary: Tally) -> DriftResu
     rows = summary.count - summary.missing
     p_value = np.nan
     if rows:
-        p_value = at_least(summary.flagged, rows, _rank(reference), len(reference.scores))
+        p_value = at_least(summary.flagged, rows, _rank(reference), reference.scored)
     return DriftResult(
         detector=detector.name,
         scope=Scope.JOINT,
@@ -128,7 +137,7 @@ def test(detector: Any, reference: ScoredReference, summary: Tally) -> DriftResu
         p_value=np.array([p_value]),
         effect=measured.effect,
         missing=np.array([summary.missing]),
-        reference_count=len(reference.scores),
+        reference_count=reference.scored,
         window_count=summary.count,
         method="exchangeability",
         seed=None,
@@ -136,11 +145,11 @@ def test(detector: Any, reference: ScoredReference, summary: Tally) -> DriftResu
 
 
 def _rank(reference: ScoredReference) -> int:
-    return rank_of(reference.rate, len(reference.scores))
+    return rank_of(reference.rate, reference.scored)
 
 
 def _expected(reference: ScoredReference) -> float:
-    return _rank(reference) / (len(reference.scores) + 1)
+    return _rank(reference) / (reference.scored + 1)
 
 
 def _measured(flagged: int, rows: int, expected: float) -> Measurement:
