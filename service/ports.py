@@ -3,7 +3,7 @@
 Every port raises errors of `service.domain.errors` only; each error's `retryable` says whether trying again helps.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
@@ -27,6 +27,9 @@ from service.domain.models import (
 )
 from service.domain.quarantine import QuarantinedBatch
 from service.domain.registration import Registration
+from service.domain.retraining.gate import Evidence, Refusal
+from service.domain.retraining.record import Entry, Line
+from service.domain.retraining.run import Order, RunSeen
 from service.domain.sharing import Sign
 
 Clock = Callable[[], datetime]
@@ -197,8 +200,51 @@ class Registrations(Protocol):
 class Trigger(Protocol):
     """Starts what a verdict asks for. Raises `TriggerUnavailable`, `TriggerRejected`."""
 
-    async def fire(self, request: RetrainRequest, /) -> TriggerReceipt:
-        """Firing the same request any number of times starts it once."""
+    async def fire(self, order: Order, /) -> TriggerReceipt:
+        """Firing the same order any number of times starts it once."""
+        ...
+
+
+class RetrainingRecord(Protocol):
+    """What was decided and done about a model's retraining, in a chain. Raises `StoreUnavailable`, `CorruptedState`."""
+
+    async def append(self, entry: Entry, /) -> bool:
+        """Add it under its number; False: another one had that number first, so read the newest and decide again."""
+        ...
+
+    async def newest(self, model: ModelName, /) -> Line | None:
+        """Holds the state."""
+        ...
+
+    async def page(self, model: ModelName, after: int, limit: int, /) -> Sequence[Line]:
+        """Entries with numbers above `after`, oldest first."""
+        ...
+
+
+class Vetting(Protocol):
+    """The checks of the gate that need the outside world: those behind `Check.PACE`. Raises `VettingUnavailable`."""
+
+    async def vet(self, request: RetrainRequest, used_version: int | None, /) -> Evidence | Refusal:
+        """`used_version`: of the dataset that was trained on last. Never blocks the event loop."""
+        ...
+
+
+class Runs(Protocol):
+    """Runs of ours in the target. Raises `TriggerUnavailable`, `TriggerRejected`."""
+
+    async def watch(self, tell: Callable[[RunSeen], Awaitable[None]], /) -> None:
+        """Tell of every run how it is, and again whenever that changes, until cancelled or something is wrong.
+
+        Goes on where it was, if it is called again. A run that is not there any more is told as `GONE`.
+        """
+        ...
+
+    async def look(self, model: ModelName, name: str, /) -> RunSeen:
+        """How one is now; `GONE` if it is not there."""
+        ...
+
+    async def release(self, model: ModelName, name: str, /) -> None:
+        """Let one go on that is suspended; a second time has no effect. `TriggerRejected`: we may not."""
         ...
 
 

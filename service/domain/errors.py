@@ -40,6 +40,11 @@ DriftwardenError
 │   └── ReferenceNotTrusted      a model's registration or reference is no longer what it was
 ├── TriggerUnavailable     retry the target of an action did not answer, or not yet
 ├── TriggerRejected              the target refused the action for good
+├── VettingUnavailable     retry what a run would be started from could not be looked at now
+├── RetrainingRefused            the gate said no to a run that was asked for by hand; carries the refusal's names
+├── UnknownRun                   no run of the model has that name, or it is not kept any more
+├── WrongMoment                  a run is not at the point at which that could be done with it
+├── BrokenRecord                 a record of retraining that is not a whole chain, or not signed as it should be
 ├── ArtifactRefused              files are not what a trusted signature says; the message says why
 │   ├── UnusableSignature        not a signature of the supported form, or it says what cannot be
 │   ├── UntrustedSigner          nobody whom we trust with this, now, made it
@@ -290,6 +295,33 @@ class TriggerUnavailable(DriftwardenError):
 
 class TriggerRejected(DriftwardenError):
     """The target will not accept this action however often it is sent; the refusal is recorded."""
+
+
+class VettingUnavailable(DriftwardenError):
+    """A dataset, model or template could not be looked at now; nothing is started meanwhile, and nothing refused."""
+
+    retryable = True
+
+
+class RetrainingRefused(DriftwardenError):
+    """A run that somebody asked for and that the gate does not let pass; it is on record."""
+
+    def __init__(self, message: str, check: str, reason: str) -> None:
+        super().__init__(message)
+        self.check = check
+        self.reason = reason
+
+
+class UnknownRun(DriftwardenError):
+    """The model's record has no run of this name, or not any more."""
+
+
+class WrongMoment(DriftwardenError):
+    """What was asked for cannot be done with a run that is where this one is."""
+
+
+class BrokenRecord(DriftwardenError):
+    """Entries of a record were changed, removed or reordered, or its end is not what was signed; names the first."""
 
 
 class ArtifactRefused(DriftwardenError):

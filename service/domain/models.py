@@ -350,6 +350,9 @@ class RetrainRequest:
     plan_digest: str
     drifted_features: tuple[str, ...]
     traceparent: str | None
+    signature: str | None = None
+    """Of the service whose evaluator made it, so that nobody else can: see `service.domain.retraining.signed_event`.
+    None: it signs none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,6 +407,8 @@ class TriggerOutcome(StrEnum):
     DRY_RUN = "DRY_RUN"
     REJECTED = "REJECTED"
     """The target refused it for good."""
+    REFUSED = "REFUSED"
+    """The gate did not let it pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,6 +422,12 @@ class TriggerReceipt:
     """Of the object, e.g. `Job`."""
     detail: str = ""
     """The server's message, or the manifest of a dry run (YAML)."""
+    uid: str = ""
+    """Of the object, as the target knows it; empty where there is none."""
+    version: str = ""
+    """Of the object when it was made (`resourceVersion`)."""
+    manifest_digest: str = ""
+    """SHA-256 of what the target was asked to make, as canonical JSON; `sha256:` and hexadecimal digits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from service.domain.errors import (
     OutdatedSummaries,
     Overloaded,
     ReferenceNotTrusted,
+    RetrainingRefused,
     RowsGone,
     RowsNeverKept,
     Saturated,
@@ -44,9 +45,11 @@ from service.domain.errors import (
     UnknownDetectorName,
     UnknownModel,
     UnknownRevision,
+    UnknownRun,
     UnknownVerdict,
     UnreadableBody,
     UnsupportedFormat,
+    WrongMoment,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -87,6 +90,9 @@ _PROBLEMS: dict[type[DriftwardenError], tuple[HTTPStatus, str, str]] = {
     StoreFull: (HTTPStatus.SERVICE_UNAVAILABLE, "store-full", "The store is full"),
     CentralUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "central-unavailable", "The central service does not answer"),
     CentralRefused: (HTTPStatus.SERVICE_UNAVAILABLE, "central-refused", "The central service refuses this sidecar"),
+    RetrainingRefused: (HTTPStatus.CONFLICT, "retraining-refused", "The gate does not let this run pass"),
+    UnknownRun: (HTTPStatus.NOT_FOUND, "unknown-run", "No such run"),
+    WrongMoment: (HTTPStatus.CONFLICT, "wrong-moment", "The run is not at that point"),
     IntegrityLost: (HTTPStatus.SERVICE_UNAVAILABLE, "integrity-lost", "Something is not what it should be"),
     ReferenceNotTrusted: (HTTPStatus.INTERNAL_SERVER_ERROR, "reference-not-trusted", "The reference is not trusted"),
     CorruptedState: (HTTPStatus.INTERNAL_SERVER_ERROR, "corrupted-state", "Stored state is damaged"),
@@ -177,6 +183,8 @@ def answer_to(error: Exception) -> JSONResponse:
         members = {"oldest_whole_verdict": error.oldest}
     elif isinstance(error, IntegrityLost):
         members = {"targets": [{"name": name, "state": state} for name, state in error.states]}
+    elif isinstance(error, RetrainingRefused):
+        members = {"check": error.check, "reason": error.reason}
     return problem(status, name, title, str(error), faults, headers, **members)
 
 

@@ -8,6 +8,8 @@ from opentelemetry.util.types import AttributeValue
 
 from service.domain.errors import TriggerRejected, TriggerUnavailable
 from service.domain.models import Cursor, Delivery, ModelName, RetrainRequest, TriggerOutcome, TriggerReceipt
+from service.domain.retraining.gate import Evidence
+from service.domain.retraining.run import Order
 from service.ports import Clock, DeliveryLog, Trigger, VerdictLog
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
@@ -118,7 +120,7 @@ class DeliverActions:
         }
         with self._tracing.span("fire_trigger", parent=action.traceparent, attributes=attributes) as span:
             try:
-                receipt = await self._trigger.fire(action)
+                receipt = await self._trigger.fire(Order(action, Evidence(template_digest="")))
             except TriggerUnavailable as error:
                 outbox.failures += 1
                 wait = self._back_off.after(outbox.failures, error.retry_after)

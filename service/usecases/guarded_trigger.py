@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from service.domain.errors import IntegrityLost, TriggerUnavailable
-from service.domain.models import RetrainRequest, TriggerReceipt
+from service.domain.models import TriggerReceipt
+from service.domain.retraining.run import Order
 from service.ports import Trigger
 
 
@@ -15,9 +16,9 @@ class GuardedTrigger:
         self._trigger = trigger
         self._guard = guard
 
-    async def fire(self, request: RetrainRequest, /) -> TriggerReceipt:
+    async def fire(self, order: Order, /) -> TriggerReceipt:
         try:
             self._guard()
         except IntegrityLost as error:
             raise TriggerUnavailable(f"the template is not to be relied on: {error}") from error
-        return await self._trigger.fire(request)
+        return await self._trigger.fire(order)

@@ -4,7 +4,8 @@ import yaml
 
 from service.adapters.trigger.manifest import render
 from service.adapters.trigger.template import Template
-from service.domain.models import RetrainRequest, TriggerOutcome, TriggerReceipt
+from service.domain.models import TriggerOutcome, TriggerReceipt
+from service.domain.retraining.run import Order
 
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 """In C where it was built: the other one takes milliseconds, in which nobody gets an answer."""
@@ -16,7 +17,9 @@ class DryRunTrigger:
     def __init__(self, template: Template) -> None:
         self._template = template
 
-    async def fire(self, request: RetrainRequest, /) -> TriggerReceipt:
-        manifest = yaml.dump(render(self._template, request), Dumper=_DUMPER, sort_keys=False)
+    async def fire(self, order: Order, /) -> TriggerReceipt:
+        manifest = yaml.dump(render(self._template, order.request), Dumper=_DUMPER, sort_keys=False)
         template = self._template
-        return TriggerReceipt(TriggerOutcome.DRY_RUN, request.name, template.namespace, template.kind, detail=manifest)
+        return TriggerReceipt(
+            TriggerOutcome.DRY_RUN, order.request.name, template.namespace, template.kind, detail=manifest
+        )

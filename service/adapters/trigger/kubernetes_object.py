@@ -10,6 +10,7 @@ from service.adapters.trigger.manifest import identity_labels, render
 from service.adapters.trigger.template import Template
 from service.domain.errors import TriggerRejected, TriggerUnavailable
 from service.domain.models import RetrainRequest, TriggerOutcome, TriggerReceipt
+from service.domain.retraining.run import Order
 
 # Refusals that somebody can lift without changing the request: credentials, permissions, a namespace or a resource
 # definition that is not there yet, load, and faults of the server. Everything else will be refused again.
@@ -41,7 +42,8 @@ class KubernetesObjectTrigger:
     ) -> None:
         await self.aclose()
 
-    async def fire(self, request: RetrainRequest, /) -> TriggerReceipt:
+    async def fire(self, order: Order, /) -> TriggerReceipt:
+        request = order.request
         collection = await self._find_collection()
         # Strict: a misspelt field of the template is refused, where the default is to drop it and run something else.
         answer = await self._send("POST", f"{collection}?fieldValidation=Strict", render(self._template, request))

@@ -15,7 +15,7 @@ from service.adapters.trigger.template import SHIPPED_TEMPLATE, read_template
 from service.domain.models import TriggerOutcome, TriggerReceipt
 from service.ports import Trigger
 from tests.cluster.fixtures import Account
-from tests.unit.service.adapters.trigger.requests import retrain_request
+from tests.unit.service.adapters.trigger.requests import order, retrain_request
 
 pytestmark = pytest.mark.anyio
 
@@ -55,26 +55,26 @@ async def triggers(request: pytest.FixtureRequest) -> AsyncIterator[Triggers]:
 
 
 async def test_the_receipt_names_what_was_asked_for(triggers: Triggers) -> None:
-    receipt = await triggers.replicas[0].fire(retrain_request())
+    receipt = await triggers.replicas[0].fire(order(retrain_request()))
     assert (receipt.name, receipt.namespace, receipt.kind) == (retrain_request().name, triggers.namespace, "Job")
     assert receipt.outcome in {TriggerOutcome.CREATED, TriggerOutcome.DRY_RUN}
 
 
 async def test_the_same_request_again_starts_nothing_more(triggers: Triggers) -> None:
-    first, second, third = [await triggers.replicas[0].fire(retrain_request()) for _ in range(3)]
+    first, second, third = [await triggers.replicas[0].fire(order(retrain_request())) for _ in range(3)]
     assert triggers.started(first, second, third) == [retrain_request().name]
     assert second.outcome == third.outcome
     assert second.outcome in {TriggerOutcome.ALREADY_EXISTS, TriggerOutcome.DRY_RUN}
 
 
 async def test_the_same_request_from_another_replica_starts_nothing_more(triggers: Triggers) -> None:
-    receipts = [await replica.fire(retrain_request()) for replica in triggers.replicas]
+    receipts = [await replica.fire(order(retrain_request())) for replica in triggers.replicas]
     assert triggers.started(*receipts) == [retrain_request().name]
 
 
 async def test_replicas_that_fire_at_the_same_moment_start_it_once(triggers: Triggers) -> None:
     requests = [retrain_request(name=f"retrain-churn-{number}-x", verdict_number=number) for number in range(1, 9)]
-    receipts = await asyncio.gather(*(replica.fire(each) for each in requests for replica in triggers.replicas))
+    receipts = await asyncio.gather(*(replica.fire(order(each)) for each in requests for replica in triggers.replicas))
     assert triggers.started(*receipts) == sorted(each.name for each in requests)
     created = sum(receipt.outcome is TriggerOutcome.CREATED for receipt in receipts)
     assert created in {0, len(requests)}  # none in a dry run
@@ -82,5 +82,5 @@ async def test_replicas_that_fire_at_the_same_moment_start_it_once(triggers: Tri
 
 async def test_different_requests_start_different_runs(triggers: Triggers) -> None:
     other = replace(retrain_request(), name="retrain-churn-8-abcdef0123", verdict_number=8)
-    receipts = [await triggers.replicas[0].fire(each) for each in (retrain_request(), other)]
+    receipts = [await triggers.replicas[0].fire(order(each)) for each in (retrain_request(), other)]
     assert triggers.started(*receipts) == sorted([retrain_request().name, other.name])

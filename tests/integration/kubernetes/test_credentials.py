@@ -11,7 +11,7 @@ from service.adapters.trigger.template import SHIPPED_TEMPLATE, Template, read_t
 from service.domain.errors import InvalidConfiguration, TriggerUnavailable
 from service.domain.models import TriggerOutcome
 from tests.cluster.fixtures import Account
-from tests.unit.service.adapters.trigger.requests import retrain_request
+from tests.unit.service.adapters.trigger.requests import order, retrain_request
 
 pytestmark = pytest.mark.anyio
 
@@ -33,18 +33,20 @@ def mounted(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 async def test_inside_a_pod_the_mounted_token_is_enough(mounted: Path, template: Template) -> None:
     async with KubernetesObjectTrigger(template, ServiceAccount(mounted)) as trigger:
-        assert (await trigger.fire(REQUEST)).outcome is TriggerOutcome.CREATED
+        assert (await trigger.fire(order(REQUEST))).outcome is TriggerOutcome.CREATED
 
 
 async def test_a_rotated_mounted_token_is_noticed(mounted: Path, account: Account, template: Template) -> None:
     (mounted / "token").write_text("expired", encoding="utf-8")
     async with KubernetesObjectTrigger(template, ServiceAccount(mounted)) as trigger:
         with pytest.raises(TriggerUnavailable, match=r"\(401\)"):
-            await trigger.fire(REQUEST)
+            await trigger.fire(order(REQUEST))
         (mounted / "token").write_text(account.token, encoding="utf-8")
-        assert (await trigger.fire(REQUEST)).outcome is TriggerOutcome.CREATED
+        assert (await trigger.fire(order(REQUEST))).outcome is TriggerOutcome.CREATED
         (mounted / "token").unlink()
-        assert (await trigger.fire(REQUEST)).outcome is TriggerOutcome.ALREADY_EXISTS  # the last one read still serves
+        assert (
+            await trigger.fire(order(REQUEST))
+        ).outcome is TriggerOutcome.ALREADY_EXISTS  # the last one read still serves
 
 
 async def test_a_rotated_token_file_of_a_kubeconfig_is_noticed(account: Account, template: Template) -> None:
@@ -52,9 +54,9 @@ async def test_a_rotated_token_file_of_a_kubeconfig_is_noticed(account: Account,
     token.write_text("expired", encoding="utf-8")
     async with KubernetesObjectTrigger(template, Kubeconfig(str(account.kubeconfig))) as trigger:
         with pytest.raises(TriggerUnavailable, match=r"\(401\)"):
-            await trigger.fire(REQUEST)
+            await trigger.fire(order(REQUEST))
         token.write_text(good, encoding="utf-8")
-        assert (await trigger.fire(REQUEST)).outcome is TriggerOutcome.CREATED
+        assert (await trigger.fire(order(REQUEST))).outcome is TriggerOutcome.CREATED
 
 
 @pytest.mark.parametrize("broken", ["", "\xff"])
@@ -65,16 +67,16 @@ async def test_a_token_that_cannot_be_used_is_unavailable(
     async with KubernetesObjectTrigger(template, ServiceAccount(mounted)) as trigger:
         (mounted / "token").write_text(broken, encoding="latin-1")
         with pytest.raises(TriggerUnavailable):
-            await trigger.fire(REQUEST)
+            await trigger.fire(order(REQUEST))
         (mounted / "token").write_text(account.token, encoding="utf-8")
-        assert (await trigger.fire(REQUEST)).outcome is TriggerOutcome.CREATED
+        assert (await trigger.fire(order(REQUEST))).outcome is TriggerOutcome.CREATED
 
 
 async def test_a_server_with_another_authority_is_not_spoken_to(mounted: Path, template: Template) -> None:
     (mounted / "ca.crt").write_text(SOMEBODY_ELSES_AUTHORITY, encoding="utf-8")
     async with KubernetesObjectTrigger(template, ServiceAccount(mounted)) as trigger:
         with pytest.raises(TriggerUnavailable, match="certificate verify failed"):
-            await trigger.fire(REQUEST)
+            await trigger.fire(order(REQUEST))
 
 
 async def test_outside_a_pod_and_without_a_kubeconfig_opening_says_so(
@@ -101,7 +103,7 @@ async def test_closing_twice_has_no_effect_and_firing_unopened_is_a_mistake_of_t
     await trigger.aclose()
     await trigger.aclose()
     with pytest.raises(RuntimeError, match="is not open"):
-        await trigger.fire(REQUEST)
+        await trigger.fire(order(REQUEST))
 
 
 async def test_a_kubeconfig_knows_its_contexts_namespace(tmp_path: Path) -> None:

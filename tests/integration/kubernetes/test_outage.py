@@ -9,7 +9,7 @@ from service.domain.errors import TriggerUnavailable
 from service.domain.models import TriggerOutcome
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.fixtures import Account
-from tests.unit.service.adapters.trigger.requests import retrain_request
+from tests.unit.service.adapters.trigger.requests import order, retrain_request
 
 pytestmark = pytest.mark.anyio
 
@@ -22,9 +22,9 @@ async def test_a_killed_api_server_is_unavailable_and_after_its_restart_the_requ
     control_plane.stop_api_server()
     for _ in range(2):
         with pytest.raises(TriggerUnavailable, match="could not be asked"):
-            await trigger.fire(REQUEST)
+            await trigger.fire(order(REQUEST))
     control_plane.start_api_server()
-    outcomes = [(await trigger.fire(REQUEST)).outcome for _ in range(2)]
+    outcomes = [(await trigger.fire(order(REQUEST))).outcome for _ in range(2)]
     assert outcomes == [TriggerOutcome.CREATED, TriggerOutcome.ALREADY_EXISTS]
     assert len(account.jobs()) == 1
 
@@ -32,15 +32,15 @@ async def test_a_killed_api_server_is_unavailable_and_after_its_restart_the_requ
 async def test_connections_that_a_restart_has_cut_are_replaced(
     trigger: KubernetesObjectTrigger, account: Account, control_plane: ControlPlane
 ) -> None:
-    await trigger.fire(REQUEST)
+    await trigger.fire(order(REQUEST))
     control_plane.stop_api_server()
     control_plane.start_api_server()
     later = retrain_request(name="retrain-churn-8-0123456789", verdict_number=8)
     # The first request may meet the cut connection; then it says so, and the next one succeeds.
     try:
-        await trigger.fire(later)
+        await trigger.fire(order(later))
     except TriggerUnavailable:
-        await trigger.fire(later)
+        await trigger.fire(order(later))
     assert len(account.jobs()) == 2
 
 
@@ -48,16 +48,18 @@ async def test_an_api_server_that_hangs_is_given_up_and_the_repetition_still_mak
     account: Account, template: Template, control_plane: ControlPlane
 ) -> None:
     async with KubernetesObjectTrigger(template, Kubeconfig(str(account.kubeconfig)), request_timeout_s=5.0) as trigger:
-        await trigger.fire(retrain_request(name="retrain-churn-6-0123456789", verdict_number=6))  # connections are warm
+        await trigger.fire(
+            order(retrain_request(name="retrain-churn-6-0123456789", verdict_number=6))
+        )  # connections are warm
         trigger._api.request_timeout_s = 0.5
         control_plane.api_server.pause()
         try:
             with pytest.raises(TriggerUnavailable, match="TimeoutError"):
-                await trigger.fire(REQUEST)
+                await trigger.fire(order(REQUEST))
         finally:
             control_plane.api_server.resume()
         trigger._api.request_timeout_s = 30.0
         # Whether the request that was given up still took effect is unknowable here; once is once.
-        receipt = await trigger.fire(REQUEST)
+        receipt = await trigger.fire(order(REQUEST))
         assert receipt.outcome in {TriggerOutcome.CREATED, TriggerOutcome.ALREADY_EXISTS}
     assert len(account.jobs()) == 2

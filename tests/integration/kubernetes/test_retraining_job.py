@@ -12,7 +12,7 @@ from service.domain.errors import TriggerRejected, TriggerUnavailable
 from service.domain.models import TriggerOutcome
 from tests.cluster.api import ApiError, Cluster, wait_until
 from tests.cluster.fixtures import Account
-from tests.unit.service.adapters.trigger.requests import retrain_request
+from tests.unit.service.adapters.trigger.requests import order, retrain_request
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +22,7 @@ REQUEST = retrain_request()
 async def test_the_job_is_created_by_an_account_that_holds_only_the_shipped_role(
     trigger: KubernetesObjectTrigger, account: Account
 ) -> None:
-    receipt = await trigger.fire(REQUEST)
+    receipt = await trigger.fire(order(REQUEST))
     assert receipt.outcome is TriggerOutcome.CREATED
     [job] = account.jobs()
     assert job["metadata"]["name"] == REQUEST.name
@@ -34,7 +34,7 @@ async def test_the_job_is_created_by_an_account_that_holds_only_the_shipped_role
 async def test_the_job_controller_makes_its_pod_under_the_restricted_pod_security_level(
     trigger: KubernetesObjectTrigger, account: Account
 ) -> None:
-    await trigger.fire(REQUEST)
+    await trigger.fire(order(REQUEST))
     await asyncio.to_thread(wait_until, lambda: bool(account.pods()), "the Job has its Pod", timeout_s=60)
     [pod] = account.pods()
     assert pod["metadata"]["ownerReferences"][0]["name"] == REQUEST.name
@@ -44,7 +44,7 @@ async def test_the_job_controller_makes_its_pod_under_the_restricted_pod_securit
 
 
 async def test_created_twice_it_is_one_job(trigger: KubernetesObjectTrigger, account: Account) -> None:
-    outcomes = [(await trigger.fire(REQUEST)).outcome for _ in range(2)]
+    outcomes = [(await trigger.fire(order(REQUEST))).outcome for _ in range(2)]
     assert outcomes == [TriggerOutcome.CREATED, TriggerOutcome.ALREADY_EXISTS]
     assert len(account.jobs()) == 1
 
@@ -53,7 +53,7 @@ async def test_three_triggers_firing_at_once_make_one_job(account: Account, temp
     triggers = [KubernetesObjectTrigger(template, Kubeconfig(str(account.kubeconfig))) for _ in range(3)]
     try:
         await asyncio.gather(*(trigger.open() for trigger in triggers))
-        receipts = await asyncio.gather(*(trigger.fire(REQUEST) for trigger in triggers))
+        receipts = await asyncio.gather(*(trigger.fire(order(REQUEST)) for trigger in triggers))
     finally:
         await asyncio.gather(*(trigger.aclose() for trigger in triggers))
     assert sorted(receipt.outcome for receipt in receipts) == ["ALREADY_EXISTS", "ALREADY_EXISTS", "CREATED"]
@@ -69,7 +69,7 @@ async def test_a_name_taken_by_somebody_else_is_not_taken_for_success(
     metadata = {"name": REQUEST.name, "labels": labels}
     account.cluster.apply([{**template.document, "metadata": metadata}], account.retraining_namespace)
     with pytest.raises(TriggerRejected, match="exists and was not made for this verdict"):
-        await trigger.fire(REQUEST)
+        await trigger.fire(order(REQUEST))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ async def test_a_template_that_the_api_refuses_is_rejected_with_its_reason(
     template = parse_template(text, account.retraining_namespace)
     async with KubernetesObjectTrigger(template, Kubeconfig(str(account.kubeconfig))) as trigger:
         with pytest.raises(TriggerRejected, match=message):
-            await trigger.fire(REQUEST)
+            await trigger.fire(order(REQUEST))
     assert account.jobs() == []
 
 
@@ -97,14 +97,14 @@ async def test_an_account_without_the_role_is_unavailable_because_somebody_may_s
     other = account.cluster.service_account_kubeconfig(account.retraining_namespace, "default", tmp_path / "other")
     async with KubernetesObjectTrigger(template, Kubeconfig(str(other))) as trigger:
         with pytest.raises(TriggerUnavailable, match=r"\(403\).*cannot create resource"):
-            await trigger.fire(REQUEST)
+            await trigger.fire(order(REQUEST))
 
 
 async def test_a_namespace_that_is_not_there_yet_is_unavailable(cluster: Cluster) -> None:
     template = parse_template(MINIMAL_JOB, "driftwarden-no-such-namespace")
     async with KubernetesObjectTrigger(template, Kubeconfig(str(cluster.kubeconfig))) as trigger:
         with pytest.raises(TriggerUnavailable, match=r"\(404\).*namespaces"):
-            await trigger.fire(REQUEST)
+            await trigger.fire(order(REQUEST))
 
 
 @pytest.mark.parametrize("api_version", ["batch/v1", "driftwarden.example/v1", "v1"])
@@ -112,14 +112,14 @@ async def test_a_kind_that_the_api_does_not_know_yet_is_unavailable(cluster: Clu
     template = parse_template(f"apiVersion: {api_version}\nkind: Workflow\nmetadata: {{}}", "default")
     async with KubernetesObjectTrigger(template, Kubeconfig(str(cluster.kubeconfig))) as trigger:
         with pytest.raises(TriggerUnavailable, match=r"Workflow in|look up driftwarden\.example"):
-            await trigger.fire(REQUEST)
+            await trigger.fire(order(REQUEST))
 
 
 async def test_a_kind_without_namespaces_is_rejected(cluster: Cluster) -> None:
     template = parse_template("apiVersion: v1\nkind: Namespace\nmetadata: {}", "default")
     async with KubernetesObjectTrigger(template, Kubeconfig(str(cluster.kubeconfig))) as trigger:
         with pytest.raises(TriggerRejected, match="is not a namespaced kind"):
-            await trigger.fire(REQUEST)
+            await trigger.fire(order(REQUEST))
 
 
 async def test_another_kind_of_run_is_started_by_another_template_alone(account: Account) -> None:
@@ -129,7 +129,7 @@ async def test_another_kind_of_run_is_started_by_another_template_alone(account:
     text = "apiVersion: tests.driftwarden.dev/v1\nkind: TrainingRun\nmetadata: {}\nspec: {pipeline: full}"
     template = parse_template(text, account.retraining_namespace)
     async with KubernetesObjectTrigger(template, Kubeconfig(str(account.cluster.kubeconfig))) as trigger:
-        outcomes = [(await trigger.fire(REQUEST)).outcome for _ in range(2)]
+        outcomes = [(await trigger.fire(order(REQUEST))).outcome for _ in range(2)]
     assert outcomes == [TriggerOutcome.CREATED, TriggerOutcome.ALREADY_EXISTS]
     [run] = account.cluster.items(path)
     assert (run["metadata"]["name"], run["spec"]) == (REQUEST.name, {"pipeline": "full"})

@@ -12,6 +12,8 @@ from service.http.errors import _PROBLEMS, MAXIMUM_FAULTS, MEDIA_TYPE, _ours, pl
 INTERNAL = {
     domain.TriggerUnavailable,
     domain.TriggerRejected,
+    domain.VettingUnavailable,
+    domain.BrokenRecord,
     domain.InvalidConfiguration,
     domain.StoreLost,
     domain.ParcelRefused,
@@ -51,7 +53,13 @@ def test_what_is_retryable_is_the_storm_of_others_and_never_the_callers_fault(ki
         HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.SERVICE_UNAVAILABLE,
     }
-    changed_by_the_caller = {domain.ConflictingBatch, domain.OutdatedSummaries, domain.CompanionModel}
+    changed_by_the_caller = {
+        domain.ConflictingBatch,
+        domain.OutdatedSummaries,
+        domain.CompanionModel,
+        domain.RetrainingRefused,
+        domain.WrongMoment,
+    }
     assert kind.retryable == (status in retried and kind not in changed_by_the_caller)
 
 

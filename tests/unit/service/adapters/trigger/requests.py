@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from service.domain.models import RetrainRequest, model_name
+from service.domain.retraining.gate import Evidence
+from service.domain.retraining.run import Order
 
 WINDOW_START = datetime(2026, 3, 1, 11, 30, tzinfo=UTC)
 WINDOW_END = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -23,3 +25,8 @@ def retrain_request(**changes: Any) -> RetrainRequest:
         traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     )
     return replace(request, **changes)
+
+
+def order(request: RetrainRequest, **changes: Any) -> Order:
+    """With that request."""
+    return replace(Order(request, Evidence(template_digest="sha256:" + "c" * 64)), **changes)
