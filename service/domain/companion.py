@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from service.domain.errors import Fault, InvalidModelName, InvalidPlan, InvalidReference
 from service.domain.models import ModelName, Reference, model_name
 from service.domain.performance import PerformancePlan
-from service.domain.plan import DetectorPlan, Plan, ResponsePlan, WindowPlan
+from service.domain.plan import DetectorPlan, Plan, WindowPlan
 from service.domain.registration import MINIMUM_REFERENCE_ROWS, Registration
+from service.domain.retraining.response_plan import ResponsePlan
 from service.domain.schema import Role
 
 Values = NDArray[np.float64]

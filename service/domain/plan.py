@@ -14,6 +14,7 @@ from detectors.results import Scope
 from service.domain.anomaly_plan import AnomalyPlan, anomaly_faults
 from service.domain.errors import Fault, InvalidPlan
 from service.domain.performance import PerformancePlan
+from service.domain.retraining.response_plan import ResponsePlan, response_document, response_faults
 from service.domain.schema import Kind, MismatchPlan, Role, Schema
 from service.domain.season import SeasonPlan, season_faults
 
@@ -118,20 +119,6 @@ class DecisionPlan:
     """Rows are compared with those of the same hour or day; None: with all of the reference."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResponsePlan:
-    """What follows from findings over time."""
-
-    retrain: bool = True
-    confirm: int = 2
-    """This many of the latest `out_of` windows must have drifted before anything is started ..."""
-    out_of: int = 3
-    cool_down: int = 20
-    """... and then nothing more for this many windows."""
-    only_if_it_matters: bool = False
-    """Leave out windows whose estimated performance has not suffered. One that cannot be estimated counts."""
-
-
 def _default_detectors() -> tuple[DetectorPlan, ...]:
     return (
         DetectorPlan("kolmogorov_smirnov", minimum_effect=0.1),
@@ -157,7 +144,7 @@ class Plan:
     window: WindowPlan = WindowPlan()
     detectors: tuple[DetectorPlan, ...] = field(default_factory=_default_detectors)
     decision: DecisionPlan = DecisionPlan()
-    response: ResponsePlan = ResponsePlan()
+    response: ResponsePlan = field(default_factory=ResponsePlan)
     missing_values: Literal["refuse", "keep"] = "refuse"
     """Of observations: `refuse` answers 422 to a batch with a hole; `keep` takes it, and detectors count holes."""
     schema_mismatch: MismatchPlan = field(default_factory=MismatchPlan)
@@ -184,8 +171,7 @@ class Plan:
             del document["schema_mismatch"]
         if self.performance is None:
             del document["performance"]
-        if not self.response.only_if_it_matters:
-            del document["response"]["only_if_it_matters"]
+        document["response"] = response_document(document["response"])
         if self.anomalies is None:
             del document["anomalies"]
         canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -223,7 +209,7 @@ def check(plan: Plan, *, optional_engines: bool = False) -> None:
     faults += [*_window_faults(plan.window), *_detectors_faults(plan), *_decision_faults(plan.decision)]
     faults += _budget_faults(plan.decision.false_alarms, plan.window)
     faults += season_faults(plan.decision.season)
-    faults += _response_faults(plan.response)
+    faults += response_faults(plan.response, plan.window.keep)
     faults += _performance_faults(plan)
     faults += anomaly_faults(plan.anomalies, plan.window.keep)
     if faults:
@@ -404,17 +390,6 @@ def _period_faults(place: str, seconds: int, least: int) -> list[Fault]:
     if seconds <= least:
         return [Fault(place, "must be longer than at_most times window.every_seconds, or every window may be an alarm")]
     return []
-
-
-def _response_faults(response: ResponsePlan) -> list[Fault]:
-    faults = []
-    if not 1 <= response.out_of <= 100:
-        faults.append(Fault("response.out_of", "must lie between 1 and 100"))
-    if not 1 <= response.confirm <= response.out_of:
-        faults.append(Fault("response.confirm", "must lie between 1 and response.out_of"))
-    if not 0 <= response.cool_down <= 1_000_000:
-        faults.append(Fault("response.cool_down", "must lie between 0 and 1000000"))
-    return faults
 
 
 def _performance_faults(plan: Plan) -> list[Fault]:

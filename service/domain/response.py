@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import replace
 
 from service.domain.models import Cursor, Decision, Finding, ModelName, ResponseState
-from service.domain.plan import ResponsePlan
+from service.domain.retraining.response_plan import ResponsePlan
 
 
 def respond(plan: ResponsePlan, state: ResponseState, number: int, decision: Decision) -> tuple[ResponseState, bool]:

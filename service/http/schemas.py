@@ -16,6 +16,7 @@ from detectors import definitions
 from service.domain import plan as domain
 from service.domain.models import DetectorMeasurement, Finding, TriggerOutcome
 from service.domain.registration import Registration
+from service.domain.retraining import response_plan as responses
 from service.http.column_documents import ColumnView, MismatchPlan
 from service.http.decision_schemas import BudgetView, DecisionPlan, ReadinessView
 from service.http.document import Document
@@ -130,7 +131,7 @@ class Plan(Document):
             window=self.window.to_domain(),
             detectors=self._detectors(),
             decision=self.decision.to_domain(),
-            response=domain.ResponsePlan(**self.response.model_dump()),
+            response=responses.ResponsePlan(**self.response.model_dump()),
             missing_values=self.missing_values,
             schema_mismatch=self.schema_mismatch.to_domain(),
             performance=None if self.performance is None else self.performance.to_domain(),

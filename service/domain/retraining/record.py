@@ -43,6 +43,8 @@ class Step(StrEnum):
     """A reference made of that traffic is active."""
     NOT_RENEWED = "NOT_RENEWED"
     """No reference is made of it."""
+    FORGOTTEN = "FORGOTTEN"
+    """The model was deleted."""
 
 
 class Phase(StrEnum):

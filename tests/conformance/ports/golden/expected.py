@@ -24,8 +24,9 @@ from service.domain.models import (
     TriggerReceipt,
     Verdict,
 )
-from service.domain.plan import DecisionPlan, DetectorPlan, Plan, ResponsePlan, WindowPlan
+from service.domain.plan import DecisionPlan, DetectorPlan, Plan, WindowPlan
 from service.domain.registration import Registration
+from service.domain.retraining.response_plan import ResponsePlan
 
 MODEL = ModelName("churn.v2")
 NOON = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)

@@ -17,8 +17,8 @@ from service.domain.models import (
     ResponseState,
     model_name,
 )
-from service.domain.plan import ResponsePlan
 from service.domain.response import action_name, respond
+from service.domain.retraining.response_plan import ResponsePlan
 
 D, S, U = Finding.DRIFT, Finding.STABLE, Finding.UNDECIDED
 DIGEST = "sha256:" + "a" * 64

@@ -1,0 +1,42 @@
+"""How often runs may start: one at a time, cool-down, back-off, a day's budget, quiet hours."""
+
+from datetime import datetime, timedelta
+
+from service.domain.retraining.gate import Check, Refusal
+from service.domain.retraining.record import RetrainingState
+from service.domain.retraining.response_plan import ResponsePlan
+
+_DAY = timedelta(days=1)
+
+
+def too_soon(plan: ResponsePlan, state: RetrainingState, now: datetime) -> Refusal | None:
+    """Why nothing may be started now; None: something may."""
+    if state.underway is not None:
+        run = state.underway
+        return _refusal("under_way", f"the run {run.request.name} is {run.phase}: one at a time is")
+    if state.starts and (ends := state.starts[-1] + timedelta(seconds=plan.cool_down_seconds)) > now:
+        return _refusal("cool_down", f"a run was started at {_said(state.starts[-1])}; the next may at {_said(ends)}")
+    if state.failed_at is not None and (ends := state.failed_at + _back_off(plan, state.failures)) > now:
+        return _refusal("back_off", f"{state.failures} failed one after another; the next may start at {_said(ends)}")
+    within_a_day = [start for start in state.starts if now - start < _DAY]
+    if len(within_a_day) >= plan.at_most_per_day:
+        ends = within_a_day[-plan.at_most_per_day] + _DAY
+        return _refusal("daily_budget", f"{len(within_a_day)} were started in a day; the next may at {_said(ends)}")
+    return None
+
+
+def quiet_until(plan: ResponsePlan, now: datetime) -> datetime | None:
+    """Until when what is due has to wait; None: it need not."""
+    return max((end for quiet in plan.quiet_hours if (end := quiet.until(now)) is not None), default=None)
+
+
+def _back_off(plan: ResponsePlan, failures: int) -> timedelta:
+    return min(_DAY, timedelta(seconds=plan.back_off_seconds * 2 ** min(failures - 1, 20)))
+
+
+def _refusal(reason: str, detail: str) -> Refusal:
+    return Refusal(Check.PACE, reason, detail)
+
+
+def _said(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
