@@ -424,6 +424,7 @@ def _watch(
             time.monotonic,
             settings.store.retained_batches,
             label_rows(stores.redis, stores.keys, fitted),
+            trigger.events,
         ),
     )
     deliver = DeliverActions(

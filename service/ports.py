@@ -380,8 +380,13 @@ class PrivateKey(Protocol):
     """What signs."""
 
     @property
+    def public_key(self) -> bytes:
+        """Its public half, in PEM."""
+        ...
+
+    @property
     def fingerprint(self) -> str:
-        """Of its public half."""
+        """Of that."""
         ...
 
     def sign(self, message: bytes, /) -> bytes: ...

@@ -227,6 +227,10 @@ class TriggerSettings(_Group):
     """Wait before an undelivered action is tried again; doubles with every try ..."""
     longest_retry_seconds: PositiveFloat = 60.0
     """... up to this."""
+    signing_key_file: Path | None = None
+    """The service's own key (`driftwarden keygen`, unencrypted), the same for all replicas; docs/custody.md.
+
+    It signs drift events, and what is handed out of the record. None: nothing is signed, and no event need be."""
 
 
 class IntegritySettings(_Group):

@@ -61,6 +61,8 @@ class Tuning:
     """Judged batches whose rows stay in the log at the most."""
     labels: LabelRows | None = None
     """What labels rows on the way; None: nothing does, whatever plans say."""
+    sign: Callable[[RetrainRequest], RetrainRequest] | None = None
+    """Signs what verdicts set off; None: nothing does."""
 
 
 @dataclass(slots=True)
@@ -111,6 +113,7 @@ class EvaluateWindow:
         self._horizon = tuning.horizon
         self._retained = tuning.retained
         self._labels = tuning.labels
+        self._sign = tuning.sign
         self._progress: dict[ModelName, _Progress] = {}
 
     async def __call__(self, model: ModelName) -> bool:
@@ -303,7 +306,7 @@ class EvaluateWindow:
             registration_revision=registration.revision,
             decision=decision,
             response=state,
-            action=_action(registration, number, window, decision) if acts else None,
+            action=self._signed(_action(registration, number, window, decision)) if acts else None,
             start=window.start,
             next_row=first_row + window.step,
             tested_rows=window.tested,
@@ -313,6 +316,9 @@ class EvaluateWindow:
             mismatches=window.mismatches,
             flagged=None if progress.labelling is None else window.flagged,
         )
+
+    def _signed(self, action: RetrainRequest) -> RetrainRequest:
+        return action if self._sign is None else self._sign(action)
 
 
 def _identity(verdict: Verdict | None) -> tuple[int, Cursor]:
