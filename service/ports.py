@@ -188,7 +188,8 @@ class Registrations(Protocol):
     async def forget(self, model: ModelName, /) -> bool:
         """Remove everything that is stored of the model: registrations, references, rows, verdicts, deliveries.
 
-        Whether it was registered. Only names of batches stay for as long as they are remembered.
+        Whether it was registered. Names of batches stay for as long as they are remembered, and the record of its
+        retraining stays.
         """
         ...
 

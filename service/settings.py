@@ -128,6 +128,8 @@ class StoreSettings(_Group):
     The oldest go first. A prediction takes 8 bytes, its batch some 150. One batch has at most a 64th of it."""
     kept_verdicts: PositiveInt = 10_000
     """Verdicts kept of each model, about 2 to 20 KB each."""
+    kept_retraining_entries: Annotated[int, Field(ge=100)] = 10_000
+    """Entries kept of each model's record of retraining, about 1 to 5 KB each; also when the model is deleted."""
 
     acknowledge: Literal["memory", "log", "fsync"] = "log"
     """What a batch's answer promises: it is in this process's memory, in the store's log, or on the store's disk."""

@@ -62,6 +62,9 @@ class Keys:
     def deliveries(self, model: ModelName) -> str:
         return f"{self._prefix}:{{{model}}}:deliveries"
 
+    def retraining(self, model: ModelName) -> str:
+        return f"{self._prefix}:{{{model}}}:retraining"
+
     def predictions(self, model: ModelName, part: int) -> str:
         return f"{self._prefix}:{{{model}}}:predictions:{part}"
 
@@ -87,7 +90,8 @@ class Keys:
 async def add_numbered(redis: Client, key: str, number: int, fields: dict[bytes, bytes], keep: int) -> bool:
     """Add an entry to a stream under the id `number`-0; False if the stream has that number or a newer one.
 
-    The compare-and-set that verdicts, deliveries and registrations rest on: one command, refused by the store itself.
+    The compare-and-set that verdicts, deliveries, registrations and records of retraining rest on: one command, refused
+    by the store itself.
     """
     return await add_at(redis, key, f"{number}-0", fields, keep)
 

@@ -23,6 +23,8 @@ FORMAT_4 = b"4"
 """Plans with seasons, which an earlier release would judge against all of the reference, plans that ask for
 performance, which it would pass over, and plans that flag rows, which it would export; and schemas with a column of
 times, which it cannot read."""
+FORMAT_5 = b"5"
+"""Plans whose response says when runs may start: an earlier release would start what waits or is only to be shown."""
 _LONGEST_NUMBER = 9
 
 

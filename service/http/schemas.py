@@ -16,12 +16,12 @@ from detectors import definitions
 from service.domain import plan as domain
 from service.domain.models import DetectorMeasurement, Finding, TriggerOutcome
 from service.domain.registration import Registration
-from service.domain.retraining import response_plan as responses
 from service.http.column_documents import ColumnView, MismatchPlan
 from service.http.decision_schemas import BudgetView, DecisionPlan, ReadinessView
 from service.http.document import Document
 from service.http.performance_schemas import PerformancePlan, PerformanceView
 from service.http.quarantine_schemas import AnomalyPlan, FlaggedRows
+from service.http.response_schemas import ResponsePlan
 from service.usecases.evaluate_rows import Evaluated
 from service.usecases.read_verdicts import JudgedWindow
 from service.usecases.register_model import Registered
@@ -85,21 +85,6 @@ class DetectorPlan(Document):
         return domain.DetectorPlan(self.name, self.parameters, features, self.minimum_effect)
 
 
-class ResponsePlan(Document):
-    """What follows from findings over time."""
-
-    retrain: bool = _DEFAULT.response.retrain
-    """False: never start anything."""
-    confirm: int = _DEFAULT.response.confirm
-    """This many of the latest `out_of` windows must have drifted."""
-    out_of: int = _DEFAULT.response.out_of
-    """See `confirm`."""
-    cool_down: int = _DEFAULT.response.cool_down
-    """Windows without a further action after one."""
-    only_if_it_matters: bool = _DEFAULT.response.only_if_it_matters
-    """Windows whose estimated performance has not suffered do not count. Needs `performance`."""
-
-
 class Plan(Document):
     """Detectors, window, budget and response of one model. What is left out has its default."""
 
@@ -131,7 +116,7 @@ class Plan(Document):
             window=self.window.to_domain(),
             detectors=self._detectors(),
             decision=self.decision.to_domain(),
-            response=responses.ResponsePlan(**self.response.model_dump()),
+            response=self.response.to_domain(),
             missing_values=self.missing_values,
             schema_mismatch=self.schema_mismatch.to_domain(),
             performance=None if self.performance is None else self.performance.to_domain(),

@@ -20,11 +20,12 @@ from service.adapters.store import (
     number_of,
     stream_entries,
 )
-from service.adapters.store_formats import FORMAT, FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4, document
+from service.adapters.store_formats import FORMAT, FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4, FORMAT_5, document
 from service.domain.errors import CorruptedState, InvalidModelName, InvalidPlan
 from service.domain.models import ModelName, Reference, model_name
 from service.domain.plan import check
 from service.domain.registration import Registration, decode_reference, encode_reference
+from service.domain.retraining.response_plan import says_more_than_before
 
 KEPT_REVISIONS = 20
 _DOCUMENT = b"r"
@@ -126,6 +127,8 @@ def _reference_digest(model: ModelName, entry: Entry) -> str | None:
 def _format(registration: Registration) -> bytes:
     """The first that holds all of it: to a release that passes the rest over, the plan would be another."""
     plan = registration.plan
+    if says_more_than_before(plan.response):
+        return FORMAT_5
     newest = (plan.performance, plan.decision.season, plan.anomalies, registration.schema.time)
     if any(each is not None for each in newest):
         return FORMAT_4
@@ -137,7 +140,7 @@ def _format(registration: Registration) -> bytes:
 def _registration(model: ModelName, entry: Entry) -> Registration:
     position, fields = entry
     what = f"registration {position.decode()} of model {model}"
-    registration = document(fields, _DOCUMENT, _decode, what, FORMAT_4)
+    registration = document(fields, _DOCUMENT, _decode, what, FORMAT_5)
     if registration.model != model or registration.revision != number_of(position):
         raise CorruptedState(f"{what} is another's")
     if registration.schema.features != registration.features:

@@ -1,6 +1,5 @@
 """What a run must pass before it is started: eight checks in this order, each of which refuses by name."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -46,7 +45,7 @@ class Evidence:
     """What a permission rests on. Digests are `sha256:` and hexadecimal digits."""
 
     template_digest: str
-    images: Sequence[str] = ()
+    images: tuple[str, ...] = ()
     """That the run's containers are made from, each by its digest."""
     dataset_digest: str | None = None
     """Of what the dataset was signed as (its payload); None: none was named, or it was not verified."""
@@ -54,5 +53,5 @@ class Evidence:
     approver: str | None = None
     """Fingerprint of the key that vetted it."""
     base_model_digest: str | None = None
-    advisories: Sequence[Refusal] = ()
+    advisories: tuple[Refusal, ...] = ()
     """What would have been refused, were vetting enforced."""

@@ -68,6 +68,10 @@ class Underway:
     phase: Phase
     since: datetime
     """Of the phase."""
+    suspended: bool = False
+    """It is made so that it waits for somebody to release it."""
+    dry_run: bool = False
+    """It is shown, and not started."""
     uid: str = ""
     """Of the object in the target."""
     model_digest: str | None = None
@@ -83,6 +87,8 @@ class Asked:
     request: RetrainRequest
     by: str
     reason: str
+    dry_run: bool = False
+    """Only to be shown what would be started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,8 @@ class RetrainingState:
 
     decided_until: int = 0
     """Drift events of verdicts up to this number are decided: permitted or refused."""
+    decided_run: str = ""
+    """Name of the last of these, by which verdicts of another history that count from 1 again are told apart."""
     underway: Underway | None = None
     asked: Asked | None = None
     starts: tuple[datetime, ...] = ()

@@ -1,6 +1,6 @@
 """What a model's plan says of retraining: when a run may start, and what follows from one that has succeeded."""
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, time, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -10,6 +10,8 @@ from service.domain.errors import Fault
 MAXIMUM_PER_DAY = 100
 _YEAR = 366 * 86_400
 _MAXIMUM_QUIET = 10
+_ALWAYS_SAID = frozenset({"retrain", "confirm", "out_of", "cool_down"})
+_SAID_BEFORE = _ALWAYS_SAID | {"only_if_it_matters"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,15 @@ class ResponsePlan:
 def response_document(document: dict[str, Any]) -> dict[str, Any]:
     """What a plan's digest covers: what was added since 0.1 is left out where it is not said, so digests stay."""
     default = {field.name: field.default for field in fields(ResponsePlan)}
-    always = {"retrain", "confirm", "out_of", "cool_down"}
-    said = {name: value for name, value in document.items() if name in always or value != default[name]}
+    said = {name: value for name, value in document.items() if name in _ALWAYS_SAID or value != default[name]}
     if "quiet_hours" in said:
         said["quiet_hours"] = [{name: str(value) for name, value in quiet.items()} for quiet in said["quiet_hours"]]
     return said
+
+
+def says_more_than_before(response: ResponsePlan) -> bool:
+    """Whether a release from before there was a record of retraining would take it for another plan."""
+    return bool(response_document(asdict(response)).keys() - _SAID_BEFORE)
 
 
 def response_faults(response: ResponsePlan, keep: Literal["rows", "summaries"]) -> list[Fault]:

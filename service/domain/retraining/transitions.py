@@ -61,30 +61,41 @@ def refused(
 
 
 def permitted(
-    newest: Line | None, request: RetrainRequest, evidence: Evidence, at: datetime, *, alarm: Alarm | None = None
+    newest: Line | None,
+    request: RetrainRequest,
+    evidence: Evidence,
+    at: datetime,
+    *,
+    alarm: Alarm | None = None,
+    suspended: bool = False,
+    dry_run: bool = False,
 ) -> Entry:
-    """The gate says yes: the run is under way."""
+    """The gate says yes: the run is under way.
+
+    Somebody who asks for a dry run may have the run itself right after, so that one counts as no start and uses no
+    dataset. One of a plan that starts nothing does: it shows what would become of the next event, too.
+    """
     state, by = _decided(newest, request)
     if state.underway is not None:
         raise WrongMoment(f"the run {state.underway.request.name} is under way")
-    within_a_day = [start for start in state.starts if at - start < _DAY]
-    versions = [version for version in (state.dataset_version, evidence.dataset_version) if version is not None]
-    state = replace(
-        state,
-        underway=Underway(request, evidence, Phase.PERMITTED, at),
-        starts=(*within_a_day, at)[-KEPT_STARTS:],
-        dataset_version=max(versions, default=None),
-    )
+    underway = Underway(request, evidence, Phase.PERMITTED, at, suspended, dry_run)
+    if dry_run and not request.verdict_number:
+        state = replace(state, underway=underway)
+    else:
+        versions = [version for version in (state.dataset_version, evidence.dataset_version) if version is not None]
+        state = replace(
+            state, underway=underway, starts=_starts(state, at), dataset_version=max(versions, default=None)
+        )
     return _entry(newest, request.model, at, Step.PERMITTED, request.name, state, alarm=alarm, by=by, evidence=evidence)
 
 
-def started(newest: Line | None, receipt: TriggerReceipt, at: datetime, *, suspended: bool) -> Entry:
+def started(newest: Line | None, receipt: TriggerReceipt, at: datetime) -> Entry:
     """The target has it, or shows what it would have had (a dry run, which is over with that), or never will."""
     run = _underway(newest, receipt.name, Phase.PERMITTED)
     state = state_of(newest)
     step = Step.STARTED
     underway: Underway | None = replace(
-        run, phase=Phase.SUSPENDED if suspended else Phase.RUNNING, since=at, uid=receipt.uid
+        run, phase=Phase.SUSPENDED if run.suspended else Phase.RUNNING, since=at, uid=receipt.uid
     )
     if receipt.outcome in {TriggerOutcome.DRY_RUN, TriggerOutcome.REJECTED}:
         underway = None
@@ -159,10 +170,15 @@ def _decided(newest: Line | None, request: RetrainRequest) -> tuple[RetrainingSt
     if request.verdict_number:
         if request.verdict_number <= state.decided_until:
             raise WrongMoment(f"the drift event of verdict {request.verdict_number} is decided")
-        return replace(state, decided_until=request.verdict_number), ""
+        return replace(state, decided_until=request.verdict_number, decided_run=request.name), ""
     if state.asked is None or state.asked.request != request:
         raise WrongMoment(f"the run {request.name} is decided, or nobody asked for it")
     return replace(state, asked=None), state.asked.by
+
+
+def _starts(state: RetrainingState, at: datetime) -> tuple[datetime, ...]:
+    """With this one; those that no budget counts any more are left out."""
+    return (*(start for start in state.starts if at - start < _DAY), at)[-KEPT_STARTS:]
 
 
 def _underway(newest: Line | None, run_name: str, *phases: Phase) -> Underway:

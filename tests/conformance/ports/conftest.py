@@ -20,6 +20,7 @@ from service.adapters.log import (
     RedisJudgedBatches,
     RedisObservationLog,
     RedisPredictions,
+    RedisRetrainingRecord,
     RedisVerdictLog,
 )
 from service.adapters.reference_store import RedisRegistrations
@@ -80,6 +81,9 @@ class Store:
 
     def deliveries(self, keep: int = KEPT) -> RedisDeliveryLog:
         return RedisDeliveryLog(self.client, self.keys, keep)
+
+    def retraining(self, keep: int = KEPT) -> RedisRetrainingRecord:
+        return RedisRetrainingRecord(self.client, self.keys, keep)
 
     def claims(self, evaluator: str, seconds: float = 60.0, work: str = "evaluation") -> RedisClaims:
         return RedisClaims(self.redis, self.keys, work, evaluator, seconds)

@@ -1,5 +1,6 @@
 """Batches, verdicts, deliveries and registrations to store."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,6 +27,11 @@ from service.domain.models import (
 )
 from service.domain.plan import DetectorPlan, Plan
 from service.domain.registration import Registration, encode_reference
+from service.domain.retraining.drift_event import alarm_of
+from service.domain.retraining.gate import Check, Evidence, Refusal
+from service.domain.retraining.record import Asked, Entry, Line, written
+from service.domain.retraining.run import Progress, RunSeen
+from service.domain.retraining.transitions import asked, ended, permitted, refused, released, started
 from service.domain.schema import Schema
 
 MODEL = ModelName("churn.v2")
@@ -72,6 +78,30 @@ def verdict(number: int = 1, **changes: Any) -> Verdict:
 
 def delivery(number: int = 1) -> Delivery:
     return Delivery(number, TriggerReceipt(TriggerOutcome.DRY_RUN, f"retrain-{number}", None, "Job", "a: ä\n"), NOON)
+
+
+def entries(model: ModelName = MODEL) -> list[Entry]:
+    """A chain: a drift event with its run up to the end, and a run that somebody asked for and that is refused."""
+    event = replace(request(3), model=model)
+    by_hand = replace(event, name="retrain-ä", verdict_number=0)
+    advisory = Refusal(Check.VETTING, "vetting_expired", "ä\n")
+    evidence = Evidence("sha256:t", ("registry/train@sha256:i",), "sha256:d", 4, "approver", "sha256:m", (advisory,))
+    receipt = TriggerReceipt(TriggerOutcome.CREATED, event.name, "ml", "Job", "ä", "uid", "17", "sha256:j")
+    over = RunSeen(model, event.name, Progress.FAILED, "uid", NOON, "ä\n")
+    steps: list[Callable[[Line | None], Entry]] = [
+        lambda line: permitted(line, event, evidence, NOON, alarm=alarm_of(verdict(3, model=model)), suspended=True),
+        lambda line: started(line, receipt, NOON),
+        lambda line: asked(line, Asked(by_hand, "ops", "größer"), NOON),
+        lambda line: refused(line, by_hand, Refusal(Check.PACE, "under_way", "why"), NOON, evidence=evidence),
+        lambda line: released(line, event.name, NOON, "ops"),
+        lambda line: ended(line, over, NOON, renews=False),
+    ]
+    made: list[Entry] = []
+    line: Line | None = None
+    for step in steps:
+        line = written(step(line))
+        made.append(line.entry)
+    return made
 
 
 def reference(seed: int = 0) -> Reference:

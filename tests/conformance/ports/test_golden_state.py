@@ -130,7 +130,7 @@ async def test_a_newer_format_is_refused_by_name_and_stops_no_other_model(store:
         store.keys.observations: 3,
         store.keys.verdicts: 2,
         store.keys.deliveries: 2,
-        store.keys.registrations: 5,
+        store.keys.registrations: 6,
     }
     for key, form in newer.items():
         newest = (await store.redis.xrevrange(key(MODEL), count=1))[0]
@@ -142,7 +142,7 @@ async def test_a_newer_format_is_refused_by_name_and_stops_no_other_model(store:
         store.deliveries().page(MODEL, 1, 9),
         store.registrations().newest(MODEL),
     ):
-        with pytest.raises(CorruptedState, match=r"of format [235], which a newer release wrote"):
+        with pytest.raises(CorruptedState, match=r"of format [236], which a newer release wrote"):
             await reading
     await store.observations().append(OTHER_MODEL, batch(1))
     found = await store.observations().read(OTHER_MODEL, LOG_START, 9)

@@ -1,6 +1,8 @@
 """What the registrations promise: revisions one after another, references that are what their digest says."""
 
 import asyncio
+from datetime import time
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -10,12 +12,15 @@ from redis.crc import key_slot
 from service.adapters.reference_store.redis_registrations import KEPT_REVISIONS
 from service.domain.errors import CorruptedState
 from service.domain.models import ModelName
+from service.domain.plan import Plan
+from service.domain.retraining.response_plan import NewReferencePlan, QuietHours, ResponsePlan
 from tests.conformance.ports.conftest import Store
 from tests.conformance.ports.documents import (
     MODEL,
     OTHER_MODEL,
     batch,
     delivery,
+    entries,
     reference,
     registration,
     verdict,
@@ -161,19 +166,42 @@ async def test_all_keys_of_a_model_lie_in_one_slot_of_a_cluster(store: Store) ->
     await store.observations().append(MODEL, batch())
     await store.verdicts().commit(verdict())
     await store.deliveries().record(MODEL, delivery())
+    await store.retraining().append(entries()[0])
     keys = await store.stored()
-    assert len(keys) == 6
+    assert len(keys) == 7
     of_model = keys - {store.keys.models.encode()}
     assert {key_slot(key) for key in of_model} == {key_slot(MODEL.encode())}
 
 
-async def test_what_is_forgotten_leaves_nothing_and_others_stay(store: Store) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"cool_down_seconds": 0},
+        {"dry_run": True},
+        {"approval": "manual"},
+        {"quiet_hours": (QuietHours(time(22), time(6, 30), "Europe/Berlin"),)},
+        {"new_reference": NewReferencePlan(500, 3600)},
+    ],
+    ids=lambda said: next(iter(said)),
+)
+async def test_a_plan_that_says_when_runs_may_start_is_no_other_to_earlier_releases(
+    store: Store, said: dict[str, Any]
+) -> None:
+    made = registration(plan=Plan(response=ResponsePlan(**said)))
+    await store.registrations().register(made, reference())
+    assert await store.registrations().newest(MODEL) == made
+    ((_, fields),) = await store.redis.xrange(store.keys.registrations(MODEL))
+    assert fields[b"f"] == b"5"
+
+
+async def test_what_is_forgotten_leaves_nothing_but_the_record_of_retraining_and_others_stay(store: Store) -> None:
     registrations = store.registrations()
     for revision in (1, 2):
         await registrations.register(registration(revision, seed=revision), reference(revision))
     await store.observations().append(MODEL, batch(1))
     await store.verdicts().commit(verdict(1))
     await store.deliveries().record(MODEL, delivery(1))
+    await store.retraining().append(entries()[0])
     await registrations.register(registration(1, model=OTHER_MODEL), reference())
     assert await registrations.forget(MODEL)
     assert not await registrations.forget(MODEL)
@@ -184,7 +212,8 @@ async def test_what_is_forgotten_leaves_nothing_and_others_stay(store: Store) ->
     assert await store.deliveries().last(MODEL) == 0
     assert await store.observations().length(MODEL) == 0
     left = await store.stored(f"{{{MODEL}}}:*")
-    assert all(b":batch:" in key for key in left), left
+    assert all(b":batch:" in key or key.endswith(b":retraining") for key in left), left
+    assert await store.retraining().newest(MODEL) is not None
     assert await registrations.register(registration(), reference())
 
 
