@@ -76,6 +76,30 @@ def described(sent: SentColumns, declared: Sequence[DeclaredColumn], *, strict: 
     return Described(Reference(schema.features, rows, schema.names(Role.LABEL), times, coded), schema)
 
 
+def described_again(schema: Schema, declared: Sequence[DeclaredColumn], rows: Values, times: Times | None) -> Described:
+    """The same columns with rows that match them, categories as codes already: what is inferred is inferred anew.
+
+    What text and declarations have bound stays, and so do all categories: senders rely on them. `times`: of each row,
+    ascending; kept where a column has that role.
+    """
+    said = frozenset(each.name for each in declared if each.kind is not None)
+    place = {name: column for column, name in enumerate(schema.features)}
+    columns = tuple(
+        column if column.role in _NOT_KEPT else _again(column, rows[:, place[column.name]], said=column.name in said)
+        for column in schema.columns
+    )
+    kept = times if schema.time is not None else None
+    coded = tuple(name for name in schema.features if name in schema.categorical) if kept is not None else ()
+    return Described(Reference(schema.features, rows, schema.names(Role.LABEL), kept, coded), Schema(columns))
+
+
+def _again(column: Column, numbers: Values, *, said: bool) -> Column:
+    column = replace(column, missing=bool(np.isnan(numbers).any()), minimum=None, maximum=None)
+    if not column.binding and not said:
+        column = replace(column, kind=_inferred(numbers, None, np.zeros(len(numbers), dtype=np.bool_)))
+    return _ranged(column, numbers)
+
+
 def _times(sent: SentColumns, columns: Sequence[Column]) -> tuple[Times | None, list[Fault]]:
     """Of the rows, which blocks want in the order of time."""
     places = [place for place, column in enumerate(columns) if column.role is Role.TIME]

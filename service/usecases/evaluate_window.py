@@ -6,7 +6,7 @@ store takes it from one of them. What an evaluator holds between calls is a cach
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from anyio import CapacityLimiter, to_thread
@@ -287,8 +287,7 @@ class EvaluateWindow:
         if previous is not None:
             next_row = previous.next_row
             first_row = previous.first_row + previous.rows if next_row is None else next_row
-        state = ResponseState() if previous is None else previous.response
-        state, acts = respond(registration.plan.response, state, number, decision)
+        state, acts = respond(registration.plan.response, _response(progress), number, decision)
         return Verdict(
             number=number,
             model=registration.model,
@@ -323,6 +322,15 @@ class EvaluateWindow:
 
 def _identity(verdict: Verdict | None) -> tuple[int, Cursor]:
     return (0, Cursor()) if verdict is None else (verdict.number, verdict.cursor)
+
+
+def _response(progress: _Progress) -> ResponseState:
+    """What the verdict before left of it; windows under another reference confirm nothing."""
+    newest = progress.newest
+    if newest is None:
+        return ResponseState()
+    same = newest.reference_digest == progress.registration.reference_digest
+    return newest.response if same else replace(newest.response, recent=())
 
 
 def _budget(progress: _Progress) -> BudgetState:

@@ -39,6 +39,8 @@ class Step(StrEnum):
     """Which model it made is known."""
     SERVED = "SERVED"
     """The model it made is in use: traffic from here on is its own."""
+    GATHERED = "GATHERED"
+    """A reference was made of that traffic and calibrates the plan: it is registered next."""
     RENEWED = "RENEWED"
     """A reference made of that traffic is active."""
     NOT_RENEWED = "NOT_RENEWED"
@@ -78,6 +80,8 @@ class Underway:
     """Of the model it made."""
     served_from: BatchPosition | None = None
     """Where in the log that model's traffic begins."""
+    reference_digest: str | None = None
+    """Of the reference that was made of that traffic, before it is registered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,7 @@ class Entry:
     """With which a run ended."""
     model_digest: str | None = None
     reference_digest: str | None = None
-    """Of the reference that is active since."""
+    """Of the reference that is active since, or is to be."""
 
 
 @dataclass(frozen=True, slots=True)

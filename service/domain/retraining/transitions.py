@@ -143,6 +143,25 @@ def served(newest: Line | None, run_name: str, position: BatchPosition, at: date
     return _entry(newest, run.request.model, at, Step.SERVED, run_name, state, by=by)
 
 
+def gathered(newest: Line | None, run_name: str, reference_digest: str, at: datetime, reason: str) -> Entry:
+    """A reference is made of that traffic, and about to be registered: so whoever goes on knows it for ours.
+
+    May be said again, of another one: whoever made it first was ended before it was registered.
+    """
+    run = _underway(newest, run_name, Phase.RENEWING)
+    state = replace(state_of(newest), underway=replace(run, reference_digest=reference_digest))
+    return _entry(
+        newest,
+        run.request.model,
+        at,
+        Step.GATHERED,
+        run_name,
+        state,
+        reason=reason,
+        reference_digest=reference_digest,
+    )
+
+
 def renewed(newest: Line | None, run_name: str, reference_digest: str, at: datetime) -> Entry:
     """A reference made of that traffic is active."""
     run = _underway(newest, run_name, Phase.RENEWING)

@@ -159,6 +159,20 @@ async def test_a_new_reference_begins_new_windows(watched: Application) -> None:
     assert verdict["reference_digest"] == answer.json()["reference_digest"]
 
 
+async def test_windows_under_an_earlier_reference_confirm_nothing(running_app: Application) -> None:
+    await running_app.register(plan={**SMALL_PLAN, "response": {"confirm": 2, "out_of": 2, "cool_down": 0}})
+    await running_app.observe(payload(rows(11, 50, shift=3.0)))
+    await judged(running_app, 1)
+    answer = await running_app.client.put("/v1/models/churn/reference", json=reference(seed=2))
+    assert answer.status_code == 200
+    for number in (2, 3):
+        await running_app.observe(payload(rows(20 + number, 50, shift=3.0)))
+        await judged(running_app, number)
+    found = await running_app.verdicts()
+    assert [verdict["finding"] for verdict in found] == ["DRIFT"] * 3
+    assert [verdict["action"] is not None for verdict in found] == [False, False, True]
+
+
 async def test_the_same_reference_and_plan_again_change_nothing(watched: Application) -> None:
     again = await watched.client.put("/v1/models/churn/reference", json=reference())
     plan = await watched.client.put("/v1/models/churn/plan", json=SMALL_PLAN)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors import codec
-from service.domain.described_reference import Described, described
+from service.domain.described_reference import Described, described, described_again
 from service.domain.errors import InvalidBatch, InvalidReference
 from service.domain.matching import match
 from service.domain.registration import decode_reference, encode_reference
@@ -267,3 +267,37 @@ def test_an_observation_whose_time_is_missing_is_refused_whatever_the_plan_says(
     with pytest.raises(InvalidBatch) as raised:
         match(sent({"x": [5.0], "when": [NAN]}), schema, MismatchPlan(), refuses_missing=refuses_missing)
     assert [fault.place for fault in raised.value.faults] == ["rows[0][1]"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0.0, 1.0, 2.5]), st.sampled_from(["a", "b", "true"]), st.sampled_from(["true", "false"])
+        ),
+        min_size=2,
+        max_size=9,
+    ),
+    st.booleans(),
+)
+def test_the_same_rows_described_again_are_the_same_reference(
+    values: list[tuple[float, str, str]], is_declared: bool
+) -> None:
+    declared = [TIME, *([DeclaredColumn("x", Kind.NUMERIC), DeclaredColumn("word", None, Role.LABEL)] * is_declared)]
+    columns = dict(zip(("x", "word", "flag"), map(list, zip(*values, strict=True)), strict=True))
+    once = of({**columns, "when": [float(row) for row in range(len(values))]}, *declared)
+    assert once.reference.times is not None
+    again = described_again(once.schema, declared, once.reference.rows, once.reference.times)
+    assert again.schema == once.schema
+    assert encode_reference(again.reference) == encode_reference(once.reference)
+
+
+def test_other_rows_bring_other_ranges_and_kinds_but_what_is_bound_stays() -> None:
+    once = of({"n": [1.0, 0.0], "word": ["a", "b"], "flag": ["true", "false"]})
+    rows = np.array([[7.0, code_of("a"), 1.0], [9.0, code_of("a"), 1.0]])
+    again = described_again(once.schema, (), rows, np.array([1, 2]))
+    assert again.schema.columns == (
+        Column("n", Kind.INTEGER, minimum=7.0, maximum=9.0),
+        Column("word", Kind.CATEGORICAL, binding=True, categories=("a", "b")),
+        Column("flag", Kind.BOOLEAN, binding=True),
+    )
+    assert again.reference.times is None
