@@ -20,7 +20,13 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from service.artifact_commands import inspect_command, keygen_command, sign_command, verify_command
+from service.artifact_commands import (
+    inspect_command,
+    keygen_command,
+    sign_command,
+    verify_command,
+    verify_record_command,
+)
 from service.domain.access import ALL_MODELS, KEY_BYTES, Verb, new_key
 from service.domain.errors import DriftwardenError, InvalidInput
 from service.settings import Settings
@@ -347,7 +353,7 @@ def calibrate_command(
         tell(found, asked, Console())
 
 
-for _command in (keygen_command, sign_command, verify_command, inspect_command):
+for _command in (keygen_command, sign_command, verify_command, verify_record_command, inspect_command):
     cli.add_command(_command)
 
 
