@@ -8,7 +8,7 @@ from service.adapters.artifacts.elliptic_keys import EllipticKey, PassphraseWant
 from service.adapters.trigger.dry_run import DryRunTrigger
 from service.adapters.trigger.template import SHIPPED_TEMPLATE, read_template
 from service.domain.errors import InvalidConfiguration
-from service.ports import Trigger
+from service.ports import Runs, Trigger
 from service.settings import TriggerSettings
 from service.usecases.sign_events import SignEvents
 
@@ -24,6 +24,8 @@ class OpenedTrigger:
     digest: str
     events: SignEvents | None = None
     """None: they are not signed."""
+    runs: Runs | None = None
+    """None: nothing is started that could be seen."""
 
 
 async def open_trigger(settings: TriggerSettings, stack: AsyncExitStack) -> OpenedTrigger:
@@ -37,11 +39,15 @@ async def open_trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Open
     # The client takes more than a second to import, and a dry run does not need it.
     from service.adapters.kubernetes_credentials import find_credentials  # noqa: PLC0415
     from service.adapters.trigger.kubernetes_object import KubernetesObjectTrigger  # noqa: PLC0415
+    from service.adapters.trigger.kubernetes_runs import KubernetesRuns  # noqa: PLC0415
 
     credentials = find_credentials(settings.kubeconfig, settings.context)
     template = read_template(path, settings.namespace or credentials.namespace())
     trigger = KubernetesObjectTrigger(template, credentials, request_timeout_s=settings.timeout_seconds)
-    return OpenedTrigger(await stack.enter_async_context(trigger), path, template.digest, events)
+    runs = KubernetesRuns([template.objects], credentials, request_timeout_s=settings.timeout_seconds)
+    await stack.enter_async_context(trigger)
+    await stack.enter_async_context(runs)
+    return OpenedTrigger(trigger, path, template.digest, events, runs)
 
 
 def service_key(settings: TriggerSettings) -> EllipticKey | None:

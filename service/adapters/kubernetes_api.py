@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -12,6 +13,10 @@ from kubernetes_asyncio.config import ConfigException
 
 from service.adapters.kubernetes_credentials import Credentials
 from service.domain.errors import InvalidConfiguration
+
+_MEDIA_TYPES = {"PATCH": "application/merge-patch+json"}
+_MAXIMUM_LINE = 16 * 1024 * 1024
+"""Of what is followed: no object that an API server keeps is near as large."""
 
 
 class KubernetesUnreachable(Exception):
@@ -73,36 +78,86 @@ class KubernetesApi:
         await self.aclose()
 
     async def send(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
-        """Any status is an answer; raises `KubernetesUnreachable`."""
+        """Any status is an answer; raises `KubernetesUnreachable`. The body of a PATCH is a merge patch."""
+        try:
+            async with await self._asked(method, path, body, self.request_timeout_s) as response:
+                return await _answer(response)
+        except _UNREACHABLE as error:
+            raise _unreachable(method, path, error) from error
+
+    async def follow(self, path: str, seconds: float) -> AsyncGenerator[dict[str, Any], None]:
+        """The events of a watch, until the server ends it; a refusal is an `ERROR`, as is what goes wrong later.
+
+        Raises `KubernetesUnreachable`: also where the watch is not over after so many seconds.
+        """
+        try:
+            async with await self._asked("GET", path, None, seconds) as response:
+                if response.status != 200:
+                    answer = await _answer(response)
+                    refused = {"code": answer.status, "message": answer.message}
+                    yield {"type": "ERROR", "object": refused}
+                    return
+                async for line in _lines(response):
+                    yield _object(line.decode(errors="replace"))
+        except _UNREACHABLE as error:
+            raise _unreachable("watch", path, error) from error
+
+    async def _asked(
+        self, method: str, path: str, body: dict[str, Any] | None, seconds: float
+    ) -> aiohttp.ClientResponse:
         if self._client is None:
             raise RuntimeError("the client of the Kubernetes API is not open")
-        try:
-            answer = await self._exchange(self._client, method, path, body)
-            if answer.status == 401:
-                await self._credentials.load(self._client.configuration)
-                answer = await self._exchange(self._client, method, path, body)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, ConfigException) as error:
-            message = f"the Kubernetes API could not be asked to {method} {path}: {str(error) or type(error).__name__}"
-            raise KubernetesUnreachable(message) from error
-        return answer
+        response = await _exchange(self._client, method, path, body, seconds)
+        if response.status == 401:
+            response.release()
+            await self._credentials.load(self._client.configuration)
+            response = await _exchange(self._client, method, path, body, seconds)
+        return response
 
-    async def _exchange(self, client: ApiClient, method: str, path: str, body: dict[str, Any] | None) -> Answer:
-        response = await client.call_api(
-            path,
-            method,
-            header_params={
-                "Accept": "application/json",
-                "Content-Type": "application/json",
-                "User-Agent": "driftwarden",
-            },
-            body=body,
-            auth_settings=["BearerToken"],
-            _preload_content=False,  # the bare response: a refusal is an answer here, not an exception of the driver
-            _request_timeout=self.request_timeout_s,
-        )
-        async with response:
-            text = (await response.read()).decode(errors="replace")
-            return Answer(response.status, _object(text), text, _seconds(response.headers.get("Retry-After")))
+
+_UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError, ValueError, ConfigException)
+
+
+def _unreachable(method: str, path: str, error: Exception) -> KubernetesUnreachable:
+    return KubernetesUnreachable(
+        f"the Kubernetes API could not be asked to {method} {path}: {str(error) or type(error).__name__}"
+    )
+
+
+async def _exchange(
+    client: ApiClient, method: str, path: str, body: dict[str, Any] | None, seconds: float
+) -> aiohttp.ClientResponse:
+    response: aiohttp.ClientResponse = await client.call_api(
+        path,
+        method,
+        header_params={
+            "Accept": "application/json",
+            "Content-Type": _MEDIA_TYPES.get(method, "application/json"),
+            "User-Agent": "driftwarden",
+        },
+        body=body,
+        auth_settings=["BearerToken"],
+        _preload_content=False,  # the bare response: a refusal is an answer here, not an exception of the driver
+        _request_timeout=seconds,
+    )
+    return response
+
+
+async def _answer(response: aiohttp.ClientResponse) -> Answer:
+    text = (await response.read()).decode(errors="replace")
+    return Answer(response.status, _object(text), text, _seconds(response.headers.get("Retry-After")))
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The driver's own reader of lines gives up on one of more than 128 KiB."""
+    pending = bytearray()
+    async for chunk in response.content.iter_any():
+        pending += chunk
+        while (end := pending.find(b"\n")) >= 0:
+            yield bytes(pending[:end])
+            del pending[: end + 1]
+        if len(pending) > _MAXIMUM_LINE:
+            raise ValueError(f"an event is larger than {_MAXIMUM_LINE} bytes")
 
 
 def _object(text: str) -> dict[str, Any]:

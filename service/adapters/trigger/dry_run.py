@@ -2,7 +2,7 @@
 
 import yaml
 
-from service.adapters.trigger.manifest import render
+from service.adapters.trigger.manifest import manifest_digest, render
 from service.adapters.trigger.template import Template
 from service.domain.models import TriggerOutcome, TriggerReceipt
 from service.domain.retraining.run import Order
@@ -18,8 +18,12 @@ class DryRunTrigger:
         self._template = template
 
     async def fire(self, order: Order, /) -> TriggerReceipt:
-        manifest = yaml.dump(render(self._template, order.request), Dumper=_DUMPER, sort_keys=False)
-        template = self._template
+        manifest = render(self._template, order)
         return TriggerReceipt(
-            TriggerOutcome.DRY_RUN, order.request.name, template.namespace, template.kind, detail=manifest
+            TriggerOutcome.DRY_RUN,
+            order.request.name,
+            self._template.namespace,
+            self._template.kind,
+            detail=yaml.dump(manifest, Dumper=_DUMPER, sort_keys=False),
+            manifest_digest=manifest_digest(manifest),
         )

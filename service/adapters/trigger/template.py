@@ -1,6 +1,6 @@
 """The operator's template, checked when it is loaded: what is wrong with it is said at start, not when drift is found.
 
-A template is any namespaced Kubernetes object whose creation starts a run; nothing here knows a Job from a Workflow.
+A template is any namespaced Kubernetes object whose creation starts a run.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import yaml
 
+from service.adapters.trigger.run_kind import Objects, run_kind
 from service.domain.errors import InvalidConfiguration
 
 SHIPPED_TEMPLATE = Path(__file__).with_name("job.yaml")
@@ -22,6 +23,7 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "driftwarden"
 PREFIX = "driftwarden.dev/"
 ENVIRONMENT_PREFIX = "DRIFTWARDEN_"
+PARAMETER_PREFIX = "driftwarden-"
 TRACEPARENT = "TRACEPARENT"
 
 _API_VERSION = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?v[a-z0-9]+", re.ASCII)
@@ -41,6 +43,11 @@ class Template:
     """As in the file, JSON values only; never changed."""
     digest: str
     """SHA-256 of the file, in hexadecimal."""
+
+    @property
+    def objects(self) -> Objects:
+        """Those that are made from it are among these."""
+        return Objects(self.api_version, self.kind, self.namespace)
 
 
 def read_template(path: Path, namespace: str) -> Template:
@@ -106,8 +113,12 @@ def _faults(document: dict[str, Any], namespace: str) -> Iterator[str]:
         yield "metadata: must be a mapping (it may be empty: {})"
         return
     yield from _metadata_faults(metadata, namespace)
+    if not isinstance(document.get("spec", {}), dict):
+        yield "spec: must be a mapping"
+        return
     for place, container in containers(document):
         yield from _environment_faults(place, container.get("env", []))
+    yield from _parameter_faults(document)
 
 
 def _metadata_faults(metadata: dict[str, Any], namespace: str) -> Iterator[str]:
@@ -136,6 +147,28 @@ def _environment_faults(place: str, environment: object) -> Iterator[str]:
             yield f"{place}.env[{index}]: must be a mapping with a name"
         elif name.startswith(ENVIRONMENT_PREFIX) or name == TRACEPARENT:
             yield f"{place}.env[{index}]: {name} is set by Driftwarden; choose another name"
+
+
+def _parameter_faults(document: dict[str, Any]) -> Iterator[str]:
+    *outer, last = run_kind(document["apiVersion"], document["kind"]).parameters or (None,)
+    if last is None:
+        return
+    node: Any = document
+    for depth, member in enumerate(outer):
+        node = node.get(member, {})
+        if not isinstance(node, dict):
+            yield f"{'.'.join(outer[: depth + 1])}: must be a mapping"
+            return
+    place, parameters = ".".join((*outer, last)), node.get(last, [])
+    if not isinstance(parameters, list):
+        yield f"{place}: must be a list"
+        return
+    for index, entry in enumerate(parameters):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if not isinstance(name, str):
+            yield f"{place}[{index}]: must be a mapping with a name"
+        elif name.startswith(PARAMETER_PREFIX):
+            yield f"{place}[{index}]: {name} is set by Driftwarden; choose another name"
 
 
 def _not_json(node: object, place: str) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What every trigger promises: firing the same request any number of times starts it once."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -58,6 +59,17 @@ async def test_the_receipt_names_what_was_asked_for(triggers: Triggers) -> None:
     receipt = await triggers.replicas[0].fire(order(retrain_request()))
     assert (receipt.name, receipt.namespace, receipt.kind) == (retrain_request().name, triggers.namespace, "Job")
     assert receipt.outcome in {TriggerOutcome.CREATED, TriggerOutcome.DRY_RUN}
+
+
+async def test_the_receipt_says_what_was_made(triggers: Triggers) -> None:
+    first = await triggers.replicas[0].fire(order(retrain_request()))
+    again = await triggers.replicas[1].fire(order(retrain_request()))
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", first.manifest_digest)
+    assert (again.uid, again.manifest_digest) == (first.uid, first.manifest_digest)
+    if triggers.account is not None:
+        [job] = triggers.account.jobs()
+        assert first.uid == job["metadata"]["uid"]
+        assert first.version.isdecimal()
 
 
 async def test_the_same_request_again_starts_nothing_more(triggers: Triggers) -> None:

@@ -15,7 +15,6 @@ OWN = "/apis/batch/v1/namespaces/{retraining}/jobs"
         ("GET", "/api/v1/namespaces/{service}/secrets/any"),
         ("POST", "/api/v1/namespaces/{retraining}/pods"),
         ("POST", "/api/v1/namespaces/{retraining}/serviceaccounts/default/token"),
-        ("GET", OWN),
         ("DELETE", OWN + "/any"),
         ("PATCH", OWN + "/any"),
         ("POST", "/apis/batch/v1/namespaces/{retraining}/cronjobs"),
@@ -31,15 +30,15 @@ def test_everything_else_is_forbidden(account: Account, method: str, path: str) 
     assert refused.value.status == 403
 
 
-def test_looking_at_a_job_is_allowed(account: Account) -> None:
+def test_looking_at_jobs_is_allowed(account: Account) -> None:
+    own = OWN.format(retraining=account.retraining_namespace)
+    assert account.cluster.request("GET", own, token=account.token)["items"] == []
     with pytest.raises(ApiError) as refused:
-        account.cluster.request(
-            "GET", OWN.format(retraining=account.retraining_namespace) + "/any", token=account.token
-        )
+        account.cluster.request("GET", f"{own}/any", token=account.token)
     assert refused.value.status == 404  # allowed, and not there
 
 
-def test_the_api_server_itself_lists_two_verbs_on_one_resource(account: Account) -> None:
+def test_the_api_server_itself_lists_four_verbs_on_one_resource(account: Account) -> None:
     review = account.cluster.request(
         "POST",
         "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
@@ -53,5 +52,5 @@ def test_the_api_server_itself_lists_two_verbs_on_one_resource(account: Account)
     asking_about_oneself = {"authorization.k8s.io", "authentication.k8s.io"}  # what every account may do
     rules = [rule for rule in review["status"]["resourceRules"] if not asking_about_oneself & set(rule["apiGroups"])]
     assert [(rule["apiGroups"], rule["resources"], sorted(rule["verbs"])) for rule in rules] == [
-        (["batch"], ["jobs"], ["create", "get"])
+        (["batch"], ["jobs"], ["create", "get", "list", "watch"])
     ]

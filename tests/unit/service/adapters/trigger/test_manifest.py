@@ -1,4 +1,4 @@
-"""Template and request in, manifest out."""
+"""Template and order in, manifest out."""
 
 import copy
 import json
@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.adapters.trigger.manifest import MAXIMUM_FEATURES_BYTES, render
-from service.adapters.trigger.template import SHIPPED_TEMPLATE, Template, parse_template, read_template
+from service.adapters.trigger.manifest import MAXIMUM_FEATURES_BYTES, manifest_digest, render
+from service.adapters.trigger.template import Template, parse_template
+from service.domain.errors import TriggerRejected
 from service.domain.models import model_name
-from tests.unit.service.adapters.trigger.requests import retrain_request
+from service.domain.retraining.gate import Evidence
+from service.domain.retraining.run import Order
+from tests.unit.service.adapters.trigger.requests import order, retrain_request
 
 JOB = """
 apiVersion: batch/v1
@@ -36,8 +39,35 @@ kind: Workflow
 metadata: {}
 spec:
   entrypoint: train
+  arguments: {parameters: [{name: depth, value: "3"}]}
   templates: [{name: train, container: {image: example}}]
 """
+PIPELINE_RUN = """
+apiVersion: tekton.dev/v1
+kind: PipelineRun
+metadata: {}
+spec: {pipelineRef: {name: train}}
+"""
+OTHER = "apiVersion: example.com/v1\nkind: TrainingRun\nmetadata: {}\nspec: {pipeline: full}"
+EVIDENCE = Evidence(
+    template_digest="sha256:" + "c" * 64,
+    dataset_digest="sha256:" + "d" * 64,
+    dataset_version=12,
+    approver="sha256:" + "e" * 64,
+    base_model_digest="sha256:" + "f" * 64,
+)
+FACTS = {
+    "DRIFT_EVENT": "retrain-churn-7-0123456789",
+    "MODEL": "churn",
+    "VERDICT": "7",
+    "WINDOW_START": "2026-03-01T11:30:00Z",
+    "WINDOW_END": "2026-03-01T12:00:00.250000Z",
+    "REFERENCE_DIGEST": "sha256:" + "a" * 64,
+    "DATASET_DIGEST": "sha256:" + "d" * 64,
+    "BASE_MODEL_DIGEST": "sha256:" + "f" * 64,
+    "DRIFTED_FEATURES": '["tenure", "monthly charges"]',
+}
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 @pytest.fixture
@@ -45,17 +75,25 @@ def job() -> Template:
     return parse_template(JOB, "training")
 
 
+def vetted(**changes: Any) -> Order:
+    return order(retrain_request(**changes), evidence=EVIDENCE)
+
+
 def environment(container: dict[str, Any]) -> dict[str, str]:
     return {entry["name"]: entry["value"] for entry in container["env"]}
 
 
+def of_the_first_container(manifest: dict[str, Any]) -> dict[str, str]:
+    return environment(manifest["spec"]["template"]["spec"]["containers"][0])
+
+
 def test_the_object_has_the_requests_name_and_the_configured_namespace(job: Template) -> None:
-    metadata = render(job, retrain_request())["metadata"]
+    metadata = render(job, vetted())["metadata"]
     assert (metadata["name"], metadata["namespace"]) == ("retrain-churn-7-0123456789", "training")
 
 
 def test_only_allow_listed_labels_and_annotations_are_added(job: Template) -> None:
-    metadata = render(job, retrain_request())["metadata"]
+    metadata = render(job, vetted())["metadata"]
     assert metadata["labels"] == {
         "team": "pricing",
         "app.kubernetes.io/managed-by": "driftwarden",
@@ -64,86 +102,183 @@ def test_only_allow_listed_labels_and_annotations_are_added(job: Template) -> No
     }
     assert metadata["annotations"] == {
         "note": "ours",
+        "driftwarden.dev/drift-event": "retrain-churn-7-0123456789",
         "driftwarden.dev/reference-digest": "sha256:" + "a" * 64,
         "driftwarden.dev/plan-digest": "sha256:" + "b" * 64,
+        "driftwarden.dev/template-digest": "sha256:" + "c" * 64,
+        "driftwarden.dev/dataset-digest": "sha256:" + "d" * 64,
+        "driftwarden.dev/dataset-version": "12",
+        "driftwarden.dev/approver": "sha256:" + "e" * 64,
+        "driftwarden.dev/base-model-digest": "sha256:" + "f" * 64,
         "driftwarden.dev/window-start": "2026-03-01T11:30:00Z",
         "driftwarden.dev/window-end": "2026-03-01T12:00:00.250000Z",
         "driftwarden.dev/drifted-features": '["tenure", "monthly charges"]',
-        "driftwarden.dev/traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "driftwarden.dev/traceparent": TRACEPARENT,
     }
 
 
-def test_every_container_is_told_what_drifted_after_its_own_environment(job: Template) -> None:
-    added = {
-        "DRIFTWARDEN_MODEL": "churn",
-        "DRIFTWARDEN_VERDICT": "7",
-        "DRIFTWARDEN_WINDOW_START": "2026-03-01T11:30:00Z",
-        "DRIFTWARDEN_WINDOW_END": "2026-03-01T12:00:00.250000Z",
-        "DRIFTWARDEN_REFERENCE_DIGEST": "sha256:" + "a" * 64,
-        "DRIFTWARDEN_DRIFTED_FEATURES": '["tenure", "monthly charges"]',
-        "TRACEPARENT": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-    }
-    pod = render(job, retrain_request())["spec"]["template"]["spec"]
+def test_every_container_is_told_after_its_own_environment(job: Template) -> None:
+    added = {**{f"DRIFTWARDEN_{name}": value for name, value in FACTS.items()}, "TRACEPARENT": TRACEPARENT}
+    pod = render(job, vetted())["spec"]["template"]["spec"]
     assert environment(pod["initContainers"][0]) == added
     assert environment(pod["containers"][0]) == {"MODE": "full", **added}
     assert pod["containers"][0]["env"][0]["name"] == "MODE"
     assert environment(pod["containers"][1]) == added
 
 
-def test_without_a_trace_nothing_is_said_about_one(job: Template) -> None:
-    manifest = render(job, retrain_request(traceparent=None))
-    assert "driftwarden.dev/traceparent" not in manifest["metadata"]["annotations"]
-    assert "TRACEPARENT" not in environment(manifest["spec"]["template"]["spec"]["containers"][0])
+@pytest.mark.parametrize(
+    ("text", "place", "before"),
+    [
+        (WORKFLOW, ("spec", "arguments", "parameters"), {"depth": "3"}),
+        (PIPELINE_RUN, ("spec", "params"), {}),
+    ],
+)
+def test_kinds_with_parameters_are_told_by_parameters(
+    text: str, place: tuple[str, ...], before: dict[str, str]
+) -> None:
+    template = parse_template(text, "training")
+    told: Any = render(template, vetted())
+    for member in place:
+        told = told[member]
+    added = {f"driftwarden-{name.lower().replace('_', '-')}": value for name, value in FACTS.items()}
+    assert {each["name"]: each["value"] for each in told} == {**before, **added, "driftwarden-traceparent": TRACEPARENT}
 
 
-def test_an_object_without_a_pod_template_is_left_as_it_is() -> None:
-    template = parse_template(WORKFLOW, "training")
-    manifest = render(template, retrain_request())
+def test_what_is_not_known_has_no_annotation_and_an_empty_fact(job: Template) -> None:
+    manifest = render(job, order(retrain_request(traceparent=None)))
+    for name in ("traceparent", "dataset-digest", "dataset-version", "approver", "base-model-digest"):
+        assert f"driftwarden.dev/{name}" not in manifest["metadata"]["annotations"]
+    told = of_the_first_container(manifest)
+    assert (told["DRIFTWARDEN_DATASET_DIGEST"], told["DRIFTWARDEN_BASE_MODEL_DIGEST"]) == ("", "")
+    assert "TRACEPARENT" not in told
+
+
+def test_an_object_of_another_kind_without_a_pod_template_is_left_as_it_is() -> None:
+    template = parse_template(OTHER, "training")
+    manifest = render(template, vetted())
     assert manifest["spec"] == template.document["spec"]
     assert manifest["metadata"]["labels"]["driftwarden.dev/model"] == "churn"
 
 
+@pytest.mark.parametrize(
+    ("text", "member", "value"),
+    [(JOB, "suspend", True), (WORKFLOW, "suspend", True), (PIPELINE_RUN, "status", "PipelineRunPending")],
+)
+def test_what_is_to_wait_is_made_waiting_and_says_for_whom(text: str, member: str, value: object) -> None:
+    template = parse_template(text, "training")
+    waiting = render(template, order(retrain_request(), suspended=True))
+    assert waiting["spec"][member] == value
+    assert waiting["metadata"]["annotations"]["driftwarden.dev/approval"] == "manual"
+    at_once = render(template, order(retrain_request()))
+    assert member not in at_once["spec"]
+    assert "driftwarden.dev/approval" not in at_once["metadata"]["annotations"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (OTHER, "TrainingRun cannot wait"),
+        (JOB.replace("team: pricing", "kueue.x-k8s.io/queue-name: gpus"), "lets Kueue release"),
+    ],
+)
+def test_what_cannot_be_made_to_wait_for_somebody_is_not_started(text: str, reason: str) -> None:
+    template = parse_template(text, "training")
+    with pytest.raises(TriggerRejected, match=reason):
+        render(template, order(retrain_request(), suspended=True))
+    render(template, order(retrain_request()))
+
+
 def test_rendering_leaves_the_template_and_earlier_manifests_alone(job: Template) -> None:
     before = copy.deepcopy(job.document)
-    first = render(job, retrain_request())
+    first = render(job, vetted())
     unchanged = copy.deepcopy(first)
-    render(job, retrain_request(verdict_number=8))["spec"]["template"]["spec"]["containers"][0]["env"].clear()
+    render(job, vetted(verdict_number=8))["spec"]["template"]["spec"]["containers"][0]["env"].clear()
     assert job.document == before
     assert first == unchanged
 
 
-def test_equal_requests_give_equal_manifests(job: Template) -> None:
-    assert render(job, retrain_request()) == render(job, retrain_request())
+def test_equal_orders_give_equal_manifests_and_others_have_another_digest(job: Template) -> None:
+    manifest = render(job, vetted())
+    assert render(job, vetted()) == manifest
+    assert manifest_digest(render(job, vetted())) == manifest_digest(manifest)
+    assert manifest_digest(render(job, vetted(verdict_number=8))) != manifest_digest(manifest)
 
 
 def test_times_are_told_in_utc(job: Template) -> None:
     start = datetime(2026, 3, 1, 13, 0, tzinfo=timezone(timedelta(hours=5, minutes=30)))
-    manifest = render(job, retrain_request(window_start=start))
+    manifest = render(job, vetted(window_start=start))
     assert manifest["metadata"]["annotations"]["driftwarden.dev/window-start"] == "2026-03-01T07:30:00Z"
 
 
-def test_a_feature_named_like_a_variable_reference_is_not_expanded(job: Template) -> None:
-    manifest = render(job, retrain_request(drifted_features=("$(DB_PASSWORD)",)))
-    container = manifest["spec"]["template"]["spec"]["containers"][0]
-    assert environment(container)["DRIFTWARDEN_DRIFTED_FEATURES"] == '["$$(DB_PASSWORD)"]'
-    assert manifest["metadata"]["annotations"]["driftwarden.dev/drifted-features"] == '["$(DB_PASSWORD)"]'
+@pytest.mark.parametrize(
+    "feature",
+    [
+        "$(DB_PASSWORD)",
+        "{{workflow.parameters.secret}}",
+        "{{=sprig.env('TOKEN')}}",
+        "$(tasks.fetch.results.token)",
+        "'; rm -rf / #",
+        "`id`",
+        'a", "b',
+        "a\\nLD_PRELOAD=/tmp/x",
+        "\u2028\U0001f600",
+    ],
+)
+@pytest.mark.parametrize("text", [JOB, WORKFLOW, PIPELINE_RUN])
+def test_nobody_takes_a_features_name_for_more_than_a_text(text: str, feature: str) -> None:
+    manifest = render(parse_template(text, "training"), vetted(drifted_features=(feature,)))
+    told = manifest["metadata"]["annotations"]["driftwarden.dev/drifted-features"]
+    assert json.loads(told) == [feature]
+    assert re.fullmatch(r'\["([A-Za-z0-9 _.,:;/@%+=-]|\\u[0-9a-f]{4})*"\]', told)
+    assert told in texts(manifest["spec"])
 
 
 @given(st.lists(st.text(max_size=200), max_size=300))
 def test_drifted_features_stay_a_json_list_within_bounds_and_keep_the_largest_effects(features: list[str]) -> None:
-    manifest = render(read_template(SHIPPED_TEMPLATE, "training"), retrain_request(drifted_features=tuple(features)))
+    manifest = render(parse_template(JOB, "training"), vetted(drifted_features=tuple(features)))
     told = manifest["metadata"]["annotations"]["driftwarden.dev/drifted-features"]
     assert len(told.encode()) <= MAXIMUM_FEATURES_BYTES
     kept = json.loads(told)
     assert kept == features[: len(kept)]
-    assert len(kept) == len(features) or len(json.dumps(features[: len(kept) + 1])) + 4 > MAXIMUM_FEATURES_BYTES
+    assert len(kept) == len(features) or len(told) + 6 * 2 * len(features[len(kept)]) + 4 > MAXIMUM_FEATURES_BYTES
 
 
 LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
 
-@given(st.from_regex(LABEL, fullmatch=True), st.integers(min_value=1, max_value=2**63))
-def test_label_values_are_valid_for_every_model_and_verdict(model: str, number: int) -> None:
-    request = retrain_request(model=model_name(model), verdict_number=number)
-    labels = render(parse_template(WORKFLOW, "training"), request)["metadata"]["labels"]
+@given(
+    st.from_regex(LABEL, fullmatch=True),
+    st.integers(min_value=0, max_value=2**63),
+    st.lists(st.text(max_size=20), max_size=5),
+    st.sampled_from([JOB, WORKFLOW, PIPELINE_RUN]),
+    st.booleans(),
+)
+def test_whatever_a_model_is_called_and_its_features_the_same_places_are_filled_in(
+    model: str, number: int, features: list[str], text: str, suspended: bool
+) -> None:
+    """No name from outside is a key, a label's name, a variable's name, an image, a command or a namespace."""
+    template = parse_template(text, "training")
+    request = retrain_request(model=model_name(model), verdict_number=number, drifted_features=tuple(features))
+    usual = order(retrain_request(), evidence=EVIDENCE, suspended=suspended)
+    manifest = render(template, order(request, evidence=EVIDENCE, suspended=suspended))
+    assert shape(manifest) == shape(render(template, usual))
+    labels = manifest["metadata"]["labels"]
     assert all(LABEL.fullmatch(value) for value in labels.values())
+    added = set(texts(manifest)) - set(texts(render(template, usual)))
+    told = manifest["metadata"]["annotations"]["driftwarden.dev/drifted-features"]
+    assert added <= {model, str(number), told}
+
+
+def shape(node: Any) -> Any:
+    """The keys of a document, with the names in its lists; without values."""
+    if isinstance(node, dict):
+        return {key: node["name"] if key == "name" and "value" in node else shape(value) for key, value in node.items()}
+    return [shape(each) for each in node] if isinstance(node, list) else type(node).__name__
+
+
+def texts(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        return [text for value in node.values() for text in texts(value)]
+    if isinstance(node, list):
+        return [text for value in node for text in texts(value)]
+    return [node] if isinstance(node, str) else []

@@ -3,25 +3,25 @@
 import pytest
 
 from service.adapters.kubernetes_api import Answer, _object, _seconds
-from service.adapters.trigger.kubernetes_object import _refusal
+from service.adapters.trigger.target import refusal
 from service.domain.errors import TriggerRejected, TriggerUnavailable
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 408, 409, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [401, 403, 404, 408, 409, 410, 429, 500, 502, 503, 504])
 def test_what_somebody_may_still_put_right_is_tried_again(status: int) -> None:
-    refusal = _refusal("create Job x", Answer(status, {"message": "not now"}, "", 3.0))
-    assert isinstance(refusal, TriggerUnavailable)
-    assert refusal.retryable
-    assert refusal.retry_after == 3.0
-    assert str(refusal) == f"the Kubernetes API refused to create Job x ({status}): not now"
+    refused = refusal("create Job x", Answer(status, {"message": "not now"}, "", 3.0))
+    assert isinstance(refused, TriggerUnavailable)
+    assert refused.retryable
+    assert refused.retry_after == 3.0
+    assert str(refused) == f"the Kubernetes API refused to create Job x ({status}): not now"
 
 
 @pytest.mark.parametrize("status", [400, 405, 406, 413, 415, 422])
 def test_what_will_be_refused_again_is_rejected(status: int) -> None:
-    refusal = _refusal("create Job x", Answer(status, {}, "plain words", None))
-    assert isinstance(refusal, TriggerRejected)
-    assert not refusal.retryable
-    assert "plain words" in str(refusal)
+    refused = refusal("create Job x", Answer(status, {}, "plain words", None))
+    assert isinstance(refused, TriggerRejected)
+    assert not refused.retryable
+    assert "plain words" in str(refused)
 
 
 @pytest.mark.parametrize(

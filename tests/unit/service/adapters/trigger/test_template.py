@@ -82,6 +82,33 @@ def test_an_environment_that_cannot_be_added_to_is_a_fault(group: str, environme
         parse_template(f"{HEAD}metadata: {{}}\nspec: {spec}", "training")
 
 
+@pytest.mark.parametrize(
+    ("head", "spec", "place"),
+    [
+        ("batch/v1, kind: Job", "[a]", "spec: must be a mapping"),
+        ("argoproj.io/v1alpha1, kind: Workflow", "{arguments: a}", "spec.arguments: must be a mapping"),
+        (
+            "argoproj.io/v1alpha1, kind: Workflow",
+            "{arguments: {parameters: {}}}",
+            "spec.arguments.parameters: must be a l",
+        ),
+        (
+            "tekton.dev/v1, kind: PipelineRun",
+            "{params: [{value: a}]}",
+            r"spec.params\[0\]: must be a mapping with a name",
+        ),
+        (
+            "tekton.dev/v1, kind: PipelineRun",
+            "{params: [{name: a, value: b}, {name: driftwarden-model, value: c}]}",
+            r"spec.params\[1\]: driftwarden-model is set by Driftwarden",
+        ),
+    ],
+)
+def test_parameters_that_cannot_be_added_to_are_a_fault(head: str, spec: str, place: str) -> None:
+    with pytest.raises(InvalidConfiguration, match=place):
+        parse_template(f"{{apiVersion: {head}, metadata: {{}}, spec: {spec}}}", "training")
+
+
 @pytest.mark.parametrize("namespace", ["", "Training", "a/b", "-a", "a" * 64])
 def test_a_namespace_is_a_kubernetes_name(namespace: str) -> None:
     with pytest.raises(InvalidConfiguration, match="is not a Kubernetes namespace name"):
