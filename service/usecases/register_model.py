@@ -145,6 +145,19 @@ class RegisterModel:
 
         return await self._change(model, next_one, reference)
 
+    async def renewed(self, registration: Registration, reference: Reference) -> Registered:
+        """Put a reference made of the model's own traffic in the place of the one before; windows begin anew.
+
+        Raises `ConcurrentChange` if that one, under its plan, is not the newest any more; and as `reference` does.
+        """
+
+        def next_one(newest: Registration | None) -> Registration | None:
+            if newest is None or newest.revision != registration.revision - 1:
+                raise ConcurrentChange(f"model {registration.model!r} was registered by somebody else meanwhile")
+            return registration
+
+        return await self._change(registration.model, next_one, reference)
+
     async def _change(
         self,
         model: ModelName,
