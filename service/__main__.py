@@ -29,6 +29,7 @@ from service.artifact_commands import (
 )
 from service.domain.access import ALL_MODELS, KEY_BYTES, Verb, new_key
 from service.domain.errors import DriftwardenError, InvalidInput
+from service.retraining_commands import vet_command
 from service.settings import Settings
 from service.telemetry.logging import configure
 
@@ -50,6 +51,7 @@ def cli() -> None:
     Beside an inference server:  driftwarden sidecar
     Sign files, and verify them: driftwarden keygen | sign | verify
     Which files run code:        driftwarden inspect PATH
+    What models may learn from:  driftwarden vet DATASET
     What can be set, and how:    driftwarden settings
     """
 
@@ -65,7 +67,7 @@ def serve_command(*, ingest_only: bool) -> None:
 
     \b
     A Redis or Valkey of your own:   DRIFT_STORE__URL=redis://localhost:6379 driftwarden serve
-    Jobs in a cluster:               DRIFT_TRIGGER__KIND=kubernetes driftwarden serve
+    Jobs in a cluster:               DRIFT_TRIGGER__KIND=kubernetes driftwarden serve (docs/vetting.md)
 
     Any number of them may share a store: each takes observations, and they spread the models over themselves
     to judge. To scale the two apart, run some with --ingest-only, and as many workers as keep up.
@@ -353,7 +355,14 @@ def calibrate_command(
         tell(found, asked, Console())
 
 
-for _command in (keygen_command, sign_command, verify_command, verify_record_command, inspect_command):
+for _command in (
+    keygen_command,
+    sign_command,
+    verify_command,
+    verify_record_command,
+    inspect_command,
+    vet_command,
+):
     cli.add_command(_command)
 
 

@@ -162,10 +162,11 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
         stack.callback(tracing.close)
         # A process that judges nothing starts nothing, and needs no permission to.
         trigger = await open_trigger(settings.trigger, stack) if role.evaluates else None
-        pinned = [] if trigger is None else [pinned_template(trigger.template, trigger.digest, MAXIMUM_BYTES)]
+        pinned = None if trigger is None else trigger.pinned
+        kept = [] if pinned is None else [pinned_template(*pinned, MAXIMUM_BYTES)]
         publish = await open_publishing(settings.events, metrics, stack)
         tell = TellIntegrity(metrics, tracing, _now, publish.announce)
-        artifacts = open_integrity(settings.integrity, pinned, tell)
+        artifacts = open_integrity(settings.integrity, kept, tell)
         stores = _stores(settings, role, redis, await acknowledging(settings.store, redis))
         stack.push_async_callback(finish, stores.observations, settings.http.drain_seconds)
         sidecar = None

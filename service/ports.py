@@ -6,7 +6,7 @@ Every port raises errors of `service.domain.errors` only; each error's `retryabl
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from service.domain.access import Access, Caller, Credentials
 from service.domain.events import Event
@@ -28,8 +28,10 @@ from service.domain.models import (
 from service.domain.quarantine import QuarantinedBatch
 from service.domain.registration import Registration
 from service.domain.retraining.gate import Evidence, Refusal
+from service.domain.retraining.pinned import ObjectName
 from service.domain.retraining.record import Entry, Line
 from service.domain.retraining.run import Order, RunSeen
+from service.domain.retraining.vetting_statement import SignedDataset
 from service.domain.sharing import Sign
 
 Clock = Callable[[], datetime]
@@ -219,6 +221,37 @@ class RetrainingRecord(Protocol):
 
     async def page(self, model: ModelName, after: int, limit: int, /) -> Sequence[Line]:
         """Entries with numbers above `after`, oldest first."""
+        ...
+
+
+class RunFiles(Protocol):
+    """The files that runs of a model are made from, read anew with every call, and whoever may sign them.
+
+    Blocks. Raises the kinds of `ArtifactRefused`, and `ArtifactUnreadable`.
+    """
+
+    def template_digest(self) -> str | None:
+        """`sha256:` and hexadecimal digits, as it is now; None: no file of one is pinned."""
+        ...
+
+    def dataset(self) -> SignedDataset | None:
+        """Verified; None: none is named."""
+        ...
+
+    def vet(self, dataset: SignedDataset, /) -> str | Refusal:
+        """Fingerprint of the key that has vetted it, or why it is not vetted."""
+        ...
+
+    def base_model(self) -> str | None:
+        """The digest of what it was signed as; None: none is named."""
+        ...
+
+
+class ClusterObjects(Protocol):
+    """What runs are made from where it is in the cluster. Raises `VettingUnavailable`."""
+
+    async def read(self, named: ObjectName, /) -> Mapping[str, Any] | None:
+        """None: there is none of that name."""
         ...
 
 

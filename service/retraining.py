@@ -2,26 +2,32 @@
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from service.adapters.artifacts.elliptic_keys import EllipticKey, PassphraseWanted, read_private_key, signature_holds
 from service.adapters.trigger.dry_run import DryRunTrigger
-from service.adapters.trigger.template import SHIPPED_TEMPLATE, read_template
+from service.adapters.trigger.template import SHIPPED_TEMPLATE
 from service.domain.errors import InvalidConfiguration
-from service.ports import Runs, Trigger
+from service.domain.retraining.sources import ALL_OTHERS
+from service.ports import Runs, Trigger, Vetting
+from service.run_sources import RunSources, is_enforced, read_sources
 from service.settings import TriggerSettings
 from service.usecases.sign_events import SignEvents
+from service.usecases.trigger_by_model import TriggerByModel
+from service.usecases.vet_run import VetRun
 
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedTrigger:
-    """A trigger, and the file that its template was read from."""
+    """A trigger, and what vets what it starts."""
 
     trigger: Trigger
-    template: Path
-    digest: str
+    vetting: Vetting
+    pinned: tuple[Path, str] | None
+    """File and SHA-256 of the only template, which must stay what it is at start; None: a file pins each."""
     events: SignEvents | None = None
     """None: they are not signed."""
     runs: Runs | None = None
@@ -30,24 +36,40 @@ class OpenedTrigger:
 
 async def open_trigger(settings: TriggerSettings, stack: AsyncExitStack) -> OpenedTrigger:
     """Raises `InvalidConfiguration`."""
-    path = settings.template or SHIPPED_TEMPLATE
     key = service_key(settings)
     events = None if key is None else SignEvents(key, signature_holds)
+    fingerprint = None if key is None else key.fingerprint
     if settings.kind == "dry_run":
-        template = read_template(path, settings.namespace or _own_namespace())
-        return OpenedTrigger(DryRunTrigger(template), path, template.digest, events)
+        sources = read_sources(settings, settings.namespace or _own_namespace(), fingerprint, _now)
+        shown = {model: DryRunTrigger(each.template) for model, each in sources.named.items() if each.template}
+        vetting = VetRun(sources.source_of, None, enforced=is_enforced(settings))
+        return OpenedTrigger(TriggerByModel(shown), vetting, _pinned_at_start(settings, sources), events)
     # The client takes more than a second to import, and a dry run does not need it.
+    from service.adapters.cluster_objects import KubernetesObjects  # noqa: PLC0415
     from service.adapters.kubernetes_credentials import find_credentials  # noqa: PLC0415
     from service.adapters.trigger.kubernetes_object import KubernetesObjectTrigger  # noqa: PLC0415
     from service.adapters.trigger.kubernetes_runs import KubernetesRuns  # noqa: PLC0415
 
     credentials = find_credentials(settings.kubeconfig, settings.context)
-    template = read_template(path, settings.namespace or credentials.namespace())
-    trigger = KubernetesObjectTrigger(template, credentials, request_timeout_s=settings.timeout_seconds)
-    runs = KubernetesRuns([template.objects], credentials, request_timeout_s=settings.timeout_seconds)
-    await stack.enter_async_context(trigger)
+    namespace, seconds = settings.namespace or credentials.namespace(), settings.timeout_seconds
+    sources = read_sources(settings, namespace, fingerprint, _now)
+    objects = await stack.enter_async_context(KubernetesObjects(credentials, namespace, request_timeout_s=seconds))
+    templates = {model: each.template for model, each in sources.named.items() if each.template}
+    triggers = {
+        model: await stack.enter_async_context(
+            KubernetesObjectTrigger(template, credentials, request_timeout_s=seconds)
+        )
+        for model, template in templates.items()
+    }
+    runs = KubernetesRuns([template.objects for template in templates.values()], credentials, request_timeout_s=seconds)
     await stack.enter_async_context(runs)
-    return OpenedTrigger(trigger, path, template.digest, events, runs)
+    vetting = VetRun(sources.source_of, objects, enforced=is_enforced(settings))
+    return OpenedTrigger(TriggerByModel(triggers), vetting, _pinned_at_start(settings, sources), events, runs)
+
+
+def _pinned_at_start(settings: TriggerSettings, sources: RunSources) -> tuple[Path, str] | None:
+    template = None if settings.retrainings is not None else sources.named[ALL_OTHERS].template
+    return None if template is None else (settings.template or SHIPPED_TEMPLATE, template.digest)
 
 
 def service_key(settings: TriggerSettings) -> EllipticKey | None:
@@ -63,6 +85,10 @@ def service_key(settings: TriggerSettings) -> EllipticKey | None:
         ) from None
     except InvalidConfiguration as error:
         raise InvalidConfiguration(f"DRIFT_TRIGGER__SIGNING_KEY_FILE: {error}") from error
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _own_namespace() -> str:

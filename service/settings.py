@@ -217,6 +217,12 @@ class TriggerSettings(_Group):
     """`kubernetes` creates the template's object through the API server; `dry_run` only says what it would create."""
     template: Path | None = None
     """YAML of the object to create. None: the shipped Job, which must be edited before it trains anything."""
+    retrainings: Path | None = None
+    """File that says for each model what runs are made from: template, dataset, base model; docs/vetting.md."""
+    vetting: Literal["enforce", "advisory"] | None = None
+    """`enforce`: nothing is trained on that is not signed and vetted. `advisory`: what is wrong is written down only.
+
+    None: `enforce` for `kubernetes`, `advisory` for `dry_run`."""
     namespace: str | None = None
     """Namespace to create it in. None: that of the service account, or of the kubeconfig's context."""
     kubeconfig: Path | None = None

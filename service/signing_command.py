@@ -53,29 +53,33 @@ class Signing:
 def sign_to(asked: Signing) -> tuple[int, str]:
     """How many files, and the payload's digest. Raises `ClickException`, and what `sign_artifact` raises."""
     path, signature = asked.path, asked.signature
-    _refuse_other_file(signature)
-    signer = _key(asked.key, _passphrase(asked.passphrase_file))
-    chain = () if asked.certificates is None else _chain(asked.certificates, signer)
+    refuse_other_file(signature)
+    signer = signing_key(asked.key, asked.passphrase_file)
+    chain = chain_of(asked.certificates, signer)
     with shown_progress(path) as progress:
         files = FileTree(path, signature, progress=progress)
         statement, bundle = sign_artifact(files, signer, asked.kind, asked.version, chain)
     try:
-        _write_whole(signature, bundle.encode())
+        write_whole(signature, bundle.encode())
     except OSError as error:
         raise click.ClickException(f"{signature} cannot be written: {error.strerror}") from error
     return len(statement.digests), bundle.payload_digest
 
 
-def _chain(file: Path, key: EllipticKey) -> tuple[bytes, ...]:
+def chain_of(file: Path | None, key: EllipticKey) -> tuple[bytes, ...]:
+    """The key's certificates; none without a file. Raises `ClickException`."""
+    if file is None:
+        return ()
     chain = read_chain(read_bounded(file), str(file))
     if public_key_of(chain[0], str(file)) != key.public_key:
         raise click.ClickException(f"{file} has another key's certificate first: the signer's comes first")
     return chain
 
 
-def _key(file: Path, passphrase: bytes | None) -> EllipticKey:
+def signing_key(file: Path, passphrase_file: Path | None) -> EllipticKey:
+    """Its passphrase is asked for on a terminal. Raises `ClickException`, `InvalidConfiguration`."""
     try:
-        return read_private_key(file, passphrase)
+        return read_private_key(file, _passphrase(passphrase_file))
     except PassphraseWanted:
         if not sys.stdin.isatty():
             raise
@@ -91,17 +95,18 @@ def _passphrase(file: Path | None) -> bytes | None:
     return passphrase
 
 
-def _refuse_other_file(signature: Path) -> None:
+def refuse_other_file(signature: Path) -> None:
     """What a signature may replace is a signature; a key, or the model itself, it may not."""
     if not signature.exists() and not signature.is_symlink():
         return
     try:
         parse_bundle(read_bounded(signature, MAXIMUM_BUNDLE_BYTES))
     except UnusableSignature:
-        raise click.ClickException(f"{signature} exists and is no signature: choose another --signature") from None
+        raise click.ClickException(f"{signature} exists and is no signature: choose another file") from None
 
 
-def _write_whole(file: Path, text: bytes) -> None:
+def write_whole(file: Path, text: bytes) -> None:
+    """All of it under its name, or nothing. Raises `OSError`."""
     with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as opened:
         try:
             opened.write(text)

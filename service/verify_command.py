@@ -36,6 +36,14 @@ class Asked:
 
 def verify(asked: Asked) -> str:
     """What to say of an artifact that is verified. Raises `ClickException`, and errors of ours."""
+    try:
+        return _said(asked.path, verified_artifact(asked))
+    except ArtifactRefused as error:
+        raise ClickException(f"{asked.path} is not verified: {error}") from error
+
+
+def verified_artifact(asked: Asked) -> Verified:
+    """What is known of it afterwards. Raises `ClickException`, the kinds of `ArtifactRefused`, and errors of ours."""
     trust = _trust(asked)
     if not lexists(asked.signature):
         raise ClickException(f"{asked.signature} cannot be found: --signature says where the signature is")
@@ -44,13 +52,10 @@ def verify(asked: Asked) -> str:
     bundle = read_bounded(asked.signature, MAXIMUM_BUNDLE_BYTES)
     with shown_progress(asked.path) as progress:
         files = FileTree(asked.path, asked.signature, progress=progress)
-        try:
-            found = verify_artifact(files, bundle, trust, asked.expected, datetime.now(UTC), signature_holds)
-            if asked.data_only or found.key.data_only:
-                refuse(inspect_artifact(files), DATA_ONLY)
-        except ArtifactRefused as error:
-            raise ClickException(f"{asked.path} is not verified: {error}") from error
-    return _said(asked.path, found)
+        verified = verify_artifact(files, bundle, trust, asked.expected, datetime.now(UTC), signature_holds)
+        if asked.data_only or verified.key.data_only:
+            refuse(inspect_artifact(files), DATA_ONLY)
+    return verified
 
 
 def _trust(asked: Asked) -> Trust:
@@ -60,16 +65,16 @@ def _trust(asked: Asked) -> Trust:
     return trust_in(asked.key, asked.path)
 
 
-def _said(path: Path, found: Verified) -> str:
-    statement = found.statement
+def _said(path: Path, verified: Verified) -> str:
+    statement = verified.statement
     lines = [
         f"verified: {path}",
         f"  files: {len(statement.digests):,}",
-        f"  signed by: {found.key.name} ({found.key.fingerprint})",
-        f"  payload digest: {found.payload_digest}",
+        f"  signed by: {verified.key.name} ({verified.key.fingerprint})",
+        f"  payload digest: {verified.payload_digest}",
         *([] if statement.kind is None else [f"  kind: {statement.kind}"]),
         *([] if statement.version is None else [f"  version: {statement.version}"]),
-        *(f"  not signed, and allowed: {shown(name)}" for name in found.ignored[:_NAMED]),
+        *(f"  not signed, and allowed: {shown(name)}" for name in verified.ignored[:_NAMED]),
     ]
-    more = len(found.ignored) - _NAMED
+    more = len(verified.ignored) - _NAMED
     return "\n".join([*lines, *([f"  and {more:,} more that are allowed"] if more > 0 else [])])

@@ -184,7 +184,7 @@ def _alone(command: str) -> Sequence[str]:
         "      the same as a picture",
         f"  {command} serve",
         "      your own model: PUT a reference, POST observations (README.md)",
-        f"  DRIFT_TRIGGER__KIND=kubernetes {command} demo",
+        f"  DRIFT_TRIGGER__KIND=kubernetes DRIFT_TRIGGER__VETTING=advisory {command} demo",
         "      create the Job in your current cluster; its image is a placeholder, so it waits until you put in yours:",
         "      DRIFT_TRIGGER__TEMPLATE=job.yaml (deploy/README.md)",
     )

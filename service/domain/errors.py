@@ -48,6 +48,7 @@ DriftwardenError
 ├── ArtifactRefused              files are not what a trusted signature says; the message says why
 │   ├── UnusableSignature        not a signature of the supported form, or it says what cannot be
 │   ├── UntrustedSigner          nobody whom we trust with this, now, made it
+│   │   └── NotSigned            there is no signature at all
 │   ├── RolledBack               validly signed, and not the version or the statement that is expected
 │   ├── ArtifactTampered         files were changed, added or removed; carries which
 │   └── ContentRefused           files are not of the kind that a policy lets pass; carries which
@@ -334,6 +335,10 @@ class UnusableSignature(ArtifactRefused):
 
 class UntrustedSigner(ArtifactRefused):
     """A signature by a key that is not trusted, or not for this, or not now; or by nobody at all."""
+
+
+class NotSigned(UntrustedSigner):
+    """Files that nobody has signed, or whose signature is not where it should be."""
 
 
 class RolledBack(ArtifactRefused):

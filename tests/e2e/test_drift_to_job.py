@@ -47,6 +47,7 @@ def replicas(store: str, account: Account, tmp_path: Path) -> Iterator[list[http
                     DRIFT_STORE__URL=store,
                     DRIFT_EVALUATION__POLL_SECONDS="0.1",
                     DRIFT_TRIGGER__KIND="kubernetes",
+                    DRIFT_TRIGGER__VETTING="advisory",
                     DRIFT_TRIGGER__KUBECONFIG=str(account.kubeconfig),
                     DRIFT_TRIGGER__NAMESPACE=account.retraining_namespace,
                     DRIFT_TRIGGER__TIMEOUT_SECONDS="2",

@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,12 +11,12 @@ from pathlib import Path
 from service.adapters.artifacts.elliptic_keys import read_bounded, signature_holds
 from service.adapters.artifacts.file_tree import FileTree
 from service.adapters.artifacts.trust_file import read_trust, trust_in
-from service.domain.errors import ArtifactUnreadable, InvalidConfiguration
+from service.domain.errors import ArtifactUnreadable, InvalidConfiguration, NotSigned
 from service.domain.integrity.envelope import MAXIMUM_BUNDLE_BYTES
 from service.domain.integrity.inventory import DATA_ONLY, refuse
 from service.domain.integrity.trust import Expectation, Trust
 from service.usecases.inspect_artifact import inspect_artifact
-from service.usecases.verify_artifact import verify_artifact
+from service.usecases.verify_artifact import Verified, verify_artifact
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +33,30 @@ class SignedFiles:
         return self._with_beside(FileTree(self.path, self.signature).mark())
 
     def verify(self, progress: Callable[[int], None], /) -> tuple[str, bytes]:
+        found, files = self._verified(progress)
+        return found.payload_digest, self._with_beside(files.mark(as_read=True))
+
+    def verified(self) -> Verified:
+        """All of it, read now. Raises as `verify` does, and `NotSigned` where there are files without a signature."""
+        if not is_absent(self.path) and is_absent(self.signature):
+            raise NotSigned(f"there is no signature {self.signature}: sign it (driftwarden sign)")
+        return self._verified(lambda _: None)[0]
+
+    def trusted(self) -> Trust:
+        """Who may sign it, as that is said now. Raises `ArtifactUnreadable`."""
+        with as_unreadable():
+            return self._trust()
+
+    def _verified(self, progress: Callable[[int], None]) -> tuple[Verified, FileTree]:
         # One thread: the others of the machine are those that serve. And they want the page cache as it is.
         files = FileTree(self.path, self.signature, progress=progress, threads=1, leaves_no_trace=True)
         self._refuse_pipes()
-        try:
+        with as_unreadable():
             trust, bundle = self._trust(), read_bounded(self.signature, MAXIMUM_BUNDLE_BYTES)
-        except InvalidConfiguration as error:
-            # Half a rotation, perhaps: files that somebody is just replacing are there again in a moment.
-            raise ArtifactUnreadable(str(error)) from error
         found = verify_artifact(files, bundle, trust, self.expected, datetime.now(UTC), signature_holds)
         if found.key.data_only:
             refuse(inspect_artifact(files), DATA_ONLY)
-        return found.payload_digest, self._with_beside(files.mark(as_read=True))
+        return found, files
 
     def _with_beside(self, mark: bytes) -> bytes:
         beside = [_mark(file) for file in self._beside()]
@@ -63,6 +76,26 @@ class SignedFiles:
             return read_trust(self.trust, self.path)
         assert self.key is not None  # noqa: S101 - whoever reads the configuration wants one of the two
         return trust_in(self.key, self.path)
+
+
+def is_absent(file: Path) -> bool:
+    """Whether its folder is there and it is not. Of a volume that is away, or in trouble, that is not known."""
+    try:
+        os.lstat(file)
+    except FileNotFoundError:
+        return file.parent.is_dir()
+    except OSError:
+        return False
+    return False
+
+
+@contextmanager
+def as_unreadable() -> Iterator[None]:
+    """Half a rotation, perhaps: files that somebody is just replacing are there again in a moment."""
+    try:
+        yield
+    except InvalidConfiguration as error:
+        raise ArtifactUnreadable(str(error)) from error
 
 
 def _mark(file: Path) -> tuple[int, ...] | None:

@@ -23,6 +23,7 @@ INTERNAL = {
     domain.ArtifactRefused,
     domain.UnusableSignature,
     domain.UntrustedSigner,
+    domain.NotSigned,
     domain.RolledBack,
     domain.ArtifactTampered,
     domain.ContentRefused,

@@ -1,0 +1,64 @@
+"""The commands about retraining: `driftwarden vet` and `pin`, as the command line knows them.
+
+What takes long to import is imported by the command that needs it, as in `service.__main__`.
+"""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from service.domain.retraining.vetting_statement import CHECK_NAME, MAXIMUM_CHECKS
+
+_EXISTING = click.Path(exists=True, path_type=Path)
+_EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_NEW_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("vet")
+@click.argument("dataset", type=_EXISTING)
+@click.option("--key", type=_EXISTING_FILE, required=True, help="Your private key, in PEM (driftwarden keygen).")
+@click.option("--passphrase-file", type=_EXISTING_FILE, help="Its passphrase; asked for on a terminal without this.")
+@click.option("--certificate", type=_EXISTING_FILE, help="Its certificates, in PEM: its own first.")
+@click.option("--signer", type=_EXISTING_FILE, help="The public key of those who signed the dataset.")
+@click.option("--trust", type=_EXISTING_FILE, help="File that says which keys are trusted with datasets.")
+@click.option("--signature", type=_EXISTING_FILE, help="The dataset's signature. Default: DATASET.sig")
+@click.option("--check", "checks", multiple=True, required=True, metavar="NAME", help="What it passed; several times.")
+@click.option("--expires", required=True, metavar="WHEN", help="30d, 12h, a date, or a time with its zone.")
+@click.option("--statement", type=_NEW_FILE, help="Where the statement goes. Default: DATASET.vetting")
+def vet_command(  # noqa: PLR0913 - one for each option
+    *,
+    dataset: Path,
+    key: Path,
+    passphrase_file: Path | None,
+    certificate: Path | None,
+    signer: Path | None,
+    trust: Path | None,
+    signature: Path | None,
+    checks: tuple[str, ...],
+    expires: str,
+    statement: Path | None,
+) -> None:
+    """Say, signed, that DATASET passed checks, so that a model may be trained on it until then.
+
+    The checks are yours: their names are what `checks` in the retrainings file asks for. The dataset is verified first,
+    file by file, and its signer must be somebody else than you. Prints the digest of what was vetted. Works offline.
+
+    \b
+    driftwarden vet fraud-2026-11 --key approver.pem --signer datasets.pub --check labels --check privacy --expires 30d
+    """
+    from service.vet_command import Vetting, end_of, vet  # noqa: PLC0415 - see the module's docstring
+
+    if (signer is None) == (trust is None):
+        raise click.UsageError("give one of --signer and --trust: whose dataset it should be is for you to say")
+    if len(checks) > MAXIMUM_CHECKS or any(re.fullmatch(CHECK_NAME, check) is None for check in checks):
+        raise click.UsageError(f"--check must be a name of a-z, 0-9, . _ and -, at most {MAXIMUM_CHECKS} times")
+    now = datetime.now(UTC)
+    whole = dataset if dataset.name not in {"", ".."} else dataset.resolve()
+    written = statement if statement is not None else whole.parent / f"{whole.name}.vetting"
+    bundle = signature if signature is not None else whole.parent / f"{whole.name}.sig"
+    end = end_of(expires, now)
+    asked = Vetting(dataset, bundle, signer, trust, key, passphrase_file, certificate, checks, end, written)
+    click.echo(vet(asked, now))
+    click.echo(f"{written}: holds until {end.isoformat(timespec='seconds')}", err=True)
