@@ -104,9 +104,11 @@ class Cluster:
         token.write_text(self.service_account_token(namespace, name), encoding="utf-8")
         return write_kubeconfig(directory / "kubeconfig", self.server, self.ca_file, {"tokenFile": str(token)})
 
-    def request(self, method: str, path: str, body: object = None, *, token: str | None = None) -> dict[str, Any]:
+    def request(
+        self, method: str, path: str, body: object = None, *, token: str | None = None, patch: str = "apply-patch+yaml"
+    ) -> dict[str, Any]:
         """Send one request, as the administrator or with the given token; raise ApiError for an error status."""
-        content_type = {"PATCH": "application/apply-patch+yaml"}.get(method, "application/json")  # JSON is YAML
+        content_type = f"application/{patch if method == 'PATCH' else 'json'}"  # JSON is YAML
         request = urllib.request.Request(
             self.server + path,
             method=method,

@@ -23,10 +23,12 @@ CONTROLLERS = (
     "garbage-collector-controller",
     "job-controller",
     "namespace-controller",
+    "resourcequota-controller",
     "root-ca-certificate-publisher-controller",
     "serviceaccount-controller",
     "serviceaccount-token-controller",
     "ttl-after-finished-controller",
+    "validatingadmissionpolicy-status-controller",
 )
 
 
@@ -167,6 +169,7 @@ def _api_server(binaries: Binaries, directory: Path, port: int, etcd_port: int) 
             f"--tls-private-key-file={directory / 'server.key'}",
             f"--client-ca-file={directory / 'ca.crt'}",
             "--authorization-mode=RBAC",
+            "--allow-privileged=true",  # as everywhere: what refuses privileged containers has to be ours
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
             f"--service-account-key-file={directory / 'service-account.key'}",
             f"--service-account-signing-key-file={directory / 'service-account.key'}",

@@ -18,8 +18,8 @@ from tests.cluster.api import Cluster, load_manifests, wait_until
 from tests.cluster.binaries import BinariesUnavailable, find_or_build
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.control_plane import control_plane as run_control_plane
+from tests.cluster.shipped import BASE, moved, outside_of_namespaces
 
-BASE = Path(__file__).resolve().parents[2] / "deploy" / "kustomize" / "base"
 RBAC, AUTHENTICATION = BASE / "rbac.yaml", BASE / "authentication.yaml"
 EXTERNAL = "KUBECONFIG_FOR_TESTS"
 NO_API = "no Kubernetes API"
@@ -131,14 +131,15 @@ def account(cluster: Cluster, tmp_path: Path) -> Iterator[Account]:
 
 
 @contextmanager
-def shipped_account(cluster: Cluster, directory: Path) -> Iterator[Account]:
-    """The same for as long as a test or several like."""
+def shipped_account(cluster: Cluster, directory: Path, *further: Path) -> Iterator[Account]:
+    """The same for as long as a test or several like, with further manifests of those that are shipped."""
     suffix = secrets.token_hex(4)
     renamed = {name: f"{name}-test-{suffix}" for name in ("driftwarden", "driftwarden-retraining")}
     service, retraining = renamed.values()
     for namespace in (service, retraining):
         cluster.create_namespace(namespace, {"pod-security.kubernetes.io/enforce": "restricted"})
-    manifests = [_in_namespaces(each, renamed) for file in (RBAC, AUTHENTICATION) for each in load_manifests(file)]
+    files = (RBAC, AUTHENTICATION, *further)
+    manifests = [moved(each, renamed) for file in files for each in load_manifests(file)]
     cluster.apply(manifests)
     # A Pod needs the `default` ServiceAccount, which a controller makes a moment after the namespace.
     accounts = f"/api/v1/namespaces/{retraining}/serviceaccounts"
@@ -147,20 +148,5 @@ def shipped_account(cluster: Cluster, directory: Path) -> Iterator[Account]:
     yield Account(cluster, service, retraining, kubeconfig)
     for namespace in (service, retraining):
         cluster.delete_namespace(namespace)
-    for manifest in manifests:
-        if "namespace" not in manifest["metadata"]:  # what no namespace takes along
-            cluster.request("DELETE", cluster.path_of(manifest))
-
-
-def _in_namespaces(manifest: dict[str, Any], renamed: dict[str, str]) -> dict[str, Any]:
-    metadata = dict(manifest["metadata"])
-    if "namespace" in metadata:
-        metadata["namespace"] = renamed[metadata["namespace"]]
-    else:
-        metadata["name"] = f"{metadata['name']}-{renamed['driftwarden']}"
-    moved = {**manifest, "metadata": metadata}
-    if "subjects" in manifest:
-        moved["subjects"] = [
-            {**subject, "namespace": renamed[subject["namespace"]]} for subject in manifest["subjects"]
-        ]
-    return moved
+    for manifest in outside_of_namespaces(manifests):
+        cluster.request("DELETE", cluster.path_of(manifest))

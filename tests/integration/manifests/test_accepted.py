@@ -6,10 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from service.adapters.trigger.manifest import render
+from service.adapters.trigger.template import parse_template
 from tests.cluster.api import ApiError, Cluster
+from tests.cluster.shipped import moved, outside_of_namespaces
 from tests.integration.manifests.kustomize import Manifest
-from tests.integration.manifests.objects import pod_templates
+from tests.integration.manifests.objects import one, pod_templates
 from tests.processes.waiting import eventually
+from tests.unit.service.adapters.trigger.requests import order, retrain_request
 
 
 @pytest.fixture(scope="module", params=["documented", "split"])
@@ -18,7 +22,7 @@ def applied(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[list[M
     documented: list[Manifest] = request.getfixturevalue(request.param)
     suffix = secrets.token_hex(4)
     renamed = {name: f"{name}-test-{suffix}" for name in ("driftwarden", "driftwarden-retraining")}
-    manifests = [_moved(manifest, renamed) for manifest in documented]
+    manifests = [moved(manifest, renamed) for manifest in documented]
     try:
         cluster.apply(manifests)
         # A Pod without an account of its own needs the `default` one, which a controller makes a moment later.
@@ -27,24 +31,10 @@ def applied(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[list[M
         eventually(lambda: len(cluster.items(accounts)) == shipped + 1, "the namespace has its default ServiceAccount")
         yield manifests
     finally:
-        for manifest in manifests:
-            if manifest["kind"] == "ClusterRoleBinding":
-                cluster.request("DELETE", cluster.path_of(manifest))
+        for manifest in outside_of_namespaces(manifests):
+            cluster.request("DELETE", cluster.path_of(manifest))
         for namespace in renamed.values():
             cluster.delete_namespace(namespace)
-
-
-def _moved(manifest: Manifest, renamed: dict[str, str]) -> Manifest:
-    moved = copy.deepcopy(manifest)
-    if moved["kind"] == "Namespace":
-        moved["metadata"]["name"] = renamed[moved["metadata"]["name"]]
-    elif moved["kind"] == "ClusterRoleBinding":
-        moved["metadata"]["name"] = f"{moved['metadata']['name']}-{renamed['driftwarden']}"
-    else:
-        moved["metadata"]["namespace"] = renamed[moved["metadata"]["namespace"]]
-    for subject in moved.get("subjects", ()):
-        subject["namespace"] = renamed[subject["namespace"]]
-    return moved
 
 
 def _dry_run(cluster: Cluster, namespace: str, name: str, template: Manifest) -> Manifest:
@@ -85,6 +75,28 @@ def test_a_pod_with_a_capability_is_refused_there(cluster: Cluster, applied: lis
     with pytest.raises(ApiError) as refused:
         _dry_run(cluster, _namespace(applied, "Deployment"), f"{name}-0", bolder)
     assert refused.value.status == 403
+
+
+def test_the_account_may_create_the_job_of_the_readme_and_none_of_another_image(
+    cluster: Cluster, applied: list[Manifest]
+) -> None:
+    namespace = _namespace(applied, "RoleBinding")
+    token = cluster.service_account_token(_namespace(applied, "ServiceAccount"), "driftwarden")
+    text = one(applied, "ConfigMap", "driftwarden-retraining-template")["data"]["job.yaml"]
+    path = f"/apis/batch/v1/namespaces/{namespace}/jobs?dryRun=All&fieldValidation=Strict"
+
+    def refusal(text: str) -> str:
+        try:
+            cluster.request(
+                "POST", path, render(parse_template(text, namespace), order(retrain_request())), token=token
+            )
+        except ApiError as error:
+            return str(error)
+        return ""
+
+    other = text.replace("your-team/retraining@", "somebody-else/retraining@")
+    eventually(lambda: "denied request: images: " in refusal(other), "the policy holds")
+    assert refusal(text) == ""
 
 
 JOBS = {"group": "batch", "resource": "jobs"}
