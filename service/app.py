@@ -27,11 +27,13 @@ from service.adapters.log import (
     RedisDeliveryLog,
     RedisObservationLog,
     RedisPredictions,
+    RedisRetrainingRecord,
     RedisVerdictLog,
 )
 from service.adapters.reference_store import RedisRegistrations
 from service.adapters.store import Client, Keys, connection, is_writable
 from service.adapters.trigger.template import MAXIMUM_BYTES
+from service.custody import Target, retraining_routes
 from service.domain.errors import DriftwardenError, InvalidConfiguration, StoreLost
 from service.domain.integrity.statement import Kind
 from service.domain.models import ModelName
@@ -328,6 +330,9 @@ def _wire(
             predictions = RedisPredictions(stores.redis, stores.keys)
             described += [labels.routes(JoinLabels(known, predictions, log, notify, metrics, tracing), bodies)]
             described += _manage(settings, stores, watched, known, fitted, admission, bodies)
+            record = RedisRetrainingRecord(stores.redis, stores.keys, settings.store.kept_retraining_entries)
+            target = Target() if trigger is None else Target(trigger.vetting, trigger.runs)
+            described += retraining_routes(settings, known, record, stores.observations, _now, target, admission)
         for routes in described:
             app.include_router(routes, dependencies=bearer.DESCRIBED, responses=bearer.REFUSALS)
     apart = role.ingests and settings.http.metrics_port is not None

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from service.adapters.artifacts.elliptic_keys import EllipticKey, PassphraseWanted, read_private_key, signature_holds
+from service.adapters.artifacts.elliptic_keys import signature_holds
+from service.adapters.artifacts.service_key import read_service_key
 from service.adapters.trigger.dry_run import DryRunTrigger
 from service.adapters.trigger.template import SHIPPED_TEMPLATE
-from service.domain.errors import InvalidConfiguration
 from service.domain.retraining.sources import ALL_OTHERS
 from service.ports import Runs, Trigger, Vetting
 from service.run_sources import RunSources, is_enforced, read_sources
@@ -36,7 +36,7 @@ class OpenedTrigger:
 
 async def open_trigger(settings: TriggerSettings, stack: AsyncExitStack) -> OpenedTrigger:
     """Raises `InvalidConfiguration`."""
-    key = service_key(settings)
+    key = read_service_key(settings.signing_key_file)
     events = None if key is None else SignEvents(key, signature_holds)
     fingerprint = None if key is None else key.fingerprint
     if settings.kind == "dry_run":
@@ -70,21 +70,6 @@ async def open_trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Open
 def _pinned_at_start(settings: TriggerSettings, sources: RunSources) -> tuple[Path, str] | None:
     template = None if settings.retrainings is not None else sources.named[ALL_OTHERS].template
     return None if template is None else (settings.template or SHIPPED_TEMPLATE, template.digest)
-
-
-def service_key(settings: TriggerSettings) -> EllipticKey | None:
-    """What the service signs with. Raises `InvalidConfiguration`."""
-    if settings.signing_key_file is None:
-        return None
-    try:
-        return read_private_key(settings.signing_key_file, None)
-    except PassphraseWanted:
-        raise InvalidConfiguration(
-            "DRIFT_TRIGGER__SIGNING_KEY_FILE is encrypted, and nobody is there to say its passphrase: mount a key "
-            "without one from a Secret"
-        ) from None
-    except InvalidConfiguration as error:
-        raise InvalidConfiguration(f"DRIFT_TRIGGER__SIGNING_KEY_FILE: {error}") from error
 
 
 def _now() -> datetime:

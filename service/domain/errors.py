@@ -8,6 +8,7 @@ DriftwardenError
 │   ├── InvalidPlan
 │   ├── UnreadableBody           bytes that are not what their media type or coding says
 │   ├── InvalidLabels
+│   ├── InvalidRetraining
 │   ├── InvalidSpan
 │   ├── NotAcceptable
 │   └── UnsupportedFormat
@@ -44,6 +45,7 @@ DriftwardenError
 ├── RetrainingRefused            the gate said no to a run that was asked for by hand; carries the refusal's names
 ├── UnknownRun                   no run of the model has that name, or it is not kept any more
 ├── WrongMoment                  a run is not at the point at which that could be done with it
+├── NoSigningKey                 what is asked for has to be signed, and the service has no key
 ├── BrokenRecord                 a record of retraining that is not a whole chain, or not signed as it should be
 ├── ArtifactRefused              files are not what a trusted signature says; the message says why
 │   ├── UnusableSignature        not a signature of the supported form, or it says what cannot be
@@ -138,6 +140,10 @@ class AccessUndecided(DriftwardenError):
     """Who the caller is, or what it may do, could not be found out now; nothing is let in meanwhile."""
 
     retryable = True
+
+
+class InvalidRetraining(InvalidInput):
+    """Something said or asked of a run that nobody may say, or that is not as it must be."""
 
 
 class InvalidSpan(InvalidInput):
@@ -319,6 +325,10 @@ class UnknownRun(DriftwardenError):
 
 class WrongMoment(DriftwardenError):
     """What was asked for cannot be done with a run that is where this one is."""
+
+
+class NoSigningKey(DriftwardenError):
+    """Something that is worth nothing without a signature, of a service that has nothing to sign with."""
 
 
 class BrokenRecord(DriftwardenError):

@@ -30,5 +30,9 @@ def action_name(model: ModelName, number: int, reference_digest: str, end: Curso
     must not go by a name that is taken.
     """
     identity = f"{model}\n{number}\n{reference_digest}\n{end.position}\n{end.offset}\n{end.read}".encode()
-    readable = "".join(letter if letter.isalnum() else "-" for letter in model.lower())[:32].strip("-")
-    return f"retrain-{readable}-{number}-{hashlib.sha256(identity).hexdigest()[:10]}"
+    return f"retrain-{readable_part(model)}-{number}-{hashlib.sha256(identity).hexdigest()[:10]}"
+
+
+def readable_part(model: ModelName) -> str:
+    """What a label says of the model: at most 32 characters that a label may have."""
+    return "".join(letter if letter.isalnum() else "-" for letter in model.lower())[:32].strip("-")

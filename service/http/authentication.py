@@ -22,6 +22,8 @@ ADMITTED_SECONDS = 1.0
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/readyz/integrity"})
 SENDER = "driftwarden.sender"
 """Of a request's scope: digest of the caller that was let in."""
+CALLER = "driftwarden.caller"
+"""And its name."""
 MAXIMUM_TOKEN_BYTES = 8 * 2**10
 DISCARDED_BYTES = 64 * 2**10
 """A refused body up to this size is read past, so that its connection can be used again; beyond it that ends."""
@@ -51,12 +53,12 @@ class AuthenticationFirst:
                 authorization = _authorization(scope)
                 if connection is None or not self._was_let_in(connection, method, path, authorization):
                     caller = await self._admit(_credentials(authorization, connection), wanted(method, path))
-                    scope[SENDER] = sender_of(caller)
+                    scope[SENDER], scope[CALLER] = sender_of(caller), caller.name
                     if connection is not None:
                         until = self._monotonic() + ADMITTED_SECONDS
-                        connection[ADMITTED] = (until, method, path, authorization, scope[SENDER])
+                        connection[ADMITTED] = (until, method, path, authorization, scope[SENDER], scope[CALLER])
                 else:
-                    scope[SENDER] = connection[ADMITTED][-1]
+                    scope[SENDER], scope[CALLER] = connection[ADMITTED][-2:]
             except (NotAuthenticated, NotAllowed, AccessUndecided) as error:
                 await _refuse(error, scope, receive, send)
                 return
@@ -65,7 +67,7 @@ class AuthenticationFirst:
     def _was_let_in(self, connection: dict[str, Any], method: str, path: str, authorization: bytes) -> bool:
         if ADMITTED not in connection:
             return False
-        until, same_method, same_path, same, _ = connection[ADMITTED]
+        until, same_method, same_path, same, *_ = connection[ADMITTED]
         return (
             self._monotonic() < until
             and path == same_path

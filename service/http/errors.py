@@ -28,7 +28,9 @@ from service.domain.errors import (
     InvalidModelName,
     InvalidPlan,
     InvalidReference,
+    InvalidRetraining,
     InvalidSpan,
+    NoSigningKey,
     NotAcceptable,
     NotAllowed,
     NotAuthenticated,
@@ -42,6 +44,8 @@ from service.domain.errors import (
     SlowBody,
     StoreFull,
     StoreUnavailable,
+    TriggerRejected,
+    TriggerUnavailable,
     UnknownDetectorName,
     UnknownModel,
     UnknownRevision,
@@ -49,6 +53,7 @@ from service.domain.errors import (
     UnknownVerdict,
     UnreadableBody,
     UnsupportedFormat,
+    VettingUnavailable,
     WrongMoment,
 )
 
@@ -65,6 +70,7 @@ _PROBLEMS: dict[type[DriftwardenError], tuple[HTTPStatus, str, str]] = {
     InvalidReference: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-reference", "The reference cannot be tested against"),
     InvalidPlan: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-plan", "The plan cannot be carried out"),
     InvalidLabels: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-labels", "The labels do not fit their batches"),
+    InvalidRetraining: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-retraining", "This cannot be asked of a run"),
     UnsupportedFormat: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-format", "No payload format reads this"),
     UnreadableBody: (HTTPStatus.BAD_REQUEST, "unreadable-body", "The body is not what its headers say"),
     InvalidSpan: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-span", "These verdicts' rows cannot be given together"),
@@ -93,6 +99,10 @@ _PROBLEMS: dict[type[DriftwardenError], tuple[HTTPStatus, str, str]] = {
     RetrainingRefused: (HTTPStatus.CONFLICT, "retraining-refused", "The gate does not let this run pass"),
     UnknownRun: (HTTPStatus.NOT_FOUND, "unknown-run", "No such run"),
     WrongMoment: (HTTPStatus.CONFLICT, "wrong-moment", "The run is not at that point"),
+    NoSigningKey: (HTTPStatus.NOT_FOUND, "no-signing-key", "The service has no key to sign with"),
+    VettingUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "vetting-unavailable", "The dataset cannot be looked at now"),
+    TriggerUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "target-unavailable", "What starts runs does not answer"),
+    TriggerRejected: (HTTPStatus.BAD_GATEWAY, "target-rejected", "What starts runs refuses this"),
     IntegrityLost: (HTTPStatus.SERVICE_UNAVAILABLE, "integrity-lost", "Something is not what it should be"),
     ReferenceNotTrusted: (HTTPStatus.INTERNAL_SERVER_ERROR, "reference-not-trusted", "The reference is not trusted"),
     CorruptedState: (HTTPStatus.INTERNAL_SERVER_ERROR, "corrupted-state", "Stored state is damaged"),
@@ -176,7 +186,7 @@ def answer_to(error: Exception) -> JSONResponse:
         raise error
     headers = {}
     if getattr(error, "retryable", False):
-        headers["Retry-After"] = str(math.ceil(getattr(error, "retry_after", RETRY_AFTER_SECONDS)))
+        headers["Retry-After"] = str(math.ceil(getattr(error, "retry_after", None) or RETRY_AFTER_SECONDS))
     faults = error.faults if isinstance(error, InvalidInput) else ()
     members: dict[str, Any] = {}
     if isinstance(error, RowsGone) and error.oldest:

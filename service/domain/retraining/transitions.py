@@ -107,8 +107,11 @@ def started(newest: Line | None, receipt: TriggerReceipt, at: datetime) -> Entry
 
 
 def released(newest: Line | None, run_name: str, at: datetime, by: str) -> Entry:
-    """It goes on: `by` somebody through the service, or, where that is empty, past it (`kubectl`)."""
-    run = _underway(newest, run_name, Phase.SUSPENDED)
+    """It goes on: past the service (`kubectl`) or, with `by`, by somebody through it.
+
+    Who that was is written down also where somebody else has seen it go on before.
+    """
+    run = _underway(newest, run_name, *((Phase.SUSPENDED, Phase.RUNNING) if by else (Phase.SUSPENDED,)))
     state = replace(state_of(newest), underway=replace(run, phase=Phase.RUNNING, since=at))
     return _entry(newest, run.request.model, at, Step.RELEASED, run_name, state, by=by)
 

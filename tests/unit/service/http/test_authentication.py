@@ -9,7 +9,14 @@ from starlette.types import Message, Scope
 from service.domain.access import Access, Caller, Credentials, Verb
 from service.domain.errors import AccessUndecided
 from service.domain.models import model_name
-from service.http.authentication import ADMITTED_SECONDS, CERTIFICATE_NAMES, CONNECTION, AuthenticationFirst, wanted
+from service.http.authentication import (
+    ADMITTED_SECONDS,
+    CALLER,
+    CERTIFICATE_NAMES,
+    CONNECTION,
+    AuthenticationFirst,
+    wanted,
+)
 from service.usecases.admit_caller import AdmitCaller
 
 pytestmark = pytest.mark.anyio
@@ -29,6 +36,9 @@ OBSERVATIONS = "/v1/models/fraud/observations"
         ("POST", "/v1/models/fraud/evaluations", Access(Verb.READ, FRAUD)),
         ("POST", "/v1/models/fraud/labels", Access(Verb.INGEST, FRAUD)),
         ("POST", "/v1/models/fraud/registrations/2/activate", Access(Verb.MANAGE, FRAUD)),
+        ("POST", "/v1/models/fraud/retrainings", Access(Verb.MANAGE, FRAUD)),
+        ("POST", "/v1/models/fraud/retrainings/retrain-fraud/release", Access(Verb.MANAGE, FRAUD)),
+        ("GET", "/v1/models/fraud/retrainings/record", Access(Verb.READ, FRAUD)),
         ("GET", "/v1/detectors", None),
         ("POST", "/v1/models/fraud/cloudevents", Access(Verb.INGEST, FRAUD)),
         ("POST", "/v1/cloudevents", Access(Verb.INGEST)),
@@ -91,13 +101,15 @@ class Layer:
     def __init__(self) -> None:
         self.refused: list[str] = []
         self.reached = 0
+        self.callers: list[str | None] = []
         self.known = Known()
         self.now = 0.0
         admit = AdmitCaller([self.known], self.refused.append)
         self._layer = AuthenticationFirst(self._application, admit, lambda: self.now)
 
-    async def _application(self, *_: Any) -> None:
+    async def _application(self, scope: Scope, *_: Any) -> None:
         self.reached += 1
+        self.callers.append(scope.get(CALLER))
 
     async def asked(self, method: str, path: str, *headers: tuple[bytes, bytes], **scope: Any) -> list[Message]:
         """What is answered in place of the application, if anything."""
@@ -237,6 +249,7 @@ async def test_the_same_request_on_the_same_connection_is_let_in_again_for_a_mom
     assert layer.known.asked == 2
     assert not await layer.asked("POST", OBSERVATIONS, bearer(b"good"), extensions={CONNECTION: {}})
     assert layer.known.asked == 3
+    assert layer.callers == ["pods"] * 4
 
 
 async def test_nothing_else_on_that_connection_is_let_in_by_it() -> None:

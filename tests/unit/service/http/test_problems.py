@@ -10,9 +10,6 @@ from service.domain.errors import DriftwardenError, Fault, InvalidInput, Overloa
 from service.http.errors import _PROBLEMS, MAXIMUM_FAULTS, MEDIA_TYPE, _ours, place, problem
 
 INTERNAL = {
-    domain.TriggerUnavailable,
-    domain.TriggerRejected,
-    domain.VettingUnavailable,
     domain.BrokenRecord,
     domain.InvalidConfiguration,
     domain.StoreLost,
@@ -97,7 +94,7 @@ async def test_who_may_not_is_not() -> None:
 
 @pytest.mark.anyio
 async def test_an_error_without_a_place_at_this_edge_says_nothing_of_itself() -> None:
-    response = await _ours(None, domain.TriggerRejected("token hunter2"))  # type: ignore[arg-type]
+    response = await _ours(None, domain.InvalidConfiguration("token hunter2"))  # type: ignore[arg-type]
     assert response.status_code == 500
     assert b"hunter2" not in bytes(response.body)
 
