@@ -29,7 +29,7 @@ from service.artifact_commands import (
 )
 from service.domain.access import ALL_MODELS, KEY_BYTES, Verb, new_key
 from service.domain.errors import DriftwardenError, InvalidInput
-from service.retraining_commands import vet_command
+from service.retraining_commands import pin_command, vet_command
 from service.settings import Settings
 from service.telemetry.logging import configure
 
@@ -362,6 +362,7 @@ for _command in (
     verify_record_command,
     inspect_command,
     vet_command,
+    pin_command,
 ):
     cli.add_command(_command)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from service.domain.retraining.pinned import ObjectName
 from service.domain.retraining.vetting_statement import CHECK_NAME, MAXIMUM_CHECKS
 
 _EXISTING = click.Path(exists=True, path_type=Path)
@@ -62,3 +63,49 @@ def vet_command(  # noqa: PLR0913 - one for each option
     asked = Vetting(dataset, bundle, signer, trust, key, passphrase_file, certificate, checks, end, written)
     click.echo(vet(asked, now))
     click.echo(f"{written}: holds until {end.isoformat(timespec='seconds')}", err=True)
+
+
+@click.command("pin")
+@click.argument("template", type=_EXISTING_FILE, required=False)
+@click.option("--cron-job", metavar="NAME", help="A CronJob in the cluster, in the place of a template.")
+@click.option(
+    "--also",
+    multiple=True,
+    metavar="VERSION/KIND/NAME",
+    help="An object that the run reads, such as v1/ConfigMap/scripts; several times.",
+)
+@click.option("--namespace", "-n", help="Of the runs. Default: that of the kubeconfig's context, or of this Pod.")
+@click.option("--kubeconfig", type=_EXISTING_FILE, help="Default: the one that kubectl would use.")
+@click.option("--context", help="Of the kubeconfig. Default: its current one.")
+def pin_command(
+    *,
+    template: Path | None,
+    cron_job: str | None,
+    also: tuple[str, ...],
+    namespace: str | None,
+    kubeconfig: Path | None,
+    context: str | None,
+) -> None:
+    """Say what TEMPLATE is now, for the retrainings file: its digest, and those of all objects that it leads to.
+
+    Look at them before you pin them: what is pinned is what runs. Images must be named by their digests. A cluster is
+    asked only where the template refers to something in it.
+
+    \b
+    driftwarden pin job.yaml
+    driftwarden pin workflow.yaml --namespace driftwarden-retraining --also v1/ConfigMap/scripts
+    driftwarden pin --cron-job retrain-fraud --namespace driftwarden-retraining
+    """
+    from service.pin_command import Asked, pin  # noqa: PLC0415 - see the module's docstring
+
+    if (template is None) == (cron_job is None):
+        raise click.UsageError("give one of TEMPLATE and --cron-job")
+    named = tuple(_object(text) for text in also)
+    click.echo(pin(Asked(template, cron_job, named, namespace, kubeconfig, context)))
+
+
+def _object(text: str) -> ObjectName:
+    *version, kind, name = text.split("/") if text.count("/") in {2, 3} else ("", "", "")
+    if not (all(version) and kind and name):
+        raise click.UsageError("--also must be such as v1/ConfigMap/scripts or argoproj.io/v1alpha1/WorkflowTemplate/x")
+    return ObjectName("/".join(version), kind, name)

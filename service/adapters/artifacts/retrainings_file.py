@@ -24,11 +24,10 @@ from service.adapters.artifacts.trust_file import read_trust
 from service.domain.errors import InvalidConfiguration
 from service.domain.integrity.statement import Kind
 from service.domain.integrity.trust import Expectation
-from service.domain.retraining.pinned import CRON_JOB, ObjectName, Pin
+from service.domain.retraining.pinned import CRON_JOB, MAXIMUM_PINS, ObjectName, Pin
 from service.domain.retraining.vetting_statement import CHECK_NAME, MAXIMUM_CHECKS
 
 MAXIMUM_RETRAININGS = 1_000
-_MAXIMUM_PINS = 50
 _MAXIMUM_BYTES = 2**20
 _Digest = Annotated[str, msgspec.Meta(pattern=r"\Asha256:[0-9a-f]{64}\Z")]
 _Name = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")]
@@ -116,7 +115,7 @@ class _Dataset(_Signed, frozen=True, forbid_unknown_fields=True):
 class _Retraining(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     template: _Template | None = None
     cron_job: _CronJob | None = None
-    pins: Annotated[list[_Pin], msgspec.Meta(max_length=_MAXIMUM_PINS)] = []
+    pins: Annotated[list[_Pin], msgspec.Meta(max_length=MAXIMUM_PINS)] = []
     dataset: _Dataset | None = None
     base_model: _Model | None = None
 

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 CRON_JOB = "CronJob"
+MAXIMUM_PINS = 50
+"""That one template may lead to."""
 _BY_DIGEST = re.compile(r"[^@\s{}$]+@sha256:[0-9a-f]{64}")
-_ARGO, _TEKTON = "argoproj.io/v1alpha1", "tekton.dev/v1"
+_ARGO, _TEKTON, _STEP_ACTION = "argoproj.io/v1alpha1", "tekton.dev/v1", "tekton.dev/v1beta1"
 _ELSEWHERE = ("resolver", "bundle")
 """Members of a reference of Tekton to what is not in the cluster, or is found only when it runs."""
 _SAYS_NOTHING = frozenset({"metadata", "status"})
@@ -115,7 +117,7 @@ def _references(document: Mapping[str, Any]) -> Iterator[Reference]:
             if isinstance(named := node.get(member), Mapping):
                 yield Reference(_below(place, member), _named(named, _TEKTON, kind))
         if re.search(r"(^|\.)steps\[\d+\]$", place) and isinstance(named := node.get("ref"), Mapping):
-            yield Reference(_below(place, "ref"), _named(named, _TEKTON, "StepAction"))
+            yield Reference(_below(place, "ref"), _named(named, _STEP_ACTION, "StepAction"))
 
 
 def _named(reference: Mapping[str, Any], api_version: str, kind: str) -> ObjectName | None:

@@ -134,7 +134,7 @@ def test_references_of_argo_and_tekton_are_found() -> None:
     assert [each.named for each in references(run)] == [
         ObjectName("tekton.dev/v1", "Pipeline", "retrain"),
         ObjectName("tekton.dev/v1beta1", "ClusterTask", "fetch"),
-        ObjectName("tekton.dev/v1", "StepAction", "train"),
+        ObjectName("tekton.dev/v1beta1", "StepAction", "train"),
     ]
 
 
