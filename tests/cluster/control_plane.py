@@ -1,7 +1,7 @@
 """Start and stop a real Kubernetes control plane on 127.0.0.1: etcd, kube-apiserver, kube-controller-manager.
 
 There is no kubelet and no scheduler: Jobs get their Pods from the real Job controller, and nothing runs those Pods.
-`python -m tests.cluster.control_plane build` builds the programs and does nothing else.
+`python -m tests.cluster.control_plane build` builds the programs, fetches definitions, and does nothing else.
 """
 
 import signal
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from tests.cluster import crds
 from tests.cluster.api import ApiError, Cluster, wait_until, write_kubeconfig
 from tests.cluster.binaries import Binaries, BinariesUnavailable, find_or_build
 
@@ -215,14 +216,15 @@ def _free_ports(count: int) -> list[int]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Build the programs, so that CI can do the slow part first and by itself."""
+    """Build and fetch everything, so that CI can do the slow part first and by itself."""
     if list(arguments) != ["build"]:
         sys.stderr.write("usage: python -m tests.cluster.control_plane build\n")
         return 2
     started = time.monotonic()
     try:
         binaries = find_or_build(partial(print, flush=True))
-    except BinariesUnavailable as error:
+        crds.fetch()
+    except (BinariesUnavailable, crds.DefinitionsUnavailable) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     sys.stdout.write(f"{binaries.directory} ({time.monotonic() - started:.0f} s)\n")
