@@ -97,8 +97,11 @@ class KubernetesApi:
                     refused = {"code": answer.status, "message": answer.message}
                     yield {"type": "ERROR", "object": refused}
                     return
-                async for line in _lines(response):
-                    yield _object(line.decode(errors="replace"))
+                try:
+                    async for line in _lines(response):
+                        yield _object(line.decode(errors="replace"))
+                finally:
+                    _hang_up(response)
         except _UNREACHABLE as error:
             raise _unreachable("watch", path, error) from error
 
@@ -146,6 +149,12 @@ async def _exchange(
 async def _answer(response: aiohttp.ClientResponse) -> Answer:
     text = (await response.read()).decode(errors="replace")
     return Answer(response.status, _object(text), text, _seconds(response.headers.get("Retry-After")))
+
+
+def _hang_up(response: aiohttp.ClientResponse) -> None:
+    """A connection on which more would come is no use for the next request, and a farewell would wait for it."""
+    if response.connection is not None and response.connection.transport is not None:
+        response.connection.transport.abort()
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
