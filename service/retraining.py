@@ -8,7 +8,7 @@ from pathlib import Path
 from service.adapters.artifacts.elliptic_keys import signature_holds
 from service.adapters.artifacts.service_key import read_service_key
 from service.adapters.trigger.dry_run import DryRunTrigger
-from service.adapters.trigger.template import SHIPPED_TEMPLATE
+from service.adapters.trigger.template import SHIPPED_TEMPLATE, Template
 from service.domain.retraining.sources import ALL_OTHERS
 from service.ports import Runs, Trigger, Vetting
 from service.run_sources import RunSources, is_enforced, read_sources
@@ -41,7 +41,11 @@ async def open_trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Open
     fingerprint = None if key is None else key.fingerprint
     if settings.kind == "dry_run":
         sources = read_sources(settings, settings.namespace or _own_namespace(), fingerprint, _now)
-        shown = {model: DryRunTrigger(each.template) for model, each in sources.named.items() if each.template}
+        shown = {
+            model: DryRunTrigger(each.made_from)
+            for model, each in sources.named.items()
+            if isinstance(each.made_from, Template)  # a CronJob was refused: it needs a cluster
+        }
         vetting = VetRun(sources.source_of, None, enforced=is_enforced(settings))
         return OpenedTrigger(TriggerByModel(shown), vetting, _pinned_at_start(settings, sources), events)
     # The client takes more than a second to import, and a dry run does not need it.
@@ -54,22 +58,22 @@ async def open_trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Open
     namespace, seconds = settings.namespace or credentials.namespace(), settings.timeout_seconds
     sources = read_sources(settings, namespace, fingerprint, _now)
     objects = await stack.enter_async_context(KubernetesObjects(credentials, namespace, request_timeout_s=seconds))
-    templates = {model: each.template for model, each in sources.named.items() if each.template}
     triggers = {
         model: await stack.enter_async_context(
-            KubernetesObjectTrigger(template, credentials, request_timeout_s=seconds)
+            KubernetesObjectTrigger(each.made_from, credentials, request_timeout_s=seconds)
         )
-        for model, template in templates.items()
+        for model, each in sources.named.items()
     }
-    runs = KubernetesRuns([template.objects for template in templates.values()], credentials, request_timeout_s=seconds)
-    await stack.enter_async_context(runs)
+    followed = [each.made_from.objects for each in sources.named.values()]
+    runs = await stack.enter_async_context(KubernetesRuns(followed, credentials, request_timeout_s=seconds))
     vetting = VetRun(sources.source_of, objects, enforced=is_enforced(settings))
     return OpenedTrigger(TriggerByModel(triggers), vetting, _pinned_at_start(settings, sources), events, runs)
 
 
 def _pinned_at_start(settings: TriggerSettings, sources: RunSources) -> tuple[Path, str] | None:
-    template = None if settings.retrainings is not None else sources.named[ALL_OTHERS].template
-    return None if template is None else (settings.template or SHIPPED_TEMPLATE, template.digest)
+    if settings.retrainings is not None:
+        return None
+    return settings.template or SHIPPED_TEMPLATE, sources.named[ALL_OTHERS].made_from.digest
 
 
 def _now() -> datetime:

@@ -7,10 +7,15 @@ from pathlib import Path
 
 from service.adapters.artifacts.retrainings_file import Retraining, read_retrainings
 from service.adapters.artifacts.run_files import FilesOfRuns
-from service.adapters.trigger.template import MAXIMUM_BYTES, SHIPPED_TEMPLATE, Template, read_template
+from service.adapters.trigger.template import (
+    MAXIMUM_BYTES,
+    SHIPPED_TEMPLATE,
+    CronJobTemplate,
+    Template,
+    read_template,
+)
 from service.domain.errors import InvalidConfiguration
 from service.domain.models import ModelName
-from service.domain.retraining.pinned import Pin
 from service.domain.retraining.sources import ALL_OTHERS, of_model
 from service.settings import TriggerSettings
 from service.usecases.vet_run import RunSource
@@ -18,10 +23,9 @@ from service.usecases.vet_run import RunSource
 
 @dataclass(frozen=True, slots=True)
 class FromWhat:
-    """What the runs of one model, or of all others, are made from; one of `template` and `cron_job` is there."""
+    """What the runs of one model, or of all others, are made from."""
 
-    template: Template | None
-    cron_job: Pin | None
+    made_from: Template | CronJobTemplate
     source: RunSource
 
 
@@ -65,7 +69,7 @@ def _of_one_template(path: Path, namespace: str, clock: Callable[[], datetime]) 
     """Pinned to what it is now: while the file is another one, runs wait (`GuardedTrigger`), and are not refused."""
     template = read_template(path, namespace)
     files = FilesOfRuns(None, MAXIMUM_BYTES, None, None, None, clock)
-    return FromWhat(template, None, RunSource(files, f"sha256:{template.digest}", template.document))
+    return FromWhat(template, RunSource(files, f"sha256:{template.digest}", template.document))
 
 
 def _read(said: Retraining, namespace: str, service_key: str | None, clock: Callable[[], datetime]) -> FromWhat:
@@ -73,7 +77,7 @@ def _read(said: Retraining, namespace: str, service_key: str | None, clock: Call
     files = FilesOfRuns(file, MAXIMUM_BYTES, said.dataset, said.base_model, service_key, clock)
     if said.cron_job is not None:
         source = RunSource(files, said.cron_job.digest, None, said.cron_job, said.pins)
-        return FromWhat(None, said.cron_job, source)
+        return FromWhat(CronJobTemplate(said.cron_job, namespace), source)
     assert said.template is not None  # noqa: S101 - the file has one of the two
     template = read_template(said.template.file, namespace)
     if f"sha256:{template.digest}" != said.template.digest:
@@ -81,4 +85,4 @@ def _read(said: Retraining, namespace: str, service_key: str | None, clock: Call
             f"the retraining template {said.template.file} is sha256:{template.digest}, and another one is pinned: "
             "look at it, and pin it again (driftwarden pin)"
         )
-    return FromWhat(template, None, RunSource(files, said.template.digest, template.document, None, said.pins))
+    return FromWhat(template, RunSource(files, said.template.digest, template.document, None, said.pins))

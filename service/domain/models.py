@@ -425,9 +425,11 @@ class TriggerReceipt:
     uid: str = ""
     """Of the object, as the target knows it; empty where there is none."""
     version: str = ""
-    """Of the object when it was made (`resourceVersion`)."""
+    """Of the object when it was made, or found (`resourceVersion`)."""
     manifest_digest: str = ""
-    """SHA-256 of what the target was asked to make, as canonical JSON; `sha256:` and hexadecimal digits."""
+    """SHA-256 of what the target was asked to make, as canonical JSON; `sha256:` and hexadecimal digits.
+
+    Empty: what it was made from has changed, so that is not known any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 import yaml
 
-from service.adapters.trigger.manifest import manifest_digest, render
+from service.adapters.trigger.manifest import render
 from service.adapters.trigger.template import Template
 from service.domain.models import TriggerOutcome, TriggerReceipt
+from service.domain.retraining.pinned import json_digest
 from service.domain.retraining.run import Order
 
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -25,5 +26,5 @@ class DryRunTrigger:
             self._template.namespace,
             self._template.kind,
             detail=yaml.dump(manifest, Dumper=_DUMPER, sort_keys=False),
-            manifest_digest=manifest_digest(manifest),
+            manifest_digest=json_digest(manifest),
         )

@@ -5,19 +5,23 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from service.adapters.kubernetes_credentials import Credentials
-from service.adapters.trigger.manifest import identity_labels, manifest_digest, render
+from service.adapters.trigger.cron_job import read_cron_job
+from service.adapters.trigger.manifest import identity_labels, render
 from service.adapters.trigger.target import Target, refusal
-from service.adapters.trigger.template import Template
-from service.domain.errors import TriggerRejected
+from service.adapters.trigger.template import CronJobTemplate, Template
+from service.domain.errors import TriggerRejected, TriggerUnavailable
 from service.domain.models import RetrainRequest, TriggerOutcome, TriggerReceipt
+from service.domain.retraining.pinned import json_digest
 from service.domain.retraining.run import Order
 
 
 class KubernetesObjectTrigger:
     """Creates one object for each order; the API server's unique names make repeating it harmless."""
 
-    def __init__(self, template: Template, credentials: Credentials, *, request_timeout_s: float = 10.0) -> None:
-        self._template = template
+    def __init__(
+        self, made_from: Template | CronJobTemplate, credentials: Credentials, *, request_timeout_s: float = 10.0
+    ) -> None:
+        self._made_from = made_from
         self._api = Target(credentials, request_timeout_s=request_timeout_s)
 
     async def open(self) -> None:
@@ -38,43 +42,56 @@ class KubernetesObjectTrigger:
         await self.aclose()
 
     async def fire(self, order: Order, /) -> TriggerReceipt:
-        template, request = self._template, order.request
-        manifest = render(template, order)
-        collection = await self._api.collection(template.objects)
+        name, kind = order.request.name, self._made_from.objects.kind
+        collection = await self._api.collection(self._made_from.objects)
+        try:
+            manifest = await self._manifest(order)
+        except TriggerRejected:
+            # What has changed since may have changed after it was made.
+            if (existing := await self._existing(collection, order.request)) is not None:
+                return self._receipt(TriggerOutcome.ALREADY_EXISTS, existing, "")
+            raise
         # Strict: a misspelt field of the template is refused, where the default is to drop it and run something else.
         answer = await self._api.ask("POST", f"{collection}?fieldValidation=Strict", manifest)
         if answer.ok:
-            return _receipt(TriggerOutcome.CREATED, template, answer.body, manifest)
+            return self._receipt(TriggerOutcome.CREATED, answer.body, json_digest(manifest))
         if answer.status == 409 and answer.reason == "AlreadyExists":
-            existing = await self._existing(collection, request)
-            return _receipt(TriggerOutcome.ALREADY_EXISTS, template, existing, manifest)
-        raise refusal(f"create {template.kind} {request.name}", answer)
+            existing = await self._existing(collection, order.request)
+            if existing is None:
+                raise TriggerUnavailable(f"{kind} {name} was deleted while it was made")
+            return self._receipt(TriggerOutcome.ALREADY_EXISTS, existing, json_digest(manifest))
+        raise refusal(f"create {kind} {name}", answer)
 
-    async def _existing(self, collection: str, request: RetrainRequest) -> dict[str, Any]:
-        """What has the request's name, if it was made for it."""
-        kind = self._template.kind
+    async def _manifest(self, order: Order) -> dict[str, Any]:
+        made_from = self._made_from
+        if isinstance(made_from, CronJobTemplate):
+            made_from = await read_cron_job(self._api, made_from)
+        return render(made_from, order)
+
+    async def _existing(self, collection: str, request: RetrainRequest) -> dict[str, Any] | None:
+        """What has the request's name, if it was made for it; None: nothing has."""
+        objects = self._made_from.objects
         answer = await self._api.ask("GET", f"{collection}/{quote(request.name, safe='')}")
+        if answer.status == 404 and answer.reason == "NotFound":
+            return None
         if not answer.ok:
-            raise refusal(f"get {kind} {request.name}", answer)
+            raise refusal(f"get {objects.kind} {request.name}", answer)
         labels = answer.body.get("metadata", {}).get("labels") or {}
         if not identity_labels(request).items() <= labels.items():
             raise TriggerRejected(
-                f"{kind} {request.name} in {self._template.namespace} exists and was not made for this "
+                f"{objects.kind} {request.name} in {objects.namespace} exists and was not made for this "
                 f"verdict: the name is taken; look at it and remove it"
             )
         return answer.body
 
-
-def _receipt(
-    outcome: TriggerOutcome, template: Template, document: dict[str, Any], manifest: dict[str, Any]
-) -> TriggerReceipt:
-    metadata = document.get("metadata", {})
-    return TriggerReceipt(
-        outcome,
-        manifest["metadata"]["name"],
-        template.namespace,
-        template.kind,
-        uid=str(metadata.get("uid", "")),
-        version=str(metadata.get("resourceVersion", "")),
-        manifest_digest=manifest_digest(manifest),
-    )
+    def _receipt(self, outcome: TriggerOutcome, document: dict[str, Any], digest: str) -> TriggerReceipt:
+        objects, metadata = self._made_from.objects, document["metadata"]
+        return TriggerReceipt(
+            outcome,
+            metadata["name"],
+            objects.namespace,
+            objects.kind,
+            uid=metadata["uid"],
+            version=metadata["resourceVersion"],
+            manifest_digest=digest,
+        )

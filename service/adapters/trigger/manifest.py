@@ -5,7 +5,6 @@ those are told as JSON in which nothing is left that a shell, a kubelet, Argo or
 """
 
 import copy
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -58,12 +57,6 @@ def render(template: Template, order: Order) -> dict[str, Any]:
 def identity_labels(request: RetrainRequest) -> dict[str, str]:
     """By which an object is known as this request's own."""
     return {MANAGED_BY: MANAGER, MODEL_LABEL: request.model, VERDICT_LABEL: str(request.verdict_number)}
-
-
-def manifest_digest(manifest: Mapping[str, Any]) -> str:
-    """Of its canonical JSON: `sha256:` and hexadecimal digits."""
-    canonical = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
-    return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
 
 
 def _tell(manifest: dict[str, Any], kind: RunKind, order: Order) -> None:

@@ -15,6 +15,7 @@ import yaml
 
 from service.adapters.trigger.run_kind import Objects, run_kind
 from service.domain.errors import InvalidConfiguration
+from service.domain.retraining.pinned import Pin
 
 SHIPPED_TEMPLATE = Path(__file__).with_name("job.yaml")
 MAXIMUM_BYTES = 256 * 1024
@@ -42,12 +43,30 @@ class Template:
     document: Mapping[str, Any] = field(repr=False)
     """As in the file, JSON values only; never changed."""
     digest: str
-    """SHA-256 of the file, in hexadecimal."""
+    """SHA-256 of the file, or what the object in the cluster is pinned to; in hexadecimal."""
 
     @property
     def objects(self) -> Objects:
         """Those that are made from it are among these."""
         return Objects(self.api_version, self.kind, self.namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class CronJobTemplate:
+    """The part of a CronJob in the cluster that Jobs are made from; it is read when one is."""
+
+    pin: Pin
+    namespace: str
+
+    @property
+    def objects(self) -> Objects:
+        """Those that are made from it are among these."""
+        return Objects("batch/v1", "Job", self.namespace)
+
+    @property
+    def digest(self) -> str:
+        """What it is pinned to, in hexadecimal."""
+        return self.pin.digest.removeprefix("sha256:")
 
 
 def read_template(path: Path, namespace: str) -> Template:
@@ -63,14 +82,17 @@ def read_template(path: Path, namespace: str) -> Template:
 
 def parse_template(text: str, namespace: str, *, source: str = "the retraining template") -> Template:
     """Check a template; raises `InvalidConfiguration` with the source and the place that is wrong."""
-    if not _NAMESPACE.fullmatch(namespace):
-        raise InvalidConfiguration(f"the retraining namespace {namespace!r} is not a Kubernetes namespace name")
     if len(text.encode()) > MAXIMUM_BYTES:
         raise InvalidConfiguration(f"{source}: is larger than {MAXIMUM_BYTES} bytes")
-    document = _load(text, source)
+    return checked_template(_load(text, source), namespace, hashlib.sha256(text.encode()).hexdigest(), source)
+
+
+def checked_template(document: dict[str, Any], namespace: str, digest: str, source: str) -> Template:
+    """Of a document that is read; raises `InvalidConfiguration` as `parse_template` does."""
+    if not _NAMESPACE.fullmatch(namespace):
+        raise InvalidConfiguration(f"the retraining namespace {namespace!r} is not a Kubernetes namespace name")
     for fault in _faults(document, namespace):
         raise InvalidConfiguration(f"{source}: {fault}")
-    digest = hashlib.sha256(text.encode()).hexdigest()
     return Template(document["apiVersion"], document["kind"], namespace, document, digest)
 
 

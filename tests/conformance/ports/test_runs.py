@@ -53,7 +53,7 @@ class Target:
     runs: KubernetesRuns
 
     async def start(self, name: str = RUN, *, suspended: bool = False) -> None:
-        await self.trigger.fire(order(retrain_request(name=name), suspended=suspended))
+        await self.trigger.fire(order(retrain_request(name=name), self.template, suspended=suspended))
 
     async def end(self, phase: str, name: str = RUN) -> None:
         cluster, namespace = self.account.cluster, self.account.retraining_namespace
@@ -163,7 +163,7 @@ async def test_who_may_not_release_is_told_what_somebody_else_may_type(target: T
 async def test_what_is_held_by_a_queue_is_running_and_not_ours_to_let_go(target: Target) -> None:
     queued = parse_template(JOB.replace("backoffLimit: 0", "suspend: true"), target.account.retraining_namespace)
     async with KubernetesObjectTrigger(queued, Kubeconfig(str(target.account.kubeconfig))) as trigger:
-        await trigger.fire(order(retrain_request()))
+        await trigger.fire(order(retrain_request(), queued))
     async with administrators_runs(target) as runs:
         await runs.release(CHURN, RUN)
     assert (await target.runs.look(CHURN, RUN)).progress is Progress.RUNNING

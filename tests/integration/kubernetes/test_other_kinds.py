@@ -20,7 +20,7 @@ from service.adapters.trigger.template import Template, parse_template, read_tem
 from service.domain.errors import TriggerRejected
 from service.domain.models import TriggerOutcome, model_name
 from service.domain.retraining.gate import Evidence
-from service.domain.retraining.run import Progress
+from service.domain.retraining.run import Order, Progress
 from tests.cluster import crds
 from tests.cluster.api import ApiError, Cluster, load_manifests
 from tests.cluster.fixtures import NO_API, Account, Kubernetes
@@ -34,8 +34,11 @@ RETRAINING = Path(__file__).resolve().parents[3] / "deploy" / "retraining"
 RUN = retrain_request()
 CHURN = model_name("churn")
 DIGEST = "sha256:" + "d" * 64
-VETTED = order(RUN, evidence=Evidence("sha256:" + "c" * 64, dataset_digest=DIGEST))
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+def vetted(template: Template) -> Order:
+    return Order(RUN, Evidence(f"sha256:{template.digest}", dataset_digest=DIGEST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,7 @@ async def target(defined: Cluster, account: Account, request: pytest.FixtureRequ
 
 
 async def test_the_shipped_template_is_taken_with_what_the_run_is_told(target: Target) -> None:
-    outcomes = [(await target.trigger.fire(VETTED)).outcome for _ in range(2)]
+    outcomes = [(await target.trigger.fire(vetted(target.template))).outcome for _ in range(2)]
     assert outcomes == [TriggerOutcome.CREATED, TriggerOutcome.ALREADY_EXISTS]
     told: Any = target.made()
     for member in target.kind.parameters:
@@ -162,7 +165,7 @@ async def test_what_the_shipped_template_refers_to_is_taken_and_uses_no_other_pa
             "POST", f"{path}?fieldValidation=Strict", {**manifest, "metadata": metadata}
         )
         assert taken["spec"].keys() >= manifest["spec"].keys()
-    receipt = await target.trigger.fire(VETTED)
+    receipt = await target.trigger.fire(vetted(target.template))
     told: Any = target.made()
     for member in target.kind.parameters:
         told = told[member]
@@ -173,7 +176,7 @@ async def test_what_the_shipped_template_refers_to_is_taken_and_uses_no_other_pa
 
 @pytest.mark.parametrize("ends", [Progress.SUCCEEDED, Progress.FAILED])
 async def test_its_end_is_told(target: Target, ends: Progress) -> None:
-    await target.trigger.fire(VETTED)
+    await target.trigger.fire(vetted(target.template))
     async with watching(target.runs) as told:
         await told.until(Progress.RUNNING)
         status = target.kind.succeeded if ends is Progress.SUCCEEDED else target.kind.failed
@@ -185,7 +188,7 @@ async def test_its_end_is_told(target: Target, ends: Progress) -> None:
 
 
 async def test_it_waits_and_is_let_go_on(target: Target) -> None:
-    await target.trigger.fire(order(RUN, suspended=True))
+    await target.trigger.fire(order(RUN, target.template, suspended=True))
     async with watching(target.runs) as told:
         await told.until(Progress.SUSPENDED)
         for _ in range(2):
@@ -209,7 +212,7 @@ async def test_a_field_that_the_definition_has_not_is_rejected(
     template = parse_template(text, account.retraining_namespace)
     async with KubernetesObjectTrigger(template, Kubeconfig(str(defined.kubeconfig))) as trigger:
         with pytest.raises(TriggerRejected, match=rf'unknown field "spec.*{field}"'):
-            await trigger.fire(VETTED)
+            await trigger.fire(vetted(template))
 
 
 def test_the_page_says_which_releases_these_are(defined: Cluster, pytestconfig: pytest.Config) -> None:

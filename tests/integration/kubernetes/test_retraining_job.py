@@ -87,7 +87,7 @@ async def test_a_template_that_the_api_refuses_is_rejected_with_its_reason(
     template = parse_template(text, account.retraining_namespace)
     async with KubernetesObjectTrigger(template, Kubeconfig(str(account.kubeconfig))) as trigger:
         with pytest.raises(TriggerRejected, match=message):
-            await trigger.fire(order(REQUEST))
+            await trigger.fire(order(REQUEST, template))
     assert account.jobs() == []
 
 
@@ -104,7 +104,7 @@ async def test_a_namespace_that_is_not_there_yet_is_unavailable(cluster: Cluster
     template = parse_template(MINIMAL_JOB, "driftwarden-no-such-namespace")
     async with KubernetesObjectTrigger(template, Kubeconfig(str(cluster.kubeconfig))) as trigger:
         with pytest.raises(TriggerUnavailable, match=r"\(404\).*namespaces"):
-            await trigger.fire(order(REQUEST))
+            await trigger.fire(order(REQUEST, template))
 
 
 @pytest.mark.parametrize("api_version", ["batch/v1", "driftwarden.example/v1", "v1"])
@@ -112,14 +112,14 @@ async def test_a_kind_that_the_api_does_not_know_yet_is_unavailable(cluster: Clu
     template = parse_template(f"apiVersion: {api_version}\nkind: Workflow\nmetadata: {{}}", "default")
     async with KubernetesObjectTrigger(template, Kubeconfig(str(cluster.kubeconfig))) as trigger:
         with pytest.raises(TriggerUnavailable, match=r"Workflow in|look up driftwarden\.example"):
-            await trigger.fire(order(REQUEST))
+            await trigger.fire(order(REQUEST, template))
 
 
 async def test_a_kind_without_namespaces_is_rejected(cluster: Cluster) -> None:
     template = parse_template("apiVersion: v1\nkind: Namespace\nmetadata: {}", "default")
     async with KubernetesObjectTrigger(template, Kubeconfig(str(cluster.kubeconfig))) as trigger:
         with pytest.raises(TriggerRejected, match="is not a namespaced kind"):
-            await trigger.fire(order(REQUEST))
+            await trigger.fire(order(REQUEST, template))
 
 
 async def test_another_kind_of_run_is_started_by_another_template_alone(account: Account) -> None:
@@ -129,7 +129,7 @@ async def test_another_kind_of_run_is_started_by_another_template_alone(account:
     text = "apiVersion: tests.driftwarden.dev/v1\nkind: TrainingRun\nmetadata: {}\nspec: {pipeline: full}"
     template = parse_template(text, account.retraining_namespace)
     async with KubernetesObjectTrigger(template, Kubeconfig(str(account.cluster.kubeconfig))) as trigger:
-        outcomes = [(await trigger.fire(order(REQUEST))).outcome for _ in range(2)]
+        outcomes = [(await trigger.fire(order(REQUEST, template))).outcome for _ in range(2)]
     assert outcomes == [TriggerOutcome.CREATED, TriggerOutcome.ALREADY_EXISTS]
     [run] = account.cluster.items(path)
     assert (run["metadata"]["name"], run["spec"]) == (REQUEST.name, {"pipeline": "full"})

@@ -4,10 +4,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from service.adapters.trigger.template import SHIPPED_TEMPLATE, Template, read_template
 from service.domain.models import RetrainRequest, model_name
 from service.domain.retraining.gate import Evidence
 from service.domain.retraining.run import Order
 
+SHIPPED_DIGEST = read_template(SHIPPED_TEMPLATE, "training").digest
 WINDOW_START = datetime(2026, 3, 1, 11, 30, tzinfo=UTC)
 WINDOW_END = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 
@@ -27,6 +29,7 @@ def retrain_request(**changes: Any) -> RetrainRequest:
     return replace(request, **changes)
 
 
-def order(request: RetrainRequest, **changes: Any) -> Order:
-    """With that request."""
-    return replace(Order(request, Evidence(template_digest="sha256:" + "c" * 64)), **changes)
+def order(request: RetrainRequest, template: Template | None = None, **changes: Any) -> Order:
+    """With that request, permitted with that template or the shipped one."""
+    digest = SHIPPED_DIGEST if template is None else template.digest
+    return replace(Order(request, Evidence(template_digest=f"sha256:{digest}")), **changes)

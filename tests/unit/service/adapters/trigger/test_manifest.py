@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.adapters.trigger.manifest import MAXIMUM_FEATURES_BYTES, manifest_digest, render
+from service.adapters.trigger.manifest import MAXIMUM_FEATURES_BYTES, render
 from service.adapters.trigger.template import Template, parse_template
 from service.domain.errors import TriggerRejected
 from service.domain.models import model_name
 from service.domain.retraining.gate import Evidence
+from service.domain.retraining.pinned import json_digest
 from service.domain.retraining.run import Order
 from tests.unit.service.adapters.trigger.requests import order, retrain_request
 
@@ -200,8 +201,8 @@ def test_rendering_leaves_the_template_and_earlier_manifests_alone(job: Template
 def test_equal_orders_give_equal_manifests_and_others_have_another_digest(job: Template) -> None:
     manifest = render(job, vetted())
     assert render(job, vetted()) == manifest
-    assert manifest_digest(render(job, vetted())) == manifest_digest(manifest)
-    assert manifest_digest(render(job, vetted(verdict_number=8))) != manifest_digest(manifest)
+    assert json_digest(render(job, vetted())) == json_digest(manifest)
+    assert json_digest(render(job, vetted(verdict_number=8))) != json_digest(manifest)
 
 
 def test_times_are_told_in_utc(job: Template) -> None:
