@@ -25,11 +25,15 @@ from service.artifact_commands import (
     keygen_command,
     sign_command,
     verify_command,
-    verify_record_command,
 )
 from service.domain.access import ALL_MODELS, KEY_BYTES, Verb, new_key
 from service.domain.errors import DriftwardenError, InvalidInput
-from service.retraining_commands import pin_command, vet_command
+from service.retraining_commands import (
+    pin_command,
+    verify_provenance_command,
+    verify_record_command,
+    vet_command,
+)
 from service.settings import Settings
 from service.telemetry.logging import configure
 
@@ -359,10 +363,11 @@ for _command in (
     keygen_command,
     sign_command,
     verify_command,
-    verify_record_command,
     inspect_command,
     vet_command,
     pin_command,
+    verify_record_command,
+    verify_provenance_command,
 ):
     cli.add_command(_command)
 

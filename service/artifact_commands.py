@@ -1,4 +1,4 @@
-"""The commands about what is signed: `driftwarden keygen`, `sign`, `verify`, `verify-record` and `inspect`.
+"""The commands about artifacts: `driftwarden keygen`, `sign`, `verify` and `inspect`, as the command line knows them.
 
 What takes long to import is imported by the command that needs it, as in `service.__main__`.
 """
@@ -120,33 +120,6 @@ def verify_command(  # noqa: PLR0913 - one for each option
     expected = Expectation(None if kind is None else Kind(kind), payload_digest, minimum_version, allow_ignored)
     bundle = signature if signature is not None else _beside(path)
     click.echo(verify(Asked(path, bundle, key, trust, expected, data_only)))
-
-
-@click.command("verify-record")
-@click.argument("record", type=_EXISTING_FILE)
-@click.option("--key", "keys", type=_EXISTING_FILE, required=True, multiple=True, help="The service's public key(s).")
-@click.option("--model", help="Accept the record of this model only.")
-@click.option("--earlier", type=_EXISTING_FILE, help="What was handed out before: nothing of it may have changed.")
-@click.option("--list", "lists", is_flag=True, help="Also what stands in it, a line for each entry.")
-def verify_record_command(
-    *, record: Path, keys: tuple[Path, ...], model: str | None, earlier: Path | None, lists: bool
-) -> None:
-    """Verify that RECORD, a model's record of retraining, is whole and as the service signed it. Works offline.
-
-    Every entry holds the digest of the one before, and the last line is the service's signature over where the record
-    begins and ends. So an entry that was changed, removed, added or moved is noticed, also at the end. Whoever rewrites
-    the store, all of it, and lets the service sign that, is found out by --earlier. Ends with 0: verified; 1: not
-    verified, and the first line says why; 2: the command is not as it should be.
-
-    \b
-    curl -fsS http://127.0.0.1:8080/v1/models/churn/retrainings/record > churn.jsonl
-    driftwarden verify-record churn.jsonl --key service.pub --list
-    Against the one of last month:
-      driftwarden verify-record churn.jsonl --key service.pub --earlier churn-october.jsonl
-    """
-    from service.record_command import Asked, verify  # noqa: PLC0415 - see the module's docstring
-
-    click.echo(verify(Asked(record, keys, model, earlier, lists)))
 
 
 @click.command("inspect")

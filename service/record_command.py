@@ -1,5 +1,6 @@
-"""`driftwarden verify-record`: whether a record of retraining is whole, and what stands in it."""
+"""`driftwarden verify-record` and `verify-provenance`: whether what was handed out of retraining is as it was."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,9 +11,11 @@ from click import ClickException
 from service.adapters.artifacts.elliptic_keys import read_bounded, signature_holds
 from service.adapters.artifacts.trust_file import trust_in
 from service.domain.errors import ArtifactRefused, BrokenRecord, CorruptedState
+from service.domain.integrity.envelope import MAXIMUM_BUNDLE_BYTES
 from service.domain.integrity.names import shown
 from service.domain.integrity.trust import Trust
 from service.domain.retraining.record import Entry
+from service.usecases.verify_provenance import VerifiedProvenance, verify_provenance
 from service.usecases.verify_record import VerifiedRecord, refuse_unless_it_goes_on, verify_record
 
 MAXIMUM_BYTES = 256 * 2**20
@@ -43,13 +46,41 @@ def verify(asked: Asked) -> str:
     return "\n".join([*_said(asked.record, found), *(_line(each.entry) for each in found.lines if asked.lists)])
 
 
+def provenance(file: Path, keys: Sequence[Path], payload_digest: str | None, record: Path | None) -> str:
+    """What to say of provenance that is verified. Raises `ClickException`, and errors of ours."""
+    text = read_bounded(file, MAXIMUM_BUNDLE_BYTES)
+    stands_in = None if record is None else _verified(record, keys)
+    try:
+        found = verify_provenance(text, _trust(keys, file), datetime.now(UTC), signature_holds)
+        if payload_digest is not None:
+            found.refuse_other_model(payload_digest)
+        if stands_in is not None:
+            found.refuse_other_record(stands_in)
+    except (ArtifactRefused, BrokenRecord) as error:
+        raise ClickException(f"{file} is not verified: {error}") from error
+    return "\n".join([f"verified: {file}", *_told(found)])
+
+
+def _told(found: VerifiedProvenance) -> list[str]:
+    name, digest = found.subject
+    return [
+        f"  of: {shown(name)} {digest}",
+        f"  signed by: {found.key.name} ({found.key.fingerprint})",
+        f"  made because of: {json.dumps(found.cause)}",
+        *(f"  from: {shown(name)} {digest}" for name, digest in found.dependencies),
+    ]
+
+
 def _verified(file: Path, keys: Sequence[Path]) -> VerifiedRecord:
-    trust = Trust(tuple(trusted for key in keys for trusted in trust_in(key, file).keys))
     text = read_bounded(file, MAXIMUM_BYTES)
     try:
-        return verify_record(text, trust, datetime.now(UTC), signature_holds)
+        return verify_record(text, _trust(keys, file), datetime.now(UTC), signature_holds)
     except (ArtifactRefused, BrokenRecord, CorruptedState) as error:
         raise ClickException(f"{file} is not verified: {error}") from error
+
+
+def _trust(keys: Sequence[Path], vouched_for: Path) -> Trust:
+    return Trust(tuple(trusted for key in keys for trusted in trust_in(key, vouched_for).keys))
 
 
 def _said(file: Path, found: VerifiedRecord) -> list[str]:

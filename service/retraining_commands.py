@@ -1,4 +1,4 @@
-"""The commands about retraining: `driftwarden vet` and `pin`, as the command line knows them.
+"""The commands about retraining: `driftwarden vet`, `pin`, `verify-record` and `verify-provenance`.
 
 What takes long to import is imported by the command that needs it, as in `service.__main__`.
 """
@@ -109,3 +109,55 @@ def _object(text: str) -> ObjectName:
     if not (all(version) and kind and name):
         raise click.UsageError("--also must be such as v1/ConfigMap/scripts or argoproj.io/v1alpha1/WorkflowTemplate/x")
     return ObjectName("/".join(version), kind, name)
+
+
+@click.command("verify-record")
+@click.argument("record", type=_EXISTING_FILE)
+@click.option("--key", "keys", type=_EXISTING_FILE, required=True, multiple=True, help="The service's public key(s).")
+@click.option("--model", help="Accept the record of this model only.")
+@click.option("--earlier", type=_EXISTING_FILE, help="What was handed out before: nothing of it may have changed.")
+@click.option("--list", "lists", is_flag=True, help="Also what stands in it, a line for each entry.")
+def verify_record_command(
+    *, record: Path, keys: tuple[Path, ...], model: str | None, earlier: Path | None, lists: bool
+) -> None:
+    """Verify that RECORD, a model's record of retraining, is whole and as the service signed it. Works offline.
+
+    Every entry holds the digest of the one before, and the last line is the service's signature over where the record
+    begins and ends. So an entry that was changed, removed, added or moved is noticed, also at the end. Whoever rewrites
+    the store, all of it, and lets the service sign that, is found out by --earlier. Ends with 0: verified; 1: not
+    verified, and the first line says why; 2: the command is not as it should be.
+
+    \b
+    curl -fsS http://127.0.0.1:8080/v1/models/churn/retrainings/record > churn.jsonl
+    driftwarden verify-record churn.jsonl --key service.pub --list
+    Against the one of last month:
+      driftwarden verify-record churn.jsonl --key service.pub --earlier churn-october.jsonl
+    """
+    from service.record_command import Asked, verify  # noqa: PLC0415 - see the module's docstring
+
+    click.echo(verify(Asked(record, keys, model, earlier, lists)))
+
+
+@click.command("verify-provenance")
+@click.argument("provenance", type=_EXISTING_FILE)
+@click.option("--key", "keys", type=_EXISTING_FILE, required=True, multiple=True, help="The service's public key(s).")
+@click.option("--payload-digest", metavar="sha256:...", help="Of the model that it must be of, as `sign` printed it.")
+@click.option("--record", type=_EXISTING_FILE, help="A record in which all that it was made of must stand.")
+def verify_provenance_command(
+    *, provenance: Path, keys: tuple[Path, ...], payload_digest: str | None, record: Path | None
+) -> None:
+    """Verify PROVENANCE, which says who made a model from what, and say it. Works offline.
+
+    Ends with 0: verified; 1: not verified, and the first line says why; 2: the command is not as it should be.
+
+    \b
+    curl -fsS http://127.0.0.1:8080/v1/models/churn/retrainings/RUN/provenance > churn.provenance
+    driftwarden verify-provenance churn.provenance --key service.pub --payload-digest "$(cat digest)"
+    Also against the record that it was made of:
+      driftwarden verify-provenance churn.provenance --key service.pub --record churn.jsonl
+    """
+    from service.record_command import provenance as verified  # noqa: PLC0415 - see the module's docstring
+
+    if payload_digest is not None and re.fullmatch(r"sha256:[0-9a-f]{64}", payload_digest) is None:
+        raise click.UsageError("--payload-digest must be sha256: and 64 hexadecimal digits in lower case")
+    click.echo(verified(provenance, keys, payload_digest, record))

@@ -1,4 +1,4 @@
-"""`driftwarden verify-record` says in its first line whether a record is whole, and ends accordingly."""
+"""`driftwarden verify-record` and `verify-provenance` say in the first line whether all is well, and end so."""
 
 import subprocess
 import sys
@@ -9,8 +9,12 @@ from click.testing import CliRunner, Result
 
 from service.__main__ import cli
 from service.adapters.artifacts.elliptic_keys import EllipticKey
+from service.domain.integrity.envelope import Bundle, signed_bytes
 from service.domain.models import ModelName
-from tests.unit.service.domain.retraining.records import KEY, handed_out, head, public, record
+from service.domain.retraining.provenance import provenance
+from service.domain.retraining.record import Line
+from service.domain.retraining.signed_event import statement_of
+from tests.unit.service.domain.retraining.records import KEY, MADE, handed_out, head, public, record, request
 
 LINES = record()
 
@@ -74,3 +78,52 @@ def test_a_record_that_does_not_go_on_from_an_earlier_one_is_named(handed: Path)
 
 def test_who_is_trusted_has_to_be_said(handed: Path) -> None:
     assert run(handed).exit_code == 2
+
+
+def signed(file: Path, payload: bytes, key: EllipticKey = KEY) -> Path:
+    file.write_bytes(Bundle(payload, key.sign(signed_bytes(payload)), key.fingerprint).encode())
+    return file
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    return signed(tmp_path / "churn.provenance", provenance(LINES[:5], "urn:driftwarden:service:0"))
+
+
+def look(file: Path, *arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["verify-provenance", str(file), *map(str, arguments)])
+
+
+def test_provenance_says_what_a_model_was_made_from(made: Path, handed: Path) -> None:
+    done = look(made, "--key", public(made.parent), "--payload-digest", MADE, "--record", handed)
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[:2] == [f"verified: {made}", f"  of: churn {MADE}"]
+    assert "  from: dataset sha256:" + "3" * 64 in done.output
+    assert '"by": "ana"' in done.output
+    assert done.output.isascii()
+    assert "\x1b" not in done.output
+
+
+def test_provenance_of_another_model_is_none_of_this_one(made: Path) -> None:
+    done = look(made, "--key", public(made.parent), "--payload-digest", "sha256:" + "0" * 64)
+    assert done.exit_code == 1
+    assert f"is not verified: it is of another artifact than the one expected: {MADE}" in done.output
+    assert look(made, "--key", public(made.parent), "--payload-digest", "sha256:0").exit_code == 2
+
+
+@pytest.mark.parametrize("lines", [LINES[:4], record(ModelName("fraud"))], ids=["earlier", "of another model"])
+def test_provenance_goes_back_to_a_record_that_has_all_of_it(made: Path, lines: list[Line]) -> None:
+    file = made.parent / "record.jsonl"
+    file.write_bytes(handed_out(lines, head(lines, model=lines[0].entry.model)))
+    done = look(made, "--key", public(made.parent), "--record", file)
+    assert done.exit_code == 1
+    assert "do not stand in the record" in done.output
+
+
+def test_what_is_signed_by_others_or_is_something_else_is_no_provenance(made: Path) -> None:
+    payload, key = provenance(LINES[:5], "urn:x"), ["--key", public(made.parent)]
+    assert "not trusted" in look(signed(made, payload, EllipticKey.new("P-256")), *key).output
+    assert "of another kind" in look(signed(made, statement_of(request())), *key).output
+    assert "buildType" in look(signed(made, payload.replace(b"driftwarden.io/retraining", b"other")), *key).output
+    made.write_bytes(made.read_bytes()[:-20])
+    assert look(made, *key).exit_code == 1
