@@ -20,6 +20,8 @@ from service.usecases.look_at_run_files import FilesFound, look_at_files
 
 LONGEST_SECONDS = 3600.0
 """For reading a dataset and a base model; beyond it their volume is taken to be away."""
+MAXIMUM_WAITING = 4
+"""Behind whoever reads the same files: callers may ask what the gate would say, and must not hold it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class VetRun:
         return [(pin, await self._objects.read(pin.named)) for pin in pins]
 
     async def _look_at_files(self, source: RunSource, used_version: int | None) -> FilesFound | Refusal:
+        if source.limiter.statistics().tasks_waiting >= MAXIMUM_WAITING:
+            raise VettingUnavailable("the files are being read for several others already")
         look = partial(look_at_files, source.files, used_version, enforced=self._enforced)
         try:
             with anyio.fail_after(self._longest_seconds):

@@ -1,20 +1,17 @@
 """What a template leads to is followed to its end: all of it is pinned, or nothing runs."""
 
 import copy
-import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
-import anyio
 import pytest
 
 from service.adapters.artifacts.run_files import FilesOfRuns
-from service.domain.errors import InvalidConfiguration, VettingUnavailable
+from service.domain.errors import InvalidConfiguration
 from service.domain.retraining.gate import Check, Evidence, Refusal
 from service.domain.retraining.pinned import MAXIMUM_PINS, ObjectName, Pin, digest_of
-from service.domain.retraining.vetting_statement import SignedDataset
 from service.usecases.pin_run import PinRun
 from service.usecases.vet_run import RunSource, VetRun
 from tests.unit.service.adapters.trigger.requests import retrain_request
@@ -113,36 +110,3 @@ async def test_objects_that_refer_to_one_another_end_and_endless_ones_are_refuse
     chain = Objects(**{name: leads_to(after) for name, after in pairwise(names)})
     with pytest.raises(InvalidConfiguration, match="more than"):
         await PinRun(chain)(RUN, [])
-
-
-class Slow:
-    """Files on a file system that does not answer."""
-
-    def __init__(self, answers: threading.Event) -> None:
-        self._answers = answers
-
-    def template_digest(self) -> str | None:
-        return None
-
-    def dataset(self) -> SignedDataset | None:
-        self._answers.wait(60)
-        return None
-
-    def vet(self, dataset: SignedDataset, /) -> str | Refusal:
-        raise AssertionError(dataset)
-
-    def base_model(self) -> str | None:
-        return None
-
-
-async def test_a_file_system_that_hangs_neither_holds_the_loop_up_nor_is_waited_for_for_ever() -> None:
-    answers = threading.Event()
-    source = RunSource(Slow(answers), "", {}, None, ())
-    vet = VetRun(lambda _: source, None, enforced=False, longest_seconds=0.05)
-    with anyio.fail_after(30):
-        for _ in range(3):  # the thread of the first one still hangs
-            with pytest.raises(VettingUnavailable, match="is a volume away"):
-                await vet.vet(retrain_request(), None)
-        answers.set()
-        evidence = await VetRun(lambda _: source, None, enforced=False).vet(retrain_request(), None)
-    assert isinstance(evidence, Evidence)
