@@ -1,5 +1,6 @@
 """The manifests, built: the base alone, and the way deploy/README.md says to use it."""
 
+import hashlib
 import os
 import re
 from collections.abc import Generator, Sequence
@@ -61,7 +62,11 @@ def _as_documented(kustomize: Sequence[str], directory: Path, component: str) ->
     ours.mkdir()
     (ours / "kustomization.yaml").write_text(example[1].replace("components:\n", f"components:\n{component}"))
     shipped = (ROOT / "deploy" / "retraining" / "job.yaml").read_text(encoding="utf-8")
-    (ours / "job.yaml").write_text(shipped.replace("replace-me", "your-team"))
+    job = shipped.replace("replace-me", "your-team")
+    (ours / "job.yaml").write_text(job)
+    digests = [hashlib.sha256(text.encode()).hexdigest() for text in (shipped, job)]
+    pinned = (ROOT / "deploy" / "retraining" / "retrainings.yaml").read_text(encoding="utf-8")
+    (ours / "retrainings.yaml").write_text(pinned.replace(*digests))
     return build(kustomize, ours)
 
 

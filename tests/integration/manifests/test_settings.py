@@ -103,11 +103,11 @@ def test_the_store_is_where_the_settings_say(settings: Settings, documented: lis
     assert (url.scheme, url.port) == ("redis", port["port"])
 
 
-def test_the_template_is_mounted_where_the_settings_say(
+def test_what_runs_are_made_from_is_mounted_where_the_settings_say(
     settings: Settings, pod: Manifest, base: list[Manifest]
 ) -> None:
-    assert settings.trigger.template is not None
-    template = PurePosixPath(settings.trigger.template)
+    assert settings.trigger.retrainings is not None
+    retrainings = PurePosixPath(settings.trigger.retrainings)
     mounts = {
         PurePosixPath(mount["mountPath"]): mount["name"] for mount in pod["spec"]["containers"][0]["volumeMounts"]
     }
@@ -115,8 +115,9 @@ def test_the_template_is_mounted_where_the_settings_say(
         volume["name"]: volume["configMap"]["name"] for volume in pod["spec"]["volumes"] if "configMap" in volume
     }
     mounted = one(base, "ConfigMap", "driftwarden-retraining-template")
-    assert volumes[mounts[template.parent]] == mounted["metadata"]["name"]
-    assert parse_template(mounted["data"][template.name], settings.trigger.namespace or "").kind == "Job"
+    assert volumes[mounts[retrainings.parent]] == mounted["metadata"]["name"]
+    assert retrainings.name in mounted["data"]
+    assert parse_template(mounted["data"]["job.yaml"], settings.trigger.namespace or "").kind == "Job"
 
 
 def test_the_service_may_create_jobs_where_it_will(settings: Settings, pod: Manifest, base: list[Manifest]) -> None:
