@@ -9,8 +9,12 @@ KUSTOMIZE = Path(__file__).resolve().parents[2] / "deploy" / "kustomize"
 BASE = KUSTOMIZE / "base"
 GUARDS = tuple(BASE / f"retraining_{name}.yaml" for name in ("quota", "network_policy", "admission"))
 """What stands around trainings besides RBAC."""
-APPROVAL = tuple(KUSTOMIZE / "components" / "approval" / f"{name}.yaml" for name in ("rbac", "admission"))
-"""What lets the service release a Job."""
+
+
+def component(name: str) -> tuple[Path, ...]:
+    """What a component says of RBAC and admission, where it says something."""
+    files = (KUSTOMIZE / "components" / name / f"{what}.yaml" for what in ("rbac", "admission"))
+    return tuple(file for file in files if file.exists())
 
 
 def moved(manifest: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:

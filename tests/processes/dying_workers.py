@@ -1,24 +1,29 @@
-"""Workers that are killed at a chosen command to the store: `python -m tests.processes.dying_workers`.
+"""Workers that are killed at a chosen step: `python -m tests.processes.dying_workers`.
 
 Each line on standard input, `<number> <before|after>`, is one life: a worker that SIGKILL ends at its so-many-th
-command, before it is sent or just after. Every place in the cycle of an evaluator lies between two commands, so random
-numbers are random places. Lives are forked from a process that has imported everything, so a life takes no second to
-begin. The answer is a line with the status that the life ended with.
+step, before it or just after. A step is a command to the store that is sent, or a request to the Kubernetes API that is
+answered. Every place in a worker's cycle lies between two of them, so random numbers are random places. Lives are
+forked from a process that has imported everything, so a life takes no second to begin. The answer is a line with the
+status that the life ended with.
 """
 
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
+import aiohttp
 from redis.asyncio.connection import AbstractConnection
 
 from service import app  # noqa: F401 - imported once, for all lives
 from service.__main__ import cli
 from tests.processes.services import ROOT, environment
+
+Step = Callable[..., Awaitable[object]]
 
 
 class DyingWorkers:
@@ -27,11 +32,11 @@ class DyingWorkers:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def live(self, command: int, *, after: bool) -> int:
-        """Let one worker live until that command; the status that it ended with."""
+    def live(self, step: int, *, after: bool) -> int:
+        """Let one worker live until that step; the status that it ended with."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{command} {'after' if after else 'before'}\n")
+        self._process.stdin.write(f"{step} {'after' if after else 'before'}\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
 
@@ -58,23 +63,31 @@ def dying_workers(log: Path, settings: Mapping[str, str]) -> Iterator[DyingWorke
 
 
 def _live(fatal: int, *, after: bool) -> None:
-    send, sent = AbstractConnection.send_packed_command, 0
+    steps = 0
 
-    async def counted(self, *arguments, **options) -> None:
-        nonlocal sent
-        sent += 1
-        dies = sent == fatal
-        if dies and not after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        await send(self, *arguments, **options)
-        if dies:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def counted(step: Step) -> Step:
+        async def taken(*arguments, **options):
+            nonlocal steps
+            steps += 1
+            dies = steps == fatal
+            if dies and not after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = await step(*arguments, **options)
+            if dies:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
 
-    AbstractConnection.send_packed_command = counted
+        return taken
+
+    AbstractConnection.send_packed_command = counted(AbstractConnection.send_packed_command)
+    aiohttp.ClientSession._request = counted(aiohttp.ClientSession._request)
     cli.main(["worker"], standalone_mode=False)
 
 
 def _main() -> None:
+    if os.environ.get("DRIFT_TRIGGER__KIND") == "kubernetes":
+        for name in ("kubernetes_object", "kubernetes_runs"):
+            import_module(f"service.adapters.trigger.{name}")
     for line in sys.stdin:
         number, when = line.split()
         child = os.fork()

@@ -19,7 +19,7 @@ Job = dict[str, Any]
 
 @contextmanager
 def guarded_account(cluster: Cluster, directory: Path, *further: Path) -> Iterator[Account]:
-    """Once the policies hold and the quota counts."""
+    """Once the policy of Jobs holds and the quota counts."""
     with shipped_account(cluster, directory, *GUARDS, *further) as account:
         nameless = changed(shipped_job(account), {"metadata": {"labels": None}})
         eventually(lambda: "name and labels" in refusal(account, nameless), "the policy holds")
@@ -36,11 +36,11 @@ def collection(namespace: str, kind: str = "jobs") -> str:
     return f"/apis/batch/v1/namespaces/{namespace}/{kind}"
 
 
-def refusal(account: Account, job: Job) -> str:
-    """Why the API would not let the account create it; empty: it would."""
-    path = f"{collection(job['metadata']['namespace'])}?dryRun=All&fieldValidation=Strict"
+def refusal(account: Account, run: Job, path: str | None = None) -> str:
+    """Why the API would not let the account create it, at a path or among the Jobs; empty: it would."""
+    path = f"{path or collection(run['metadata']['namespace'])}?dryRun=All&fieldValidation=Strict"
     try:
-        account.cluster.request("POST", path, job, token=account.token)
+        account.cluster.request("POST", path, run, token=account.token)
     except ApiError as error:
         return str(error)
     return ""

@@ -12,6 +12,7 @@ from tests.integration.kubernetes.guarded import Job, changed, collection, guard
 from tests.processes.waiting import eventually
 
 DIGEST = "@sha256:" + "0" * 64
+DATASET = "--payload-digest=$(DRIFTWARDEN_DATASET_DIGEST)"
 TRAINING = f"registry.example.com/replace-me/retraining{DIGEST}"
 PLAIN = {"name": "beside", "image": TRAINING, "securityContext": {"allowPrivilegeEscalation": False}}
 
@@ -69,7 +70,13 @@ REFUSED = {
     ),
     "another verifier": (verifier(image=TRAINING), "images"),
     "no verifier": (pod(initContainers=None), "containers"),
-    "a verifier that does not verify": (verifier(args=["version"]), "the verifier"),
+    "a verifier that does not verify": (verifier(args=["version", DATASET]), "the verifier"),
+    "a verifier of any dataset": (verifier(args=["verify", "/datasets/current"]), "the verifier"),
+    "a verifier that only says how": (verifier(args=["verify", DATASET, "--help"]), "the verifier"),
+    "a verifier with modules of its own": (
+        verifier(env=[{"name": "PYTHONPATH", "value": "/datasets/current"}]),
+        "the verifier",
+    ),
     "a verifier with a command": (verifier(command=["true"]), "the verifier"),
     "a verifier that goes on": (verifier(restartPolicy="Always"), "containers"),
     "a second container": (pod(containers=[PLAIN, {**PLAIN, "name": "second"}]), "containers"),
