@@ -44,7 +44,7 @@ async def open_trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Open
         shown = {
             model: DryRunTrigger(each.made_from)
             for model, each in sources.named.items()
-            if isinstance(each.made_from, Template)  # a CronJob was refused: it needs a cluster
+            if isinstance(each.made_from, Template)  # a CronJob is refused: it needs a cluster
         }
         vetting = VetRun(sources.source_of, None, enforced=is_enforced(settings))
         return OpenedTrigger(TriggerByModel(shown), vetting, _pinned_at_start(settings, sources), events)
@@ -58,16 +58,13 @@ async def open_trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Open
     namespace, seconds = settings.namespace or credentials.namespace(), settings.timeout_seconds
     sources = read_sources(settings, namespace, fingerprint, _now)
     objects = await stack.enter_async_context(KubernetesObjects(credentials, namespace, request_timeout_s=seconds))
-    triggers = {
-        model: await stack.enter_async_context(
-            KubernetesObjectTrigger(each.made_from, credentials, request_timeout_s=seconds)
-        )
-        for model, each in sources.named.items()
-    }
-    followed = [each.made_from.objects for each in sources.named.values()]
+    made_from = {model: each.made_from for model, each in sources.named.items()}
+    trigger = KubernetesObjectTrigger(made_from, credentials, request_timeout_s=seconds)
+    await stack.enter_async_context(trigger)
+    followed = [each.objects for each in made_from.values()]
     runs = await stack.enter_async_context(KubernetesRuns(followed, credentials, request_timeout_s=seconds))
     vetting = VetRun(sources.source_of, objects, enforced=is_enforced(settings))
-    return OpenedTrigger(TriggerByModel(triggers), vetting, _pinned_at_start(settings, sources), events, runs)
+    return OpenedTrigger(trigger, vetting, _pinned_at_start(settings, sources), events, runs)
 
 
 def _pinned_at_start(settings: TriggerSettings, sources: RunSources) -> tuple[Path, str] | None:

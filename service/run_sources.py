@@ -11,7 +11,7 @@ from service.adapters.trigger.template import (
     MAXIMUM_BYTES,
     SHIPPED_TEMPLATE,
     CronJobTemplate,
-    Template,
+    MadeFrom,
     read_template,
 )
 from service.domain.errors import InvalidConfiguration
@@ -25,7 +25,7 @@ from service.usecases.vet_run import RunSource
 class FromWhat:
     """What the runs of one model, or of all others, are made from."""
 
-    made_from: Template | CronJobTemplate
+    made_from: MadeFrom
     source: RunSource
 
 

@@ -1,5 +1,6 @@
 """A trigger that creates the template's object through the Kubernetes API."""
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -7,21 +8,24 @@ from urllib.parse import quote
 from service.adapters.kubernetes_credentials import Credentials
 from service.adapters.trigger.cron_job import read_cron_job
 from service.adapters.trigger.manifest import identity_labels, render
+from service.adapters.trigger.run_kind import Objects
 from service.adapters.trigger.target import Target, refusal
-from service.adapters.trigger.template import CronJobTemplate, Template
+from service.adapters.trigger.template import MadeFrom, Template
 from service.domain.errors import TriggerRejected, TriggerUnavailable
 from service.domain.models import RetrainRequest, TriggerOutcome, TriggerReceipt
 from service.domain.retraining.pinned import json_digest
 from service.domain.retraining.run import Order
+from service.domain.retraining.sources import ALL_OTHERS, of_model
 
 
 class KubernetesObjectTrigger:
     """Creates one object for each order; the API server's unique names make repeating it harmless."""
 
     def __init__(
-        self, made_from: Template | CronJobTemplate, credentials: Credentials, *, request_timeout_s: float = 10.0
+        self, made_from: MadeFrom | Mapping[str, MadeFrom], credentials: Credentials, *, request_timeout_s: float = 10.0
     ) -> None:
-        self._made_from = made_from
+        """`made_from`: the same for every model, or by model."""
+        self._made_from = made_from if isinstance(made_from, Mapping) else {ALL_OTHERS: made_from}
         self._api = Target(credentials, request_timeout_s=request_timeout_s)
 
     async def open(self) -> None:
@@ -42,35 +46,35 @@ class KubernetesObjectTrigger:
         await self.aclose()
 
     async def fire(self, order: Order, /) -> TriggerReceipt:
-        name, kind = order.request.name, self._made_from.objects.kind
-        collection = await self._api.collection(self._made_from.objects)
+        made_from = of_model(self._made_from, order.request.model)
+        if made_from is None:
+            raise TriggerRejected("nothing is named that runs of this model are made from, nor for all others (*)")
+        objects, name = made_from.objects, order.request.name
+        collection = await self._api.collection(objects)
         try:
-            manifest = await self._manifest(order)
+            manifest = await self._manifest(made_from, order)
         except TriggerRejected:
             # What has changed since may have changed after it was made.
-            if (existing := await self._existing(collection, order.request)) is not None:
-                return self._receipt(TriggerOutcome.ALREADY_EXISTS, existing, "")
+            if (existing := await self._existing(collection, objects, order.request)) is not None:
+                return _receipt(TriggerOutcome.ALREADY_EXISTS, objects, existing, "")
             raise
         # Strict: a misspelt field of the template is refused, where the default is to drop it and run something else.
         answer = await self._api.ask("POST", f"{collection}?fieldValidation=Strict", manifest)
         if answer.ok:
-            return self._receipt(TriggerOutcome.CREATED, answer.body, json_digest(manifest))
+            return _receipt(TriggerOutcome.CREATED, objects, answer.body, json_digest(manifest))
         if answer.status == 409 and answer.reason == "AlreadyExists":
-            existing = await self._existing(collection, order.request)
+            existing = await self._existing(collection, objects, order.request)
             if existing is None:
-                raise TriggerUnavailable(f"{kind} {name} was deleted while it was made")
-            return self._receipt(TriggerOutcome.ALREADY_EXISTS, existing, json_digest(manifest))
-        raise refusal(f"create {kind} {name}", answer)
+                raise TriggerUnavailable(f"{objects.kind} {name} was deleted while it was made")
+            return _receipt(TriggerOutcome.ALREADY_EXISTS, objects, existing, json_digest(manifest))
+        raise refusal(f"create {objects.kind} {name}", answer)
 
-    async def _manifest(self, order: Order) -> dict[str, Any]:
-        made_from = self._made_from
-        if isinstance(made_from, CronJobTemplate):
-            made_from = await read_cron_job(self._api, made_from)
-        return render(made_from, order)
+    async def _manifest(self, made_from: MadeFrom, order: Order) -> dict[str, Any]:
+        template = made_from if isinstance(made_from, Template) else await read_cron_job(self._api, made_from)
+        return render(template, order)
 
-    async def _existing(self, collection: str, request: RetrainRequest) -> dict[str, Any] | None:
+    async def _existing(self, collection: str, objects: Objects, request: RetrainRequest) -> dict[str, Any] | None:
         """What has the request's name, if it was made for it; None: nothing has."""
-        objects = self._made_from.objects
         answer = await self._api.ask("GET", f"{collection}/{quote(request.name, safe='')}")
         if answer.status == 404 and answer.reason == "NotFound":
             return None
@@ -84,14 +88,15 @@ class KubernetesObjectTrigger:
             )
         return answer.body
 
-    def _receipt(self, outcome: TriggerOutcome, document: dict[str, Any], digest: str) -> TriggerReceipt:
-        objects, metadata = self._made_from.objects, document["metadata"]
-        return TriggerReceipt(
-            outcome,
-            metadata["name"],
-            objects.namespace,
-            objects.kind,
-            uid=metadata["uid"],
-            version=metadata["resourceVersion"],
-            manifest_digest=digest,
-        )
+
+def _receipt(outcome: TriggerOutcome, objects: Objects, document: dict[str, Any], digest: str) -> TriggerReceipt:
+    metadata = document["metadata"]
+    return TriggerReceipt(
+        outcome,
+        metadata["name"],
+        objects.namespace,
+        objects.kind,
+        uid=metadata["uid"],
+        version=metadata["resourceVersion"],
+        manifest_digest=digest,
+    )

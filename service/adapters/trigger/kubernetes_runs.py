@@ -17,7 +17,7 @@ from service.adapters.trigger.run_kind import Objects
 from service.adapters.trigger.run_seen import is_held, run_seen
 from service.adapters.trigger.target import Target, refusal
 from service.adapters.trigger.template import MANAGED_BY, MANAGER
-from service.domain.errors import TriggerRejected, TriggerUnavailable
+from service.domain.errors import DriftwardenError, TriggerRejected, TriggerUnavailable
 from service.domain.models import ModelName
 from service.domain.retraining.run import Progress, RunSeen
 
@@ -61,27 +61,45 @@ class KubernetesRuns:
         await self.aclose()
 
     async def watch(self, tell: Tell, /) -> None:
-        try:
-            async with anyio.create_task_group() as tasks:
-                for followed in self._followed:
-                    tasks.start_soon(followed.watch, tell)
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from group
+        """A kind that cannot be watched lets the others come to the end of what they are at."""
+        wrong: list[DriftwardenError] = []
+
+        async def follow(followed: _Followed) -> None:
+            try:
+                await followed.watch_once(tell)
+                while not wrong:
+                    await followed.watch_once(tell)
+            except DriftwardenError as error:
+                wrong.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            for each in self._followed:
+                tasks.start_soon(follow, each)
+        raise wrong[0]
 
     async def look(self, model: ModelName, name: str, /) -> RunSeen:
-        for followed in self._followed:
-            if (document := await followed.get(model, name)) is not None:
-                seen = run_seen(followed.objects.run_kind, document)
-                if seen is not None:
-                    return seen
-        return RunSeen(model, name, Progress.GONE)
+        found = await self._find(model, name)
+        seen = None if found is None else run_seen(found[0].objects.run_kind, found[1])
+        return seen or RunSeen(model, name, Progress.GONE)
 
     async def release(self, model: ModelName, name: str, /) -> None:
+        found = await self._find(model, name)
+        if found is None:
+            raise TriggerRejected(f"there is no run {name} of ours any more")
+        followed, document = found
+        await followed.release(document)
+
+    async def _find(self, model: ModelName, name: str) -> "tuple[_Followed, dict[str, Any]] | None":
+        unknown: TriggerUnavailable | None = None
         for followed in self._followed:
-            if (document := await followed.get(model, name)) is not None:
-                await followed.release(document)
-                return
-        raise TriggerRejected(f"there is no run {name} of ours any more")
+            try:
+                if (document := await followed.get(model, name)) is not None:
+                    return followed, document
+            except TriggerUnavailable as error:
+                unknown = error
+        if unknown is not None:
+            raise unknown
+        return None
 
 
 class _Followed:
@@ -94,12 +112,12 @@ class _Followed:
         self._version: str | None = None
         self._told: dict[str, RunSeen] = {}
 
-    async def watch(self, tell: Tell) -> None:
-        while True:
-            if self._version is None:
-                await self._list(tell)
-            await self._follow(tell, self._version or "")
-            await anyio.sleep(_PAUSE_S)
+    async def watch_once(self, tell: Tell) -> None:
+        """Until the server ends the watch."""
+        if self._version is None:
+            await self._list(tell)
+        await self._follow(tell, self._version or "")
+        await anyio.sleep(_PAUSE_S)
 
     async def get(self, model: ModelName, name: str) -> dict[str, Any] | None:
         """None: there is none of that name, or it is no run of ours for that model."""

@@ -69,6 +69,10 @@ class CronJobTemplate:
         return self.pin.digest.removeprefix("sha256:")
 
 
+MadeFrom = Template | CronJobTemplate
+"""What objects are made from."""
+
+
 def read_template(path: Path, namespace: str) -> Template:
     """Read and check a file; raises `InvalidConfiguration`."""
     try:

@@ -12,8 +12,9 @@ import pytest
 from service.adapters.kubernetes_credentials import Kubeconfig
 from service.adapters.trigger.kubernetes_object import KubernetesObjectTrigger
 from service.adapters.trigger.kubernetes_runs import KubernetesRuns
+from service.adapters.trigger.run_kind import Objects
 from service.adapters.trigger.template import Template, parse_template
-from service.domain.errors import TriggerRejected
+from service.domain.errors import StoreUnavailable, TriggerRejected, TriggerUnavailable
 from service.domain.models import model_name
 from service.domain.retraining.run import Progress, RunSeen
 from service.ports import Runs
@@ -226,12 +227,26 @@ async def test_a_listener_that_fails_is_told_again(target: Target) -> None:
     await target.start()
 
     async def fail(_: RunSeen) -> None:
-        raise TriggerRejected("not now")
+        raise StoreUnavailable("not now")
 
-    with pytest.raises(TriggerRejected, match="not now"):
+    with pytest.raises(StoreUnavailable, match="not now"):
         await target.runs.watch(fail)
     async with watching(target.runs) as told:
         await told.until(Progress.RUNNING)
+
+
+async def test_a_kind_that_is_not_there_keeps_nobody_from_seeing_the_others(target: Target) -> None:
+    missing = Objects("driftwarden.example/v1", "Training", target.template.namespace)
+    told = Told()
+    await target.start()
+    credentials = Kubeconfig(str(target.account.kubeconfig))
+    async with KubernetesRuns([missing, target.template.objects], credentials, watch_s=1) as runs:
+        with pytest.raises(TriggerUnavailable, match=r"look up driftwarden\.example"):
+            await runs.watch(told.take)
+        assert told.of() == [Progress.RUNNING]
+        assert (await runs.look(CHURN, RUN)).progress is Progress.RUNNING
+        with pytest.raises(TriggerUnavailable, match=r"look up driftwarden\.example"):
+            await runs.look(CHURN, "none-of-that-name")  # it may be of the kind that cannot be asked about
 
 
 async def test_more_runs_than_one_answer_holds_are_all_told(target: Target) -> None:

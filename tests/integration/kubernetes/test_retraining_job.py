@@ -9,7 +9,7 @@ from service.adapters.kubernetes_credentials import Kubeconfig
 from service.adapters.trigger.kubernetes_object import KubernetesObjectTrigger
 from service.adapters.trigger.template import Template, parse_template
 from service.domain.errors import TriggerRejected, TriggerUnavailable
-from service.domain.models import TriggerOutcome
+from service.domain.models import TriggerOutcome, model_name
 from tests.cluster.api import ApiError, Cluster, wait_until
 from tests.cluster.fixtures import Account
 from tests.unit.service.adapters.trigger.requests import order, retrain_request
@@ -120,6 +120,25 @@ async def test_a_kind_without_namespaces_is_rejected(cluster: Cluster) -> None:
     async with KubernetesObjectTrigger(template, Kubeconfig(str(cluster.kubeconfig))) as trigger:
         with pytest.raises(TriggerRejected, match="is not a namespaced kind"):
             await trigger.fire(order(REQUEST, template))
+
+
+async def test_each_models_runs_are_made_from_what_is_named_for_it(account: Account) -> None:
+    own, all_others = (
+        parse_template(MINIMAL_JOB.replace("{}", f"{{labels: {{team: {team}}}}}", 1), account.retraining_namespace)
+        for team in ("pricing", "any")
+    )
+    credentials = Kubeconfig(str(account.kubeconfig))
+    of_fraud = retrain_request(name="retrain-fraud-1-x", model=model_name("fraud"))
+    async with KubernetesObjectTrigger({"churn": own, "*": all_others}, credentials) as trigger:
+        await trigger.fire(order(REQUEST, own))
+        await trigger.fire(order(of_fraud, all_others))
+    teams = {
+        job["metadata"]["labels"]["driftwarden.dev/model"]: job["metadata"]["labels"]["team"] for job in account.jobs()
+    }
+    assert teams == {"churn": "pricing", "fraud": "any"}
+    async with KubernetesObjectTrigger({"churn": own}, credentials) as trigger:
+        with pytest.raises(TriggerRejected, match="nothing is named that runs of this model are made from"):
+            await trigger.fire(order(of_fraud, own))
 
 
 async def test_another_kind_of_run_is_started_by_another_template_alone(account: Account) -> None:
