@@ -3,6 +3,7 @@
 Runs are started by nobody here: these tests write down what a process that does would.
 """
 
+import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator
@@ -138,6 +139,12 @@ async def test_one_at_a_time_is_asked_for(service: Service) -> None:
     again = await service.post("", {"reason": "twice"})
     assert problem(again) == (409, "wrong-moment")
     assert run in again.json()["detail"]
+
+
+async def test_of_many_who_ask_at_once_one_is_taken(service: Service) -> None:
+    answers = await asyncio.gather(*(service.post("", {"reason": f"of {caller}"}) for caller in range(8)))
+    assert sorted(answer.status_code for answer in answers) == [202] + [409] * 7
+    assert [entry["step"] for entry in (await service.get())["entries"]] == ["ASKED"]
 
 
 async def test_what_comes_too_soon_is_refused_at_once_and_on_record(service: Service) -> None:

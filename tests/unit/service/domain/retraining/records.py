@@ -35,16 +35,19 @@ def request(name: str = "retrain-churn-1", model: ModelName = CHURN, verdict: in
     return RetrainRequest(name, model, verdict, BEGIN, BEGIN, digest, "sha256:" + "9" * 64, ("age",), None)
 
 
+def receipt_of(asked_for: RetrainRequest) -> TriggerReceipt:
+    return TriggerReceipt(
+        TriggerOutcome.CREATED, asked_for.name, "training", "Job", uid="u-1", version="17", manifest_digest=MANIFEST
+    )
+
+
 def record(model: ModelName = CHURN) -> list[Line]:
     """Five lines; a refused request is the sixth and the seventh."""
     times = (BEGIN + timedelta(minutes=minute) for minute in range(100))
     asked_for = request(model=model)
-    receipt = TriggerReceipt(
-        TriggerOutcome.CREATED, asked_for.name, "training", "Job", uid="u-1", version="17", manifest_digest=MANIFEST
-    )
     lines = [written(transitions.asked(None, Asked(asked_for, "ana", REASON), next(times)))]
     lines.append(written(transitions.permitted(lines[-1], asked_for, EVIDENCE, next(times))))
-    lines.append(written(transitions.started(lines[-1], receipt, next(times))))
+    lines.append(written(transitions.started(lines[-1], receipt_of(asked_for), next(times))))
     seen = RunSeen(model, asked_for.name, Progress.SUCCEEDED)
     lines.append(written(transitions.ended(lines[-1], seen, next(times), renews=False)))
     lines.append(written(transitions.told(lines[-1], model, asked_for.name, MADE, next(times), "trainer")))
