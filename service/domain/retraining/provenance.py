@@ -11,7 +11,7 @@ from typing import Any
 
 from service.domain.errors import WrongMoment
 from service.domain.integrity.statement import STATEMENT_TYPE
-from service.domain.models import RetrainRequest, TriggerReceipt
+from service.domain.models import RetrainRequest, TriggerOutcome, TriggerReceipt
 from service.domain.retraining.gate import Evidence
 from service.domain.retraining.record import Entry, Line, Step
 
@@ -29,6 +29,8 @@ def provenance(lines: Sequence[Line], builder: str) -> bytes:
     permitted, started = _of(entries, Step.PERMITTED), _of(entries, Step.STARTED)
     if permitted is None or started is None or started.receipt is None or permitted.state.underway is None:
         raise WrongMoment("the run was not started: there is nothing that it could have made")
+    if started.receipt.outcome is TriggerOutcome.DRY_RUN:
+        raise WrongMoment("the run was only shown, and not started")
     request, evidence = permitted.state.underway.request, permitted.state.underway.evidence
     ended, told = _of(entries, Step.ENDED), _of(entries, Step.TOLD)
     metadata = {

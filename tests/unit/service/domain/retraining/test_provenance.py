@@ -1,6 +1,7 @@
 """The provenance of a model says who made it from what, in SLSA's words."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from service.adapters.artifacts.elliptic_keys import read_public_key
 from service.domain.errors import WrongMoment
 from service.domain.integrity.envelope import Bundle, signed_bytes
-from service.domain.models import TriggerOutcome, TriggerReceipt
+from service.domain.models import TriggerOutcome
 from service.domain.retraining.gate import Evidence
 from service.domain.retraining.provenance import provenance
 from service.domain.retraining.record import Alarm, Line, written
@@ -19,6 +20,7 @@ from tests.unit.service.domain.retraining.records import (
     MADE,
     MANIFEST,
     REASON,
+    receipt_of,
     record,
     request,
 )
@@ -74,8 +76,7 @@ def test_a_drift_event_is_what_a_run_goes_back_to() -> None:
     event = request("retrain-churn-3-ab", verdict=3)
     alarm = Alarm(3, "sha256:" + "e" * 64, 0.001, BEGIN, BEGIN, 500, event.reference_digest, event.plan_digest)
     lines = [written(permitted(None, event, Evidence(template_digest=""), BEGIN, alarm=alarm))]
-    receipt = TriggerReceipt(TriggerOutcome.CREATED, event.name, "training", "Job", manifest_digest=MANIFEST)
-    lines.append(written(started(lines[-1], receipt, BEGIN)))
+    lines.append(written(started(lines[-1], receipt_of(event), BEGIN)))
     definition = told(lines)["predicate"]["buildDefinition"]
     assert definition["externalParameters"]["driftEvent"] == {
         "verdict": 3,
@@ -91,6 +92,15 @@ def test_a_drift_event_is_what_a_run_goes_back_to() -> None:
 @pytest.mark.parametrize("lines", [LINES[:1], LINES[:2], LINES[5:]], ids=["asked for", "permitted", "refused"])
 def test_there_is_none_of_a_run_that_was_not_started(lines: list[Line]) -> None:
     with pytest.raises(WrongMoment, match="not started"):
+        provenance(lines, BUILDER)
+
+
+def test_there_is_none_of_a_run_that_was_only_shown() -> None:
+    event = request("retrain-churn-3-ab", verdict=3)
+    shown = replace(receipt_of(event), outcome=TriggerOutcome.DRY_RUN)
+    lines = [written(permitted(None, event, Evidence(template_digest=""), BEGIN, dry_run=True))]
+    lines.append(written(started(lines[-1], shown, BEGIN)))
+    with pytest.raises(WrongMoment, match="only shown"):
         provenance(lines, BUILDER)
 
 
