@@ -12,6 +12,8 @@ async def open_publishing(settings: EventsSettings, metrics: Metrics, stack: Asy
     """Nothing is sent yet. Raises `InvalidConfiguration`."""
     if settings.url is None:
         return PublishEvents(None, metrics)
-    address = SinkAddress(settings.url, settings.ca_file, settings.source)
+    address = SinkAddress(
+        settings.url, settings.ca_file, settings.source, settings.signing_secret_file, settings.allow_loopback
+    )
     sink = await stack.enter_async_context(event_sink(address, settings.timeout_seconds))
     return PublishEvents(sink, metrics)

@@ -254,7 +254,15 @@ class EventsSettings(_Group):
     """Who is told, as CloudEvents, what has happened; docs/integrity.md."""
 
     url: str | None = None
-    """Where they are sent: http://... or https://.... None: nowhere."""
+    """Where they are sent: http://... or https://.... None: nowhere.
+
+    Never to link-local and metadata addresses, whatever its name resolves to."""
+    allow_loopback: bool = False
+    """True: URL may lead to this machine itself, e.g. to another container of the Pod."""
+    signing_secret_file: Path | None = None
+    """File whose lines are secrets that bodies are signed with (Standard Webhooks): 24 to 64 random bytes in base64.
+
+    Read anew for every event. None: they are not signed."""
     ca_file: Path | None = None
     """PEM file of the only authorities that are believed; None: those of the system."""
     source: Annotated[str, Field(min_length=1, max_length=200)] = "/driftwarden"

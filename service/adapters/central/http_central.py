@@ -12,6 +12,7 @@ import anyio
 import httpx
 import msgspec
 
+from service.adapters.outgoing_url import parsed_url
 from service.domain.errors import (
     CentralRefused,
     CentralUnavailable,
@@ -217,13 +218,9 @@ async def _token(file: Path) -> str:
 
 
 def _base(text: str) -> httpx.URL:
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL as error:
-        raise InvalidConfiguration("DRIFT_FORWARD__URL is no URL") from error
-    if url.scheme not in {"http", "https"} or not url.host or url.userinfo or url.query or url.fragment:
-        message = "must be http://host[:port] or https://host[:port], perhaps with a path, and nothing else"
-        raise InvalidConfiguration(f"DRIFT_FORWARD__URL {message}")
+    url = parsed_url(text, "DRIFT_FORWARD__URL")
+    if url.query:
+        raise InvalidConfiguration("DRIFT_FORWARD__URL must be a host, perhaps with a port and a path, and no query")
     return url
 
 
