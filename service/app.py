@@ -23,15 +23,9 @@ from service.adapters.claims import RedisClaims, RedisSigns
 from service.adapters.embedded_store import running_store
 from service.adapters.embedded_watch import EmbeddedStoreWatch
 from service.adapters.log import (
-    Acknowledging,
-    RedisDeliveryLog,
-    RedisObservationLog,
     RedisPredictions,
-    RedisRetrainingRecord,
-    RedisVerdictLog,
 )
-from service.adapters.reference_store import RedisRegistrations
-from service.adapters.store import Client, Keys, connection, is_writable
+from service.adapters.store import connection, is_writable
 from service.adapters.trigger.template import MAXIMUM_BYTES
 from service.custody import Target, retraining_routes
 from service.domain.errors import DriftwardenError, InvalidConfiguration, StoreLost
@@ -62,20 +56,19 @@ from service.http.routes.events import TakeEvents
 from service.http.routes.observations import TakeObservations
 from service.integrity import open_integrity, pinned_template
 from service.labelled_rows import label_rows, row_routes
-from service.opened_store import acknowledging, finish, store_access
+from service.opened_store import Stores, acknowledging, finish, open_stores, store_access
 from service.ports import Appends
 from service.publishing import open_publishing
-from service.retraining import OpenedTrigger, open_trigger
+from service.retraining import OpenedTrigger, deliver_actions, open_trigger
 from service.settings import ComputeSettings, HttpSettings, Settings, StoreSettings
 from service.sidecar import OwnStore, Sidecar, open_sidecar, refuse_what_no_sidecar_can, settle_down
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
-from service.usecases.deliver_actions import BackOff, DeliverActions
+from service.usecases.deliver_actions import Kept
 from service.usecases.evaluate_rows import EvaluateRows
 from service.usecases.evaluate_window import EvaluateWindow, Tuning
 from service.usecases.fitted_models import FittedModels
 from service.usecases.forget_model import ForgetModel
-from service.usecases.guarded_trigger import GuardedTrigger
 from service.usecases.join_labels import JoinLabels
 from service.usecases.keep_watch import KeepWatch, Pace, Task
 from service.usecases.observe_batch import ObserveBatch
@@ -88,6 +81,7 @@ from service.usecases.registered_models import RegisteredModels
 from service.usecases.share_work import Evaluator, SharedWork
 from service.usecases.steady_clock import SteadyClock
 from service.usecases.tell_integrity import TellIntegrity
+from service.usecases.tell_retraining import TellRetraining
 from service.usecases.trusted_registrations import TrustedRegistrations
 from service.usecases.watch_artifacts import WatchArtifacts
 
@@ -121,16 +115,6 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stores:
-    redis: Client
-    keys: Keys
-    observations: RedisObservationLog
-    verdicts: RedisVerdictLog
-    deliveries: RedisDeliveryLog
-    registrations: RedisRegistrations
-
-
-@dataclass(frozen=True, slots=True)
 class _Instruments:
     metrics: Metrics
     tracing: Tracing
@@ -140,6 +124,7 @@ class _Instruments:
 class _Watched:
     artifacts: WatchArtifacts
     registrations: TrustedRegistrations
+    tell: TellRetraining
 
 
 @asynccontextmanager
@@ -169,13 +154,16 @@ async def running(settings: Settings, role: Role = Role()) -> AsyncIterator[Fast
         publish = await open_publishing(settings.events, metrics, stack)
         tell = TellIntegrity(metrics, tracing, _now, publish.announce)
         artifacts = open_integrity(settings.integrity, kept, tell)
-        stores = _stores(settings, role, redis, await acknowledging(settings.store, redis))
+        tell_retraining = TellRetraining(metrics, publish.announce)
+        stores = open_stores(
+            settings.store, redis, await acknowledging(settings.store, redis), tell_retraining, forwards=role.forwards
+        )
         stack.push_async_callback(finish, stores.observations, settings.http.drain_seconds)
         sidecar = None
         if role.forwards:
             own = OwnStore(redis, stores.keys, stores.registrations, stores.observations)
             sidecar = await open_sidecar(settings, own, metrics, stack)
-        watched = _Watched(artifacts, _trusted(settings, stores, metrics))
+        watched = _Watched(artifacts, _trusted(settings, stores, metrics), tell_retraining)
         app, watch = _wire(settings, role, stores, trigger, watched, _Instruments(metrics, tracing), backend, sidecar)
         if entrance.admit is not None:
             # Added last: outermost.
@@ -249,27 +237,6 @@ def _metrics(settings: Settings) -> Metrics:
     return metrics
 
 
-def _stores(settings: Settings, role: Role, redis: Client, level: Acknowledging) -> _Stores:
-    keys = Keys(settings.store.prefix)
-    return _Stores(
-        redis,
-        keys,
-        RedisObservationLog(
-            redis,
-            keys,
-            max_batches=settings.store.max_waiting_batches,
-            retained_bytes=settings.store.retained_bytes,
-            horizon=settings.store.kept_batches,
-            acknowledging=level,
-            retained_seconds=settings.store.retained_seconds,
-            prediction_bytes=0 if role.forwards else settings.store.prediction_bytes,
-        ),
-        RedisVerdictLog(redis, keys, settings.store.kept_verdicts),
-        RedisDeliveryLog(redis, keys, settings.store.kept_verdicts),
-        RedisRegistrations(redis, keys),
-    )
-
-
 def _backend(settings: ComputeSettings) -> Backend:
     if settings.alibi_detect:
         try:
@@ -286,7 +253,7 @@ def _backend(settings: ComputeSettings) -> Backend:
 def _wire(
     settings: Settings,
     role: Role,
-    stores: _Stores,
+    stores: Stores,
     trigger: OpenedTrigger | None,
     watched: _Watched,
     instruments: _Instruments,
@@ -330,9 +297,8 @@ def _wire(
             predictions = RedisPredictions(stores.redis, stores.keys)
             described += [labels.routes(JoinLabels(known, predictions, log, notify, metrics, tracing), bodies)]
             described += _manage(settings, stores, watched, known, fitted, admission, bodies)
-            record = RedisRetrainingRecord(stores.redis, stores.keys, settings.store.kept_retraining_entries)
             target = Target() if trigger is None else Target(trigger.vetting, trigger.runs)
-            described += retraining_routes(settings, known, record, stores.observations, _now, target, admission)
+            described += retraining_routes(settings, known, stores.record, stores.observations, _now, target, admission)
         for routes in described:
             app.include_router(routes, dependencies=bearer.DESCRIBED, responses=bearer.REFUSALS)
     apart = role.ingests and settings.http.metrics_port is not None
@@ -373,7 +339,7 @@ def _ways_in(
 
 def _manage(
     settings: Settings,
-    stores: _Stores,
+    stores: Stores,
     watched: _Watched,
     known: RegisteredModels,
     fitted: FittedModels,
@@ -389,7 +355,9 @@ def _manage(
     return [
         models.routes(register, read_verdicts, bodies, _references(settings.http)),
         registrations.routes(ReadRegistrations(watched.registrations, fitted)),
-        management.routes(register, ForgetModel(stores.registrations, known), evaluate, admission, bodies),
+        management.routes(
+            register, ForgetModel(stores.registrations, known, stores.record, _now), evaluate, admission, bodies
+        ),
         row_routes(stores.redis, stores.keys, known, stores.registrations, stores.verdicts, fitted, horizon),
     ]
 
@@ -401,14 +369,14 @@ def _references(http: HttpSettings) -> Bodies:
     return Bodies(admission, BodyBounds(http.max_reference_bytes, seconds))
 
 
-def _trusted(settings: Settings, stores: _Stores, metrics: Metrics) -> TrustedRegistrations:
+def _trusted(settings: Settings, stores: Stores, metrics: Metrics) -> TrustedRegistrations:
     return TrustedRegistrations(stores.registrations, settings.integrity.reference_seconds, time.monotonic, metrics)
 
 
 def _watch(
     settings: Settings,
     role: Role,
-    stores: _Stores,
+    stores: Stores,
     trigger: OpenedTrigger,
     watched: _Watched,
     instruments: _Instruments,
@@ -431,19 +399,18 @@ def _watch(
             settings.store.retained_batches,
             label_rows(stores.redis, stores.keys, fitted),
             trigger.events,
+            watched.tell.drift,
         ),
     )
-    deliver = DeliverActions(
-        verdicts=stores.verdicts,
-        deliveries=stores.deliveries,
-        trigger=GuardedTrigger(
-            trigger.trigger, lambda: artifacts.refuse_unless_verified(lambda target: target.kind is Kind.TEMPLATE)
-        ),
-        clock=_now,
-        monotonic=time.monotonic,
-        back_off=BackOff(settings.trigger.first_retry_seconds, settings.trigger.longest_retry_seconds),
-        metrics=metrics,
-        tracing=tracing,
+    deliver = deliver_actions(
+        settings.trigger,
+        trigger,
+        watched.registrations,
+        Kept(stores.verdicts, stores.deliveries, stores.record),
+        lambda: artifacts.refuse_unless_verified(lambda target: target.kind is Kind.TEMPLATE),
+        _now,
+        metrics,
+        tracing,
     )
 
     async def evaluate_one(model: ModelName) -> Outlook:
@@ -451,15 +418,11 @@ def _watch(
             return Outlook.MORE
         return Outlook.LATER if evaluate.awaits_silence(model) else Outlook.NOTHING
 
-    async def deliver_one(model: ModelName) -> Outlook:
-        return Outlook.NOTHING if await deliver(model) else Outlook.FAILED
-
     evaluation = settings.evaluation
     return KeepWatch(
         stores.registrations,
-        Task(evaluate_one, _shared("evaluation", settings, role, stores, metrics)),
-        Task(deliver_one, _shared("delivery", settings, role, stores, metrics)),
-        evaluate.follow,
+        Task(evaluate_one, evaluate.follow, _shared("evaluation", settings, role, stores, metrics)),
+        Task(deliver, deliver.follow, _shared("delivery", settings, role, stores, metrics)),
         evaluate.forget,
         Pace(evaluation.poll_seconds, evaluation.claim_seconds, evaluation.threads, time.monotonic),
         metrics,
@@ -467,7 +430,7 @@ def _watch(
 
 
 def _shared(
-    work: Literal["evaluation", "delivery"], settings: Settings, role: Role, stores: _Stores, metrics: Metrics
+    work: Literal["evaluation", "delivery"], settings: Settings, role: Role, stores: Stores, metrics: Metrics
 ) -> SharedWork:
     # Nobody else can be at an embedded store; whoever was there before is gone.
     name = role.name if settings.store.url is not None else "the only one"
@@ -475,7 +438,7 @@ def _shared(
     redis, keys = stores.redis, stores.keys
     signs = {
         "evaluation": RedisSigns(redis, (keys.observations, keys.registrations), keys.verdicts),
-        "delivery": RedisSigns(redis, (keys.verdicts,), keys.deliveries),
+        "delivery": RedisSigns(redis, (keys.verdicts, keys.retraining), keys.retraining),
     }
     claims = RedisClaims(redis, keys, work, evaluator.name, evaluator.claim_seconds)
     return SharedWork(work, claims, signs[work], evaluator, time.monotonic, metrics)

@@ -1,14 +1,64 @@
-"""The part of the composition root that says who we are to the store, and what its acknowledgement promises."""
+"""The part of the composition root for the store: who we are to it, what its answers promise, and what is in it."""
 
 import logging
+from dataclasses import dataclass
 
-from service.adapters.log import Acknowledging, Durability, RedisObservationLog, may_wait_for_disk
-from service.adapters.store import Client
+from service.adapters.log import (
+    Acknowledging,
+    Durability,
+    RedisDeliveryLog,
+    RedisObservationLog,
+    RedisRetrainingRecord,
+    RedisVerdictLog,
+    may_wait_for_disk,
+)
+from service.adapters.reference_store import RedisRegistrations
+from service.adapters.store import Client, Keys
 from service.adapters.store_address import Access, Credentials, TlsFiles
+from service.ports import RetrainingRecord
 from service.settings import StoreSettings
+from service.usecases.tell_retraining import TellRetraining, ToldRecord
 
 _log = logging.getLogger(__name__)
 _GROUPS_WAITING_FOR_A_DISK = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What every process has of it."""
+
+    redis: Client
+    keys: Keys
+    observations: RedisObservationLog
+    verdicts: RedisVerdictLog
+    deliveries: RedisDeliveryLog
+    registrations: RedisRegistrations
+    record: RetrainingRecord
+
+
+def open_stores(
+    settings: StoreSettings, redis: Client, level: Acknowledging, tell: TellRetraining, *, forwards: bool
+) -> Stores:
+    """Over one connection. A process that forwards keeps no predictions."""
+    keys = Keys(settings.prefix)
+    return Stores(
+        redis,
+        keys,
+        RedisObservationLog(
+            redis,
+            keys,
+            max_batches=settings.max_waiting_batches,
+            retained_bytes=settings.retained_bytes,
+            horizon=settings.kept_batches,
+            acknowledging=level,
+            retained_seconds=settings.retained_seconds,
+            prediction_bytes=0 if forwards else settings.prediction_bytes,
+        ),
+        RedisVerdictLog(redis, keys, settings.kept_verdicts),
+        RedisDeliveryLog(redis, keys, settings.kept_verdicts),
+        RedisRegistrations(redis, keys),
+        ToldRecord(RedisRetrainingRecord(redis, keys, settings.kept_retraining_entries), tell),
+    )
 
 
 def store_access(settings: StoreSettings) -> Access:

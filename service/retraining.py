@@ -1,5 +1,7 @@
 """The part of the composition root that opens what starts retraining."""
 
+import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,12 +9,17 @@ from pathlib import Path
 
 from service.adapters.artifacts.elliptic_keys import signature_holds
 from service.adapters.artifacts.service_key import read_service_key
-from service.adapters.trigger.dry_run import DryRunTrigger
+from service.adapters.trigger.dry_run import DryRunTrigger, Rehearsal
 from service.adapters.trigger.template import SHIPPED_TEMPLATE, Template
 from service.domain.retraining.sources import ALL_OTHERS
-from service.ports import Runs, Trigger, Vetting
+from service.ports import Clock, Registrations, Runs, Trigger, Vetting
 from service.run_sources import RunSources, is_enforced, read_sources
 from service.settings import TriggerSettings
+from service.telemetry.metrics import Metrics
+from service.telemetry.tracing import Tracing
+from service.usecases.deliver_actions import BackOff, DeliverActions, Kept, Triggers
+from service.usecases.guarded_trigger import GuardedTrigger
+from service.usecases.retraining_gate import RetrainingGate
 from service.usecases.sign_events import SignEvents
 from service.usecases.trigger_by_model import TriggerByModel
 from service.usecases.vet_run import VetRun
@@ -25,6 +32,8 @@ class OpenedTrigger:
     """A trigger, and what vets what it starts."""
 
     trigger: Trigger
+    rehearsal: Trigger
+    """Shows what that one would start."""
     vetting: Vetting
     pinned: tuple[Path, str] | None
     """File and SHA-256 of the only template, which must stay what it is at start; None: a file pins each."""
@@ -47,7 +56,8 @@ async def open_trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Open
             if isinstance(each.made_from, Template)  # a CronJob is refused: it needs a cluster
         }
         vetting = VetRun(sources.source_of, None, enforced=is_enforced(settings))
-        return OpenedTrigger(TriggerByModel(shown), vetting, _pinned_at_start(settings, sources), events)
+        by_model = TriggerByModel(shown)
+        return OpenedTrigger(by_model, by_model, vetting, _pinned_at_start(settings, sources), events)
     # The client takes more than a second to import, and a dry run does not need it.
     from service.adapters.cluster_objects import KubernetesObjects  # noqa: PLC0415
     from service.adapters.kubernetes_credentials import find_credentials  # noqa: PLC0415
@@ -64,7 +74,32 @@ async def open_trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Open
     followed = [each.objects for each in made_from.values()]
     runs = await stack.enter_async_context(KubernetesRuns(followed, credentials, request_timeout_s=seconds))
     vetting = VetRun(sources.source_of, objects, enforced=is_enforced(settings))
-    return OpenedTrigger(trigger, vetting, _pinned_at_start(settings, sources), events, runs)
+    pinned = _pinned_at_start(settings, sources)
+    return OpenedTrigger(trigger, Rehearsal(trigger.manifest), vetting, pinned, events, runs)
+
+
+def deliver_actions(
+    settings: TriggerSettings,
+    opened: OpenedTrigger,
+    registrations: Registrations,
+    kept: Kept,
+    guard: Callable[[], None],
+    clock: Clock,
+    metrics: Metrics,
+    tracing: Tracing,
+) -> DeliverActions:
+    """`guard` raises `IntegrityLost` while nothing is to be started."""
+    is_ours = (lambda _: True) if opened.events is None else opened.events.is_ours
+    return DeliverActions(
+        kept=kept,
+        gate=RetrainingGate(registrations, kept.verdicts, opened.vetting, is_ours),
+        triggers=Triggers(GuardedTrigger(opened.trigger, guard), opened.rehearsal),
+        clock=clock,
+        monotonic=time.monotonic,
+        back_off=BackOff(settings.first_retry_seconds, settings.longest_retry_seconds),
+        metrics=metrics,
+        tracing=tracing,
+    )
 
 
 def _pinned_at_start(settings: TriggerSettings, sources: RunSources) -> tuple[Path, str] | None:

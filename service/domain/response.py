@@ -3,8 +3,15 @@
 import hashlib
 from dataclasses import replace
 
-from service.domain.models import Cursor, Decision, Finding, ModelName, ResponseState
+from service.domain.models import Cursor, Decision, Finding, ModelName, ResponseState, Verdict
 from service.domain.retraining.response_plan import ResponsePlan
+
+
+def left_by(before: Verdict | None, reference_digest: str) -> ResponseState:
+    """What a verdict leaves for the next one, under that reference; windows under another one confirm nothing."""
+    if before is None:
+        return ResponseState()
+    return before.response if before.reference_digest == reference_digest else replace(before.response, recent=())
 
 
 def respond(plan: ResponsePlan, state: ResponseState, number: int, decision: Decision) -> tuple[ResponseState, bool]:

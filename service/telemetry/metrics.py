@@ -10,6 +10,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 
 from service.domain.fitted_plan import Calibration
 from service.domain.models import Cursor, EstimatedPerformance, Finding, FlaggedRows, TriggerOutcome, Verdict
+from service.domain.retraining.record import Phase, RetrainingState
 from service.domain.schema import Mismatches
 
 M = TypeVar("M", bound=MetricWrapperBase)
@@ -34,6 +35,7 @@ class Metrics:
         self._declare_newest_verdict()
         self._declare_forwarding()
         self._declare_integrity()
+        self._declare_retraining()
 
     def _declare_work(self) -> None:
         """What this process did."""
@@ -126,6 +128,13 @@ class Metrics:
         self.published_events = counter("published_events", published, "outcome")
         trusted = "1: the stored registration and reference of a model in use here are what they were; 0: they are not."
         self.reference_trusted = gauge("reference_trusted", trusted, "model")
+
+    def _declare_retraining(self) -> None:
+        """What is decided and done, and where the run under way is."""
+        steps = "Entries that this process added to records of retraining; reason: of a refusal, or how a run ended."
+        self.retrainings = self._counter("retrainings", steps, "model", "step", "reason")
+        phase = "1 for the phase that the run under way is in, 0 for the others; all 0: none is under way."
+        self.retraining_phase = self._gauge("retraining_phase", phase, "model", "phase")
 
     def _declare_newest_verdict(self) -> None:
         """What the newest verdict says, whoever committed it."""
@@ -276,6 +285,15 @@ class Metrics:
         """Under the label of a model."""
         for name, rows in asdict(flagged).items():
             self.flagged_rows.labels(label, name).inc(rows)
+
+    def show_retraining(self, name: str, state: RetrainingState) -> None:
+        """Make visible where the run under way is, if one is."""
+        model = self.model(name)
+        if model != name:
+            return
+        for phase in Phase:
+            is_there = state.underway is not None and state.underway.phase is phase
+            self.retraining_phase.labels(model, phase.value).set(is_there)
 
     def count_action(self, model: str, outcome: TriggerOutcome) -> None:
         self.actions.labels(self.model(model), outcome.value).inc()

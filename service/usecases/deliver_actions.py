@@ -1,20 +1,42 @@
-"""The outbox: deliver what verdicts ask for, at least once, in order; firing the same action twice starts it once."""
+"""The outbox: what verdicts and people ask for is decided once, and what passes the gate is started until it is there.
+
+Everything that is decided is an entry of the record of retraining, and its newest entry says how to go on; so replicas
+may do this for the same model at the same time, and be ended between any two steps (ADR 24). Deliveries are how far the
+verdicts are settled, and what is shown beside them. What is kept in memory spares reading, and nothing rests on it.
+"""
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
-from service.domain.errors import TriggerRejected, TriggerUnavailable
-from service.domain.models import Cursor, Delivery, ModelName, RetrainRequest, TriggerOutcome, TriggerReceipt
-from service.domain.retraining.gate import Evidence
+from service.domain.errors import TriggerRejected, TriggerUnavailable, VettingUnavailable
+from service.domain.models import (
+    Cursor,
+    Delivery,
+    ModelName,
+    RetrainRequest,
+    TriggerOutcome,
+    TriggerReceipt,
+    Verdict,
+)
+from service.domain.retraining.drift_event import alarm_of
+from service.domain.retraining.gate import Evidence, Refusal
+from service.domain.retraining.record import Line, Phase, RetrainingState, Underway
 from service.domain.retraining.run import Order
-from service.ports import Clock, DeliveryLog, Trigger, VerdictLog
+from service.domain.retraining.transitions import forgotten, permitted, refused, started, state_of
+from service.domain.sharing import Outlook
+from service.ports import Clock, DeliveryLog, RetrainingRecord, Trigger, VerdictLog
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
+from service.usecases.retraining_gate import Case, RetrainingGate
 
 PAGE = 100
+LOOKED_BACK = 200
+"""Entries in which a decision is looked for whose delivery nobody got to record."""
 _log = logging.getLogger(__name__)
 
 
@@ -23,7 +45,7 @@ class _Outbox:
     """What this process knows of one model's outbox."""
 
     scanned: int
-    """Verdicts up to this number hold no undelivered action."""
+    """Verdicts up to this number hold no action that is not settled."""
     end: Cursor | None = None
     """Cursor of that verdict, once it has been seen: another verdict of its number has another."""
     failures: int = 0
@@ -44,23 +66,42 @@ class BackOff:
         return min(self.longest, max(own, asked or 0.0))
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where what is decided is kept."""
+
+    verdicts: VerdictLog
+    deliveries: DeliveryLog
+    record: RetrainingRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Triggers:
+    """What starts runs, and what only shows what would be started."""
+
+    real: Trigger
+    rehearsal: Trigger
+
+
 class DeliverActions:
-    """One instance a process; replicas may deliver the same action, which the target's unique names make harmless."""
+    """One instance a process."""
 
     def __init__(
         self,
-        verdicts: VerdictLog,
-        deliveries: DeliveryLog,
-        trigger: Trigger,
+        kept: Kept,
+        gate: RetrainingGate,
+        triggers: Triggers,
         clock: Clock,
         monotonic: Callable[[], float],
         back_off: BackOff,
         metrics: Metrics,
         tracing: Tracing,
     ) -> None:
-        self._verdicts = verdicts
-        self._deliveries = deliveries
-        self._trigger = trigger
+        self._verdicts = kept.verdicts
+        self._deliveries = kept.deliveries
+        self._record = kept.record
+        self._gate = gate
+        self._triggers = triggers
         self._clock = clock
         self._monotonic = monotonic
         self._back_off = back_off
@@ -68,18 +109,19 @@ class DeliverActions:
         self._tracing = tracing
         self._outboxes: dict[ModelName, _Outbox] = {}
 
-    async def __call__(self, model: ModelName) -> bool:
-        """Deliver what is due for one model; whether nothing waits. Raises `StoreUnavailable`, `CorruptedState`."""
+    async def __call__(self, model: ModelName) -> Outlook:
+        """Settle what is due for one model. Raises `StoreUnavailable`, `CorruptedState`."""
         outbox = await self._outbox(model)
-        if self._monotonic() < outbox.not_before:
-            return False
-        while verdicts := await self._verdicts.page(model, outbox.scanned, PAGE):
-            for verdict in verdicts:
-                if verdict.action is not None and not await self._deliver(outbox, verdict.action):
-                    return False
-                outbox.scanned, outbox.end = verdict.number, verdict.cursor
-        self._metrics.pending_actions.labels(self._metrics.model(model)).set(0)
-        return True
+        await self._begin_anew(model)
+        outlook = await self._go_on(model, outbox)
+        if outlook is Outlook.NOTHING:
+            outlook = await self._settle_events(model, outbox)
+        self._metrics.pending_actions.labels(self._metrics.model(model)).set(outlook is not Outlook.NOTHING)
+        return outlook
+
+    async def follow(self, model: ModelName) -> None:
+        """Show what another process has done."""
+        self._metrics.show_retraining(model, state_of(await self._record.newest(model)))
 
     async def _outbox(self, model: ModelName) -> _Outbox:
         """What is known of it; nothing, if the store holds another history than the one that it is known of."""
@@ -98,43 +140,160 @@ class DeliverActions:
         same_number = found[0].number == outbox.scanned  # a higher one: the retention has dropped it
         return same_number and outbox.end is not None and found[0].cursor != outbox.end
 
-    async def _deliver(self, outbox: _Outbox, action: RetrainRequest) -> bool:
-        """Whether it is off our hands."""
-        if await self._deliveries.last(action.model) >= action.verdict_number:
-            return True  # another replica was here
-        receipt = await self._fire(outbox, action)
-        if receipt is None:
-            self._metrics.pending_actions.labels(self._metrics.model(action.model)).set(1)
-            return False
-        outbox.failures = 0
-        if await self._deliveries.record(action.model, Delivery(action.verdict_number, receipt, self._clock())):
-            self._metrics.count_action(action.model, receipt.outcome)
-            extra = {"model": action.model, "verdict": action.verdict_number, "object": receipt.name}
-            _log.info("action %s", receipt.outcome.value, extra=extra)
-        return True
+    async def _begin_anew(self, model: ModelName) -> None:
+        """Of a model that was deleted by somebody who was ended before the record said so, verdicts count from 1."""
+        newest = await self._record.newest(model)
+        if newest is None or not (state := newest.entry.state).decided_until:
+            return
+        found = await self._verdicts.page(model, state.decided_until - 1, 1)
+        if found and found[0].number > state.decided_until:  # the retention has dropped it
+            return
+        if not found or found[0].action is None or found[0].action.name != state.decided_run:
+            await self._record.append(forgotten(newest, self._clock(), ""))
 
-    async def _fire(self, outbox: _Outbox, action: RetrainRequest) -> TriggerReceipt | None:
-        attributes: dict[str, AttributeValue] = {
-            "driftwarden.model": action.model,
-            "driftwarden.verdict": action.verdict_number,
-        }
-        with self._tracing.span("fire_trigger", parent=action.traceparent, attributes=attributes) as span:
+    async def _go_on(self, model: ModelName, outbox: _Outbox) -> Outlook:
+        """With what somebody asked for and with what is permitted, until neither is there."""
+        while True:
+            plan = await self._gate.plan(model)
+            newest = await self._record.newest(model)
+            state = state_of(newest)
+            self._metrics.show_retraining(model, state)
+            if plan is None:
+                return Outlook.NOTHING
+            if state.asked is not None:
+                outlook = await self._decide(newest, self._gate.asked(state.asked, plan), outbox)
+            elif newest is not None and state.underway is not None and state.underway.phase is Phase.PERMITTED:
+                outlook = await self._start(newest, state.underway, outbox)
+            else:
+                return Outlook.NOTHING
+            if outlook is not Outlook.MORE:
+                return outlook
+
+    async def _settle_events(self, model: ModelName, outbox: _Outbox) -> Outlook:
+        while verdicts := await self._verdicts.page(model, outbox.scanned, PAGE):
+            for verdict in verdicts:
+                if verdict.action is not None:
+                    outlook = await self._settle(verdict, verdict.action, outbox)
+                    if outlook is not Outlook.NOTHING:
+                        return outlook
+                outbox.scanned, outbox.end = verdict.number, verdict.cursor
+        return Outlook.NOTHING
+
+    async def _settle(self, verdict: Verdict, action: RetrainRequest, outbox: _Outbox) -> Outlook:
+        """Decide one event, and start what it is permitted; nothing waits then."""
+        model, number = verdict.model, verdict.number
+        while await self._deliveries.last(model) < number:
+            newest = await self._record.newest(model)
+            if state_of(newest).decided_until >= number:
+                outlook = await self._go_on(model, outbox)
+                if outlook is Outlook.NOTHING:
+                    await self._deliver_late(model, number, action)
+                    return outlook
+            else:
+                case = await self._gate.event(verdict, action)
+                if case is None:
+                    return Outlook.MORE
+                outlook = await self._decide(newest, case, outbox)
+            if outlook is not Outlook.MORE:
+                return outlook
+        return Outlook.NOTHING  # another replica was here
+
+    async def _decide(self, newest: Line | None, case: Case, outbox: _Outbox) -> Outlook:
+        """Write down a permission or a refusal; `MORE` also where another replica was first."""
+        state, now = state_of(newest), self._clock()
+        found: Refusal | Evidence | None = self._gate.refusal(case, state, now)
+        if found is None and case.is_waiting(now):
+            return Outlook.LATER
+        found = found or await self._vetted(case, state, outbox)
+        if found is None:
+            return Outlook.FAILED
+        alarm = None if case.verdict is None else alarm_of(case.verdict)
+        if isinstance(found, Refusal):
+            if await self._record.append(refused(newest, case.request, found, self._clock(), alarm=alarm)):
+                await self._deliver(case.request, _receipt_of_refusal(case.request, found))
+            return Outlook.MORE
+        suspended = case.plan.approval == "manual"
+        at = self._clock()
+        await self._record.append(
+            permitted(newest, case.request, found, at, alarm=alarm, suspended=suspended, dry_run=case.dry_run)
+        )
+        return Outlook.MORE
+
+    async def _vetted(self, case: Case, state: RetrainingState, outbox: _Outbox) -> Evidence | Refusal | None:
+        """None: what it would be started from cannot be looked at now."""
+        if self._monotonic() < outbox.not_before:
+            return None
+        with self._span("vet_retraining", case.request):
             try:
-                receipt = await self._trigger.fire(Order(action, Evidence(template_digest="")))
+                return await self._gate.vet(case, state)
+            except VettingUnavailable as error:
+                self._wait(outbox, case.request, error, None)
+                return None
+
+    async def _start(self, newest: Line, run: Underway, outbox: _Outbox) -> Outlook:
+        if self._monotonic() < outbox.not_before:
+            return Outlook.FAILED
+        receipt = await self._fire(run, outbox)
+        if receipt is None:
+            return Outlook.FAILED
+        outbox.failures = 0
+        if await self._record.append(started(newest, receipt, self._clock())):
+            await self._deliver(run.request, receipt)
+        return Outlook.MORE
+
+    async def _fire(self, run: Underway, outbox: _Outbox) -> TriggerReceipt | None:
+        request = run.request
+        trigger = self._triggers.rehearsal if run.dry_run else self._triggers.real
+        with self._span("fire_trigger", request) as span:
+            try:
+                receipt = await trigger.fire(Order(request, run.evidence, run.suspended))
             except TriggerUnavailable as error:
-                outbox.failures += 1
-                wait = self._back_off.after(outbox.failures, error.retry_after)
-                outbox.not_before = self._monotonic() + wait
-                self._metrics.delivery_failures.labels(self._metrics.model(action.model)).inc()
-                extra = {"model": action.model, "verdict": action.verdict_number, "retry_in_seconds": round(wait, 1)}
-                _log.warning("action not delivered: %s", error, extra=extra)
+                self._wait(outbox, request, error, error.retry_after)
                 return None
             except TriggerRejected as error:
-                _log.error(
-                    "action refused for good: %s",
-                    error,
-                    extra={"model": action.model, "verdict": action.verdict_number},
-                )
-                receipt = TriggerReceipt(TriggerOutcome.REJECTED, action.name, None, "", str(error))
+                extra = {"model": request.model, "verdict": request.verdict_number}
+                _log.error("action refused for good: %s", error, extra=extra)
+                receipt = TriggerReceipt(TriggerOutcome.REJECTED, request.name, None, "", str(error))
             span.set_attribute("driftwarden.outcome", receipt.outcome.value)
             return receipt
+
+    def _wait(self, outbox: _Outbox, request: RetrainRequest, error: Exception, asked: float | None) -> None:
+        outbox.failures += 1
+        wait = self._back_off.after(outbox.failures, asked)
+        outbox.not_before = self._monotonic() + wait
+        self._metrics.delivery_failures.labels(self._metrics.model(request.model)).inc()
+        extra = {"model": request.model, "verdict": request.verdict_number, "retry_in_seconds": round(wait, 1)}
+        _log.warning("action not delivered: %s", error, extra=extra)
+
+    async def _deliver(self, request: RetrainRequest, receipt: TriggerReceipt) -> None:
+        """Show beside the verdict what became of its action."""
+        if not request.verdict_number:
+            return
+        if await self._deliveries.record(request.model, Delivery(request.verdict_number, receipt, self._clock())):
+            self._metrics.count_action(request.model, receipt.outcome)
+            extra = {"model": request.model, "verdict": request.verdict_number, "object": receipt.name}
+            _log.info("action %s", receipt.outcome.value, extra=extra)
+
+    async def _deliver_late(self, model: ModelName, number: int, action: RetrainRequest) -> None:
+        """Whoever decided it was ended before it was delivered."""
+        newest = await self._record.newest(model)
+        if newest is None or await self._deliveries.last(model) >= number:
+            return
+        lines = await self._record.page(model, max(0, newest.entry.number - LOOKED_BACK), LOOKED_BACK)
+        for entry in (line.entry for line in reversed(lines) if line.entry.run == action.name):
+            receipt = entry.receipt if entry.refusal is None else _receipt_of_refusal(action, entry.refusal)
+            if receipt is not None:
+                await self._deliver(action, receipt)
+                return
+
+    def _span(self, name: str, request: RetrainRequest) -> AbstractContextManager[Span]:
+        attributes: dict[str, AttributeValue] = {
+            "driftwarden.model": request.model,
+            "driftwarden.verdict": request.verdict_number,
+        }
+        return self._tracing.span(name, parent=request.traceparent, attributes=attributes)
+
+
+def _receipt_of_refusal(request: RetrainRequest, refusal: Refusal) -> TriggerReceipt:
+    said = f"{refusal.check}: {refusal.reason}: {refusal.detail}"
+    return TriggerReceipt(TriggerOutcome.REFUSED, request.name, None, "", said)

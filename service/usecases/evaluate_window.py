@@ -6,7 +6,7 @@ store takes it from one of them. What an evaluator holds between calls is a cach
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from anyio import CapacityLimiter, to_thread
@@ -24,7 +24,6 @@ from service.domain.models import (
     Decision,
     LoggedBatch,
     ModelName,
-    ResponseState,
     RetrainRequest,
     Verdict,
     Window,
@@ -32,7 +31,7 @@ from service.domain.models import (
     is_after,
 )
 from service.domain.registration import Registration
-from service.domain.response import action_name, respond
+from service.domain.response import action_name, left_by, respond
 from service.domain.summaries import Pane, decode_panes, panes_of
 from service.domain.windows import Cutter, RecentIdentifiers, cutter, event_times, not_judged
 from service.ports import Clock, ObservationLog, Registrations, VerdictLog
@@ -63,6 +62,8 @@ class Tuning:
     """What labels rows on the way; None: nothing does, whatever plans say."""
     sign: Callable[[RetrainRequest], RetrainRequest] | None = None
     """Signs what verdicts set off; None: nothing does."""
+    tell: Callable[[Verdict], None] = lambda _: None
+    """Is told of verdicts that set something off, by the process that has committed them."""
 
 
 @dataclass(slots=True)
@@ -114,6 +115,7 @@ class EvaluateWindow:
         self._retained = tuning.retained
         self._labels = tuning.labels
         self._sign = tuning.sign
+        self._tell = tuning.tell
         self._progress: dict[ModelName, _Progress] = {}
 
     async def __call__(self, model: ModelName) -> bool:
@@ -272,6 +274,8 @@ class EvaluateWindow:
         self._metrics.show(verdict)
         self._metrics.show_calibration(model, fitted.calibration)
         progress.newest = verdict
+        if verdict.action is not None:
+            self._tell(verdict)
         await self._log.forget_before(model, verdict.cursor.position, self._retained)
         return True
 
@@ -287,7 +291,9 @@ class EvaluateWindow:
         if previous is not None:
             next_row = previous.next_row
             first_row = previous.first_row + previous.rows if next_row is None else next_row
-        state, acts = respond(registration.plan.response, _response(progress), number, decision)
+        state, acts = respond(
+            registration.plan.response, left_by(previous, registration.reference_digest), number, decision
+        )
         return Verdict(
             number=number,
             model=registration.model,
@@ -322,15 +328,6 @@ class EvaluateWindow:
 
 def _identity(verdict: Verdict | None) -> tuple[int, Cursor]:
     return (0, Cursor()) if verdict is None else (verdict.number, verdict.cursor)
-
-
-def _response(progress: _Progress) -> ResponseState:
-    """What the verdict before left of it; windows under another reference confirm nothing."""
-    newest = progress.newest
-    if newest is None:
-        return ResponseState()
-    same = newest.reference_digest == progress.registration.reference_digest
-    return newest.response if same else replace(newest.response, recent=())
 
 
 def _budget(progress: _Progress) -> BudgetState:

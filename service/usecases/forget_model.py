@@ -7,19 +7,25 @@ import anyio
 from service.domain.companion import companion_of, is_companion
 from service.domain.errors import CorruptedState, UnknownModel
 from service.domain.models import ModelName
-from service.ports import Registrations
+from service.domain.retraining.record import Step
+from service.domain.retraining.transitions import forgotten
+from service.ports import Clock, Registrations, RetrainingRecord
 from service.usecases.registered_models import FRESH_SECONDS, RegisteredModels
 
 
 class ForgetModel:
     """Other replicas may take rows for as long as they trust what they remember; what they append is forgotten too."""
 
-    def __init__(self, registrations: Registrations, known: RegisteredModels) -> None:
+    def __init__(
+        self, registrations: Registrations, known: RegisteredModels, record: RetrainingRecord, clock: Clock
+    ) -> None:
         self._registrations = registrations
         self._known = known
+        self._record = record
+        self._clock = clock
 
-    async def __call__(self, model: ModelName) -> None:
-        """With its companion. Takes a second; whoever goes away meanwhile may ask again.
+    async def __call__(self, model: ModelName, by: str = "") -> None:
+        """With its companion; of its retraining the record stays. Takes a second; whoever goes away may ask again.
 
         Raises `UnknownModel`, `CompanionModel`, `StoreUnavailable`.
         """
@@ -30,6 +36,7 @@ class ForgetModel:
         for each in models:
             was_there = await self._registrations.forget(each)
             self._known.forget(each)
+            await self._write_down(each, by)
         if was_there:
             await anyio.sleep(FRESH_SECONDS)
         gone = await self._registrations.newest(model) is None
@@ -40,6 +47,11 @@ class ForgetModel:
                 await self._registrations.forget(each)
         if not was_there:
             raise UnknownModel.here(model)
+
+    async def _write_down(self, model: ModelName, by: str) -> None:
+        """That its verdicts will count from 1 again, behind the deletion: before it they could be followed anew."""
+        while (newest := await self._record.newest(model)) is not None and newest.entry.step is not Step.FORGOTTEN:
+            await self._record.append(forgotten(newest, self._clock(), by))
 
     async def _companions(self, model: ModelName) -> list[ModelName]:
         """Of a registration that cannot be read nothing is known: its companion is then deleted by itself."""

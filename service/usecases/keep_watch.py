@@ -41,6 +41,8 @@ class Task:
     """One kind of work: what is done for one model, and which models it is done for here."""
 
     look: Callable[[ModelName], Awaitable[Outlook]]
+    follow: Callable[[ModelName], Awaitable[None]]
+    """Shows what others have done."""
     work: SharedWork
 
 
@@ -52,16 +54,14 @@ class KeepWatch:
         registrations: Registrations,
         evaluation: Task,
         delivery: Task,
-        follow: Callable[[ModelName], Awaitable[None]],
         forget: Callable[[ModelName], None],
         pace: Pace,
         metrics: Metrics,
     ) -> None:
-        """`follow` shows what others have judged, `forget` gives up what is kept of a model that is watched no more."""
+        """`forget` gives up what is kept of a model that is watched no more."""
         self._registrations = registrations
         self._evaluation = _Loop(evaluation)
         self._delivery = _Loop(delivery)
-        self._follow = follow
         self._forget = forget
         self._watched: frozenset[ModelName] = frozenset()
         self._pace = pace
@@ -111,8 +111,8 @@ class KeepWatch:
             for model in self._watched.difference(models):
                 self._forget(model)
             self._watched = frozenset(models)
-            for model in progressed or ():
-                await self._attempt("following", model, self._follow(model))
+        for model in progressed or ():
+            await self._attempt("following", model, loop.follow(model))
 
     async def _look(self, loop: "_Loop", models: Sequence[ModelName]) -> bool:
         """Look at each of them once; whether there may be more at once."""
@@ -163,6 +163,7 @@ class _Loop:
     def __init__(self, task: Task) -> None:
         self.work = task.work
         self.look = task.look
+        self.follow = task.follow
         self.woken = anyio.Event()
 
     def came(self, model: ModelName) -> None:

@@ -10,9 +10,11 @@ SMALL_PLAN: dict[str, Any] = {
     "window": {"rows": 50},
     "detectors": [{"name": "kolmogorov_smirnov"}],
     "decision": {"false_alarm_rate": 0.01},
-    "response": {"confirm": 1, "out_of": 1, "cool_down": 0},
+    "response": {"confirm": 1, "out_of": 1, "cool_down": 0, "cool_down_seconds": 0, "at_most_per_day": 100},
 }
 """Small windows, one fast detector, an action for every window that drifts."""
+EARLIER_PLAN = {**SMALL_PLAN, "response": {"confirm": 1, "out_of": 1, "cool_down": 0}}
+"""The same as far as releases know it that do not know when runs may start."""
 
 
 def rows(seed: int, count: int, *, shift: float = 0.0, features: int = len(FEATURES)) -> NDArray[np.float64]:

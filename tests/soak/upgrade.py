@@ -11,6 +11,7 @@ from tests.integration.store.rows import distinct_rows, windows
 from tests.integration.store.senders import WINDOW, Sender, acknowledged, register, sending, windows_of
 from tests.processes.services import ServiceProcess
 from tests.processes.stores import StoreServer
+from tests.processes.traffic import EARLIER_PLAN
 from tests.processes.waiting import eventually_all
 from tests.soak.figures import Figure
 
@@ -43,7 +44,7 @@ def upgrade(
 
     serving = [started(OLD), started(OLD)]
     with serving[0].client() as client:
-        register(client)
+        register(client, plan=EARLIER_PLAN)
     said: list[str] = []
     each = batches // SENDERS
     with sending(lambda: random.choice(serving), SENDERS, each, ROWS_EACH) as senders:  # noqa: S311

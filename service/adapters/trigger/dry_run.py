@@ -1,4 +1,7 @@
-"""A trigger that starts nothing and shows what it would have started."""
+"""Triggers that start nothing and show what would have been started."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import yaml
 
@@ -19,12 +22,26 @@ class DryRunTrigger:
         self._template = template
 
     async def fire(self, order: Order, /) -> TriggerReceipt:
-        manifest = render(self._template, order)
-        return TriggerReceipt(
-            TriggerOutcome.DRY_RUN,
-            order.request.name,
-            self._template.namespace,
-            self._template.kind,
-            detail=yaml.dump(manifest, Dumper=_DUMPER, sort_keys=False),
-            manifest_digest=json_digest(manifest),
-        )
+        return _shown(order, render(self._template, order))
+
+
+class Rehearsal:
+    """Shows what another trigger would make, of whatever it would make it."""
+
+    def __init__(self, manifest: Callable[[Order], Awaitable[dict[str, Any]]]) -> None:
+        """`manifest` raises `TriggerUnavailable`, `TriggerRejected`."""
+        self._manifest = manifest
+
+    async def fire(self, order: Order, /) -> TriggerReceipt:
+        return _shown(order, await self._manifest(order))
+
+
+def _shown(order: Order, manifest: dict[str, Any]) -> TriggerReceipt:
+    return TriggerReceipt(
+        TriggerOutcome.DRY_RUN,
+        order.request.name,
+        manifest["metadata"]["namespace"],
+        manifest["kind"],
+        detail=yaml.dump(manifest, Dumper=_DUMPER, sort_keys=False),
+        manifest_digest=json_digest(manifest),
+    )

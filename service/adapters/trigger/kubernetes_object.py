@@ -46,13 +46,10 @@ class KubernetesObjectTrigger:
         await self.aclose()
 
     async def fire(self, order: Order, /) -> TriggerReceipt:
-        made_from = of_model(self._made_from, order.request.model)
-        if made_from is None:
-            raise TriggerRejected("nothing is named that runs of this model are made from, nor for all others (*)")
-        objects, name = made_from.objects, order.request.name
+        objects, name = self._source(order).objects, order.request.name
         collection = await self._api.collection(objects)
         try:
-            manifest = await self._manifest(made_from, order)
+            manifest = await self.manifest(order)
         except TriggerRejected:
             # What has changed since may have changed after it was made.
             if (existing := await self._existing(collection, objects, order.request)) is not None:
@@ -69,9 +66,17 @@ class KubernetesObjectTrigger:
             return _receipt(TriggerOutcome.ALREADY_EXISTS, objects, existing, json_digest(manifest))
         raise refusal(f"create {objects.kind} {name}", answer)
 
-    async def _manifest(self, made_from: MadeFrom, order: Order) -> dict[str, Any]:
+    async def manifest(self, order: Order, /) -> dict[str, Any]:
+        """What is made for it. Raises `TriggerUnavailable`, `TriggerRejected`."""
+        made_from = self._source(order)
         template = made_from if isinstance(made_from, Template) else await read_cron_job(self._api, made_from)
         return render(template, order)
+
+    def _source(self, order: Order) -> MadeFrom:
+        made_from = of_model(self._made_from, order.request.model)
+        if made_from is None:
+            raise TriggerRejected("nothing is named that runs of this model are made from, nor for all others (*)")
+        return made_from
 
     async def _existing(self, collection: str, objects: Objects, request: RetrainRequest) -> dict[str, Any] | None:
         """What has the request's name, if it was made for it; None: nothing has."""

@@ -4,9 +4,9 @@ import hashlib
 
 import msgspec
 
-from service.domain.models import ResponseState, Verdict
+from service.domain.models import Verdict
 from service.domain.registration import Registration
-from service.domain.response import action_name, respond
+from service.domain.response import left_by, respond
 from service.domain.retraining.gate import Check, Refusal
 from service.domain.retraining.record import Alarm
 
@@ -32,7 +32,7 @@ def not_confirmed(verdict: Verdict, before: Verdict | None, judged_by: Registrat
     if judged_by is None or (before is None and verdict.number > 1):
         return _refusal("not_kept", "the plan that the verdict goes by, or the verdict before, is not kept any more")
     plan = judged_by.plan.response
-    state = ResponseState() if before is None else before.response
+    state = left_by(before, verdict.reference_digest)
     if respond(plan, state, verdict.number, verdict.decision) != (verdict.response, True):
         return _refusal(
             "not_confirmed", f"by the verdicts themselves, {plan.confirm} of {plan.out_of} have not drifted"
@@ -57,8 +57,7 @@ def alarm_of(verdict: Verdict) -> Alarm:
 def _is_its_own(verdict: Verdict) -> bool:
     action = verdict.action
     return action is not None and (
-        action.name == action_name(verdict.model, verdict.number, verdict.reference_digest, verdict.cursor)
-        and (action.model, action.verdict_number) == (verdict.model, verdict.number)
+        (action.model, action.verdict_number) == (verdict.model, verdict.number)
         and (action.reference_digest, action.plan_digest) == (verdict.reference_digest, verdict.plan_digest)
     )
 

@@ -215,6 +215,7 @@ def _underway(newest: Line | None, run_name: str, *phases: Phase) -> Underway:
 def _entry(
     newest: Line | None, model: ModelName, at: datetime, step: Step, run: str, state: RetrainingState, **said: object
 ) -> Entry:
-    number = 1 if newest is None else newest.entry.number + 1
-    previous = "" if newest is None else newest.digest
-    return Entry(number, model, at, step, run, previous, state, **said)  # type: ignore[arg-type]
+    if newest is None:
+        return Entry(1, model, at, step, run, "", state, **said)  # type: ignore[arg-type]
+    number, model = newest.entry.number + 1, newest.entry.model  # whatever a request says
+    return Entry(number, model, at, step, run, newest.digest, state, **said)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ import pytest
 from anyio import CapacityLimiter
 
 from detectors.arrays import HOST
-from service.adapters.log import RedisObservationLog, RedisPredictions
+from service.adapters.log import RedisObservationLog, RedisPredictions, RedisRetrainingRecord
 from service.adapters.reference_store import RedisRegistrations
 from service.adapters.store import Client, Keys, connection
 from service.domain.companion import companion_of
@@ -92,9 +92,10 @@ async def processes(shared_store: str) -> AsyncIterator[Processes]:
         first, second = (
             RegisterModel(registrations, known, fitted, log, now, optional_engines=False) for known in (models, others)
         )
+        record = RedisRetrainingRecord(redis, keys, 1000)
         tracing = Tracing("0", export=False)
         join = JoinLabels(joining, RedisPredictions(redis, keys), log, lambda _: None, Metrics(10, 10), tracing)
-        yield Processes(registrations, first, ForgetModel(registrations, models), second, join)
+        yield Processes(registrations, first, ForgetModel(registrations, models, record, now), second, join)
         tracing.close()
 
 

@@ -7,19 +7,23 @@ from datetime import UTC, datetime
 import pytest
 from redis.asyncio import Redis
 
-from service.adapters.log import RedisDeliveryLog, RedisVerdictLog
+from service.adapters.log import RedisDeliveryLog, RedisRetrainingRecord, RedisVerdictLog
 from service.adapters.reference_store import RedisRegistrations
 from service.adapters.store import Keys
 from service.adapters.trigger.dry_run import DryRunTrigger
 from service.adapters.trigger.template import SHIPPED_TEMPLATE, read_template
-from service.domain.models import BatchPosition, Cursor, Reference
+from service.domain.models import Reference, TriggerOutcome
 from service.domain.registration import Registration
+from service.domain.retraining.record import first_break
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import Tracing
-from service.usecases.deliver_actions import BackOff, DeliverActions
-from tests.conformance.ports.documents import MODEL, request, verdict
+from service.usecases.deliver_actions import BackOff, DeliverActions, Kept, Triggers
+from service.usecases.retraining_gate import RetrainingGate
+from tests.conformance.ports.documents import MODEL
+from tests.conformance.ports.documents import reference as reference_rows
 from tests.integration.service.conftest import Application
 from tests.integration.service.test_way_through import delivered, judged
+from tests.processes.drift_events import NothingVetted, drifted, registered
 from tests.processes.traffic import payload, reference, rows
 from tests.processes.waiting import eventually_async
 
@@ -77,12 +81,16 @@ class Outbox:
         keys = Keys(prefix)
         self.redis = redis
         self.prefix = prefix
+        self.registrations = RedisRegistrations(redis, keys)
         self.verdicts = RedisVerdictLog(redis, keys, 1000)
         self.deliveries = RedisDeliveryLog(redis, keys, 1000)
+        self.record = RedisRetrainingRecord(redis, keys, 1000)
+        self.watched = registered()
+        trigger = DryRunTrigger(read_template(SHIPPED_TEMPLATE, "training"))
         self.deliver = DeliverActions(
-            verdicts=self.verdicts,
-            deliveries=self.deliveries,
-            trigger=DryRunTrigger(read_template(SHIPPED_TEMPLATE, "training")),
+            kept=Kept(self.verdicts, self.deliveries, self.record),
+            gate=RetrainingGate(self.registrations, self.verdicts, NothingVetted()),
+            triggers=Triggers(trigger, trigger),
             clock=lambda: datetime.now(UTC),
             monotonic=lambda: 0.0,
             back_off=BackOff(1.0, 1.0),
@@ -90,12 +98,15 @@ class Outbox:
             tracing=Tracing("0", export=False),
         )
 
-    async def commit(self, number: int, history: int) -> None:
-        cursor = Cursor(BatchPosition(f"{history}-{number}"))
-        assert await self.verdicts.commit(verdict(number, cursor=cursor, action=request(number)))
+    async def register(self) -> None:
+        assert await self.registrations.register(self.watched, reference_rows())
+
+    async def commit(self, history: int) -> None:
+        assert await self.verdicts.commit(drifted(await self.verdicts.newest(MODEL), self.watched, history))
 
     async def delivered(self) -> list[int]:
-        return [each.verdict_number for each in await self.deliveries.page(MODEL, 1, 100)]
+        made = await self.deliveries.page(MODEL, 1, 100)
+        return [each.verdict_number for each in made if each.receipt.outcome is TriggerOutcome.DRY_RUN]
 
     async def empty(self) -> None:
         await self.redis.delete(*await self.redis.keys(f"{self.prefix}:*"))
@@ -120,28 +131,47 @@ async def test_there_is_nothing_to_go_back_to_in_a_store_that_is_emptied_meanwhi
 @pytest.fixture
 async def outbox(shared_store: str) -> AsyncIterator[Outbox]:
     async with Redis.from_url(shared_store) as redis:
-        yield Outbox(redis, secrets.token_hex(8))
+        made = Outbox(redis, secrets.token_hex(8))
+        await made.register()
+        yield made
 
 
 @pytest.mark.parametrize("judged_again", [1, 3, 4], ids=["fewer", "as many", "more"])
 async def test_every_action_of_the_new_history_is_delivered(outbox: Outbox, judged_again: int) -> None:
-    for number in (1, 2, 3):
-        await outbox.commit(number, history=1)
+    for _ in range(3):
+        await outbox.commit(history=1)
     await outbox.deliver(MODEL)
     assert await outbox.delivered() == [1, 2, 3]
     await outbox.empty()
-    for number in range(1, judged_again + 1):
-        await outbox.commit(number, history=2)
+    await outbox.register()
+    for _ in range(judged_again):
+        await outbox.commit(history=2)
     await outbox.deliver(MODEL)
     assert await outbox.delivered() == list(range(1, judged_again + 1))
 
 
+@pytest.mark.parametrize("judged_again", [1, 3], ids=["fewer", "as many"])
+async def test_every_action_of_a_model_that_was_deleted_half_way_is_delivered(
+    outbox: Outbox, judged_again: int
+) -> None:
+    for _ in range(3):
+        await outbox.commit(history=1)
+    await outbox.deliver(MODEL)
+    await outbox.registrations.forget(MODEL)  # and whoever did it was ended before the record said so
+    await outbox.register()
+    for _ in range(judged_again):
+        await outbox.commit(history=2)
+    await outbox.deliver(MODEL)
+    assert await outbox.delivered() == list(range(1, judged_again + 1))
+    assert first_break(await outbox.record.page(MODEL, 0, 100)) is None
+
+
 async def test_an_unchanged_history_is_not_delivered_again(outbox: Outbox) -> None:
-    await outbox.commit(1, history=1)
+    await outbox.commit(history=1)
     await outbox.deliver(MODEL)
     before = await outbox.deliveries.page(MODEL, 1, 1)
     await outbox.deliver(MODEL)
-    await outbox.commit(2, history=1)
+    await outbox.commit(history=1)
     await outbox.deliver(MODEL)
     assert list(await outbox.deliveries.page(MODEL, 1, 1)) == list(before)
     assert await outbox.delivered() == [1, 2]

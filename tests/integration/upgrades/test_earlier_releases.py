@@ -12,7 +12,7 @@ from tests.integration.store.senders import WINDOW, register, verdicts, windows_
 from tests.processes.earlier_releases import ARCHIVES, unpacked
 from tests.processes.fixtures import MakeService, MakeStore
 from tests.processes.services import environment
-from tests.processes.traffic import SMALL_PLAN, numbered, payload, rows
+from tests.processes.traffic import EARLIER_PLAN, SMALL_PLAN, numbered, payload, rows
 from tests.processes.waiting import eventually
 from tests.soak.upgrade import upgrade
 
@@ -43,7 +43,7 @@ def test_what_an_earlier_release_judged_is_continued_after_it_was_killed(
     batch = {"json": {"rows": numbered(0, WINDOW + 20)}, "headers": {"Idempotency-Key": "a batch of both"}}
     earlier.start()
     with earlier.client() as client:
-        register(client)
+        register(client, plan=EARLIER_PLAN)
         client.post("/v1/models/churn/observations", **batch).raise_for_status()
         windows_of(client, 1)
         eventually(lambda: verdicts(client)[0]["action"]["outcome"], "the action is delivered")
@@ -84,7 +84,7 @@ def test_summaries_are_refused_by_name_by_a_release_that_knows_rows_only(
             assert answer.status_code == 200, answer.text
         earlier.start()
         with earlier.client() as older:
-            register(older, "healthy")
+            register(older, "healthy", EARLIER_PLAN)
             older.post("/v1/models/healthy/observations", json=payload(rows(1, WINDOW))).raise_for_status()
             windows_of(older, 1, "healthy")
             refused = older.post("/v1/models/churn/observations", json=payload(rows(1, 1)))
