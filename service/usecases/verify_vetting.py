@@ -10,7 +10,7 @@ from service.domain.integrity.envelope import parse_bundle
 from service.domain.integrity.statement import Kind
 from service.domain.integrity.trust import Trust
 from service.domain.retraining.gate import Check, Refusal
-from service.domain.retraining.vetting_statement import SignedDataset, in_both, parse_vetting
+from service.domain.retraining.vetting_statement import SignedDataset, may_do_both, parse_vetting
 
 if TYPE_CHECKING:  # the other ports bring NumPy and SciPy, and the command line waits for them
     from service.ports import SignatureCheck
@@ -43,7 +43,7 @@ def verify_vetting(
     refusal = dataset.refusal(said, key.fingerprint, wanted.checks, now)
     if refusal is not None:
         return refusal
-    if in_both(wanted.approvers, wanted.signers):
+    if may_do_both(wanted.approvers, wanted.signers, read, now):
         return Refusal(
             Check.VETTING,
             "approvers_sign_datasets",

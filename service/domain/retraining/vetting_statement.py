@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from service.domain.errors import UnusableSignature
-from service.domain.integrity.statement import STATEMENT_TYPE
+from service.domain.errors import UntrustedSigner, UnusableSignature
+from service.domain.integrity.envelope import Bundle
+from service.domain.integrity.statement import STATEMENT_TYPE, Kind
 from service.domain.integrity.strict_json import each, member, nothing_but, of_type, parsed
 from service.domain.integrity.trust import Trust
 from service.domain.retraining.gate import Check, Refusal
@@ -108,13 +109,18 @@ def parse_vetting(payload: bytes) -> VettingStatement:
     return VettingStatement(name, f"sha256:{digest}", frozenset(names), approver, requester, issued, expires)
 
 
-def in_both(approvers: Trust, datasets: Trust) -> bool:
-    """Whether somebody may sign datasets and vet them: then one person is enough, and vetting says nothing."""
-    keys = {key.fingerprint for key in approvers.keys} & {key.fingerprint for key in datasets.keys}
-    signers = {(each.root, each.subject, each.alternative_name) for each in datasets.authorities}
-    return bool(keys) or any(
-        (each.root, each.subject, each.alternative_name) in signers for each in approvers.authorities
-    )
+def may_do_both(approvers: Trust, signers: Trust, vetting: Bundle, now: datetime) -> bool:
+    """Whether somebody may sign datasets and vet them: then one person is enough, and vetting says nothing.
+
+    Of keys it is any that both lists have; of people with certificates, whoever signed this vetting.
+    """
+    keys = {key.fingerprint for key in signers.keys if Kind.DATASET in key.kinds}
+    if any(key.fingerprint in keys for key in approvers.keys):
+        return True
+    try:
+        return Kind.DATASET in signers.key_of(vetting, now).kinds
+    except UntrustedSigner:
+        return False
 
 
 def _exactly(document: dict[str, Any], name: str, wanted: str) -> None:

@@ -12,7 +12,7 @@ import anyio
 import pytest
 import yaml
 
-from service.adapters.artifacts.elliptic_keys import EllipticKey
+from service.adapters.artifacts.elliptic_keys import EllipticKey, read_private_key
 from service.domain.errors import InvalidConfiguration, VettingUnavailable
 from service.domain.integrity.envelope import parse_bundle
 from service.domain.integrity.statement import Kind
@@ -22,6 +22,7 @@ from service.run_sources import is_enforced, read_sources
 from service.settings import TriggerSettings
 from service.usecases.vet_run import VetRun
 from tests.processes.vetted import IMAGE, Vetted
+from tests.unit.service.adapters.artifacts.authorities import BETWEEN, MAIL, ROOT, SIGNER
 from tests.unit.service.adapters.trigger.requests import retrain_request
 
 pytestmark = pytest.mark.anyio
@@ -192,6 +193,52 @@ async def test_what_is_wrong_is_refused_by_name(vetted: Vetted, case: str) -> No
     refusal = await found(vetted)
     assert isinstance(refusal, Refusal)
     assert (refusal.check, refusal.reason) == (check, reason)
+
+
+def certified(vetted: Vetted, file: str, **limits: str) -> None:
+    """Whom a root certifies is trusted."""
+    (vetted.folder / "root.pem").write_bytes(ROOT.pem)
+    (vetted.folder / file).write_text(yaml.safe_dump({"keys": [{"id": "root", "ca": "root.pem", **limits}]}))
+
+
+def vetted_by_certificate(vetted: Vetted) -> None:
+    (vetted.folder / "leaf.pem").write_bytes(SIGNER.key_pem)
+    key = read_private_key(vetted.folder / "leaf.pem", None)
+    vetted.vet(key)
+    bundle = parse_bundle((vetted.folder / "fraud.vetting").read_bytes())
+    with_chain = replace(bundle, hint="", certificates=(SIGNER.der, BETWEEN.der))
+    (vetted.folder / "fraud.vetting").write_bytes(with_chain.encode())
+
+
+async def test_an_approver_may_have_a_certificate(vetted: Vetted) -> None:
+    vetted_by_certificate(vetted)
+    certified(vetted, "approvers.yaml", alternative_name=MAIL)
+    evidence = await found(vetted)
+    assert isinstance(evidence, Evidence)
+    certified(vetted, "approvers.yaml", alternative_name="somebody@example.com")
+    refusal = await found(vetted)
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == "approver_not_trusted"
+
+
+async def test_who_may_sign_datasets_by_another_of_their_names_may_not_vet_them(vetted: Vetted) -> None:
+    vetted_by_certificate(vetted)
+    certified(vetted, "approvers.yaml", alternative_name=MAIL)
+    keys = yaml.safe_load((vetted.folder / "datasets.yaml").read_text())["keys"]
+    root = {"id": "root", "ca": "root.pem", "subject": SIGNER.certificate.subject.rfc4514_string()}
+    (vetted.folder / "datasets.yaml").write_text(yaml.safe_dump({"keys": [*keys, root]}))
+    refusal = await found(vetted)
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == "approvers_sign_datasets"
+
+
+async def test_a_key_that_both_lists_have_may_vet_where_one_is_of_models_only(vetted: Vetted) -> None:
+    keys = [
+        {"id": "data", "key": vetted.signer.public_key.decode(), "kinds": ["dataset"]},
+        {"id": "release", "key": vetted.approver.public_key.decode(), "kinds": ["model"]},
+    ]
+    (vetted.folder / "datasets.yaml").write_text(yaml.safe_dump({"keys": keys}))
+    assert isinstance(await found(vetted), Evidence)
 
 
 @pytest.mark.parametrize(
