@@ -38,8 +38,10 @@ class RunKind:
 
     def waits(self, document: Mapping[str, Any]) -> bool:
         """Whether an object of this kind does."""
-        spec = document.get("spec") or {}
-        return self.suspension is not None and spec.get(self.suspension.member) == self.suspension.waits
+        spec = document.get("spec")
+        if self.suspension is None or not isinstance(spec, Mapping):
+            return False
+        return spec.get(self.suspension.member) == self.suspension.waits
 
 
 _COMPLETION = {("Complete", "True"): Progress.SUCCEEDED, ("Failed", "True"): Progress.FAILED}

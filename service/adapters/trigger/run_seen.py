@@ -38,12 +38,15 @@ def is_held(kind: RunKind, document: Mapping[str, Any]) -> bool:
 def _ends(kind: RunKind, status: Mapping[str, Any]) -> Iterator[_Ended]:
     conditions = status.get("conditions")
     for condition in conditions if isinstance(conditions, list) else ():
-        if (condition.get("type"), condition.get("status")) in kind.conditions:
-            progress = kind.conditions[condition["type"], condition["status"]]
+        if not isinstance(condition, Mapping):
+            continue
+        progress = kind.conditions.get((str(condition.get("type")), str(condition.get("status"))))
+        if progress is not None:
             said = [str(condition[name]) for name in ("reason", "message") if condition.get(name)]
             yield progress, condition.get("lastTransitionTime"), ": ".join(said)
-    if (phase := status.get("phase")) in kind.phases:
-        yield kind.phases[str(phase)], status.get("finishedAt"), str(status.get("message") or phase)
+    phase = str(status.get("phase"))
+    if phase in kind.phases:
+        yield kind.phases[phase], status.get("finishedAt"), str(status.get("message") or phase)
 
 
 def _seen(model: ModelName, metadata: Mapping[str, Any], progress: Progress, at: object, detail: str = "") -> RunSeen:
