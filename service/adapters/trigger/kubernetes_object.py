@@ -68,7 +68,9 @@ class KubernetesObjectTrigger:
 
     async def manifest(self, order: Order, /) -> dict[str, Any]:
         """What is made for it. Raises `TriggerUnavailable`, `TriggerRejected`."""
-        made_from = self._source(order)
+        made_from, permitted = self._source(order), order.evidence.template_digest
+        if permitted != f"sha256:{made_from.digest}":
+            raise TriggerRejected(f"the template is sha256:{made_from.digest} now, and {permitted} was permitted")
         template = made_from if isinstance(made_from, Template) else await read_cron_job(self._api, made_from)
         return render(template, order)
 

@@ -135,6 +135,13 @@ async def test_what_was_started_before_the_edit_is_found(pinned: Pinned) -> None
     assert (found.outcome, found.uid, found.manifest_digest) == (TriggerOutcome.ALREADY_EXISTS, made.uid, "")
 
 
+async def test_what_was_permitted_with_another_digest_is_not_started(pinned: Pinned) -> None:
+    other = replace(pinned, order=Order(REQUEST, Evidence("sha256:" + "0" * 64)))
+    with pytest.raises(TriggerRejected, match=r"the template is sha256:.* now, and sha256:0{64} was permitted"):
+        await other.fire()
+    assert pinned.account.jobs() == []
+
+
 async def test_what_we_say_of_a_job_it_may_not_say(pinned: Pinned) -> None:
     template = pinned.job_template()
     template["metadata"]["labels"]["driftwarden.dev/model"] = "fraud"

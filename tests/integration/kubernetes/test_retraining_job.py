@@ -10,6 +10,7 @@ from service.adapters.trigger.kubernetes_object import KubernetesObjectTrigger
 from service.adapters.trigger.template import Template, parse_template
 from service.domain.errors import TriggerRejected, TriggerUnavailable
 from service.domain.models import TriggerOutcome, model_name
+from service.domain.retraining.gate import Evidence
 from tests.cluster.api import ApiError, Cluster, wait_until
 from tests.cluster.fixtures import Account
 from tests.unit.service.adapters.trigger.requests import order, retrain_request
@@ -58,6 +59,18 @@ async def test_three_triggers_firing_at_once_make_one_job(account: Account, temp
         await asyncio.gather(*(trigger.aclose() for trigger in triggers))
     assert sorted(receipt.outcome for receipt in receipts) == ["ALREADY_EXISTS", "ALREADY_EXISTS", "CREATED"]
     assert len(account.jobs()) == 1
+
+
+async def test_what_was_permitted_with_another_template_is_not_started_but_found_where_it_was(
+    trigger: KubernetesObjectTrigger, account: Account
+) -> None:
+    another = order(REQUEST, evidence=Evidence("sha256:" + "0" * 64))
+    with pytest.raises(TriggerRejected, match=r"the template is sha256:.* now, and sha256:0{64} was permitted"):
+        await trigger.fire(another)
+    assert account.jobs() == []
+    made = await trigger.fire(order(REQUEST))
+    found = await trigger.fire(another)
+    assert (found.outcome, found.uid, found.manifest_digest) == (TriggerOutcome.ALREADY_EXISTS, made.uid, "")
 
 
 @pytest.mark.parametrize(
