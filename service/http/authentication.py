@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.domain.access import Access, Credentials, Verb, sender_of
 from service.domain.errors import AccessUndecided, InvalidModelName, NotAllowed, NotAuthenticated
 from service.domain.models import ModelName, model_name
+from service.domain.retraining.by_hand import caller_named
 from service.http.errors import answer_to
 from service.usecases.admit_caller import AdmitCaller
 
@@ -80,6 +81,11 @@ class AuthenticationFirst:
             await send({"type": "websocket.close", "code": 1008})
         else:
             await self._app(scope, receive, send)
+
+
+def caller_of(scope: Scope) -> str:
+    """Whose request it is, by the name that what is done goes on record under."""
+    return caller_named(scope.get(CALLER))
 
 
 def wanted(method: str, path: str) -> Access | None:

@@ -9,6 +9,7 @@ from detectors.errors import UnknownDetector
 from service.domain.errors import UnknownDetectorName
 from service.domain.models import model_name
 from service.http.admission import Admission
+from service.http.authentication import caller_of
 from service.http.bodies import Bodies
 from service.http.routes import problems
 from service.http.routes.examples import BODIES
@@ -48,9 +49,12 @@ def routes(
             raise UnknownDetectorName(str(error)) from error
 
     @router.delete("/models/{model}", status_code=204, responses=problems(404, 422, 503))
-    async def delete_model(model: ModelPath) -> None:
-        """Watch the model no more. Its references, plans, rows and verdicts are deleted, and cannot be had back."""
-        await forget(model_name(model))
+    async def delete_model(model: ModelPath, request: Request) -> None:
+        """Watch the model no more. Its references, plans, rows and verdicts are deleted, and cannot be had back.
+
+        The record of its retraining stays.
+        """
+        await forget(model_name(model), caller_of(request.scope))
 
     @router.get("/models/{model}/registrations", responses=problems(404, 422, 500, 503))
     async def get_registrations(model: ModelPath) -> RegistrationHistory:

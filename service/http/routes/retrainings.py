@@ -10,8 +10,7 @@ from pydantic import BaseModel, TypeAdapter
 from service.domain.errors import InvalidInput, InvalidRetraining, UnreadableBody
 from service.domain.integrity.envelope import MEDIA_TYPE as BUNDLE_MEDIA_TYPE
 from service.domain.models import model_name
-from service.domain.retraining.by_hand import caller_named
-from service.http.authentication import CALLER
+from service.http.authentication import caller_of
 from service.http.bodies import Bodies
 from service.http.formats.content_coding import refuse_coded
 from service.http.formats.json_document import read_document, require_json
@@ -60,7 +59,7 @@ def acting(by_hand: RetrainByHand, steer: SteerRuns, bodies: Bodies) -> APIRoute
         asked = await _read(bodies, name, request, RetrainingRequest, _ASKING)
         if asked.dry_run:
             return JSONResponse(AskedAnswer.foreseen(await by_hand.foresee(name)).model_dump(mode="json"))
-        entry = await by_hand(name, _caller(request), asked.reason, rehearsal=asked.rehearsal)
+        entry = await by_hand(name, caller_of(request.scope), asked.reason, rehearsal=asked.rehearsal)
         answer = AskedAnswer(run=entry.run, permitted=None, refusal=None, evidence=None)
         where = {"Location": f"/v1/models/{name}/retrainings/{entry.run}"}
         return JSONResponse(answer.model_dump(mode="json"), 202, where)
@@ -68,26 +67,26 @@ def acting(by_hand: RetrainByHand, steer: SteerRuns, bodies: Bodies) -> APIRoute
     @router.post("/{run}/release", **_SAID)
     async def release(model: ModelPath, run: RunPath, request: Request) -> None:
         """Let a run go on that was made suspended (`response.approval: manual`)."""
-        await steer.release(model_name(model), run, _caller(request))
+        await steer.release(model_name(model), run, caller_of(request.scope))
 
     @router.post("/{run}/model", openapi_extra=_body(ModelMade, _MAKING), **_SAID)
     async def tell_model(model: ModelPath, run: RunPath, request: Request) -> None:
         """Say which model the run made: its provenance is of that from then on."""
         name = model_name(model)
         made = await _read(bodies, name, request, ModelMade, _MAKING)
-        await steer.tell_model(name, run, made.payload_digest, _caller(request))
+        await steer.tell_model(name, run, made.payload_digest, caller_of(request.scope))
 
     @router.post("/{run}/served", **_SAID)
     async def serve(model: ModelPath, run: RunPath, request: Request) -> None:
         """Say that the run's model is in use: rows from now on are its own, and a reference is made of them."""
-        await steer.serve(model_name(model), run, _caller(request))
+        await steer.serve(model_name(model), run, caller_of(request.scope))
 
     @router.post("/{run}/keep-reference", openapi_extra=_body(ReasonGiven, _KEEPING), **_SAID)
     async def keep_reference(model: ModelPath, run: RunPath, request: Request) -> None:
         """Say that no reference is to be made of the run's model: the old one stays, and the next run may come."""
         name = model_name(model)
         given = await _read(bodies, name, request, ReasonGiven, _KEEPING)
-        await steer.keep_reference(name, run, _caller(request), given.reason)
+        await steer.keep_reference(name, run, caller_of(request.scope), given.reason)
 
     return router
 
@@ -134,10 +133,6 @@ def reading(read: ReadRetraining) -> APIRouter:
         return Response(await read.provenance(model_name(model), run), media_type=BUNDLE_MEDIA_TYPE)
 
     return router
-
-
-def _caller(request: Request) -> str:
-    return caller_named(request.scope.get(CALLER))
 
 
 async def _read(bodies: Bodies, model: str, request: Request, kind: type[D], example: dict[str, Any]) -> D:

@@ -324,6 +324,16 @@ async def test_provenance_is_of_the_told_model_and_signed(service: Service) -> N
     assert statement["predicate"]["runDetails"]["builder"]["id"] == f"urn:driftwarden:service:{KEY.fingerprint}"
 
 
+async def test_the_record_outlives_its_model_and_says_who_deleted_it(service: Service) -> None:
+    run = await service.ended()
+    headers = service.callers.as_caller("owner")
+    assert (await service.running.client.delete("/v1/models/fraud", headers=headers)).status_code == 204
+    newest, *_ = (await service.get())["entries"]
+    assert (newest["step"], newest["by"]) == ("FORGOTTEN", "owner")
+    assert [entry["step"] for entry in (await service.get(f"/{run}"))["entries"]][-1] == "ENDED"
+    assert (await handed_out(service)).head.newest == 5
+
+
 async def test_without_a_key_nothing_is_vouched_for(running_app: Application) -> None:
     await running_app.register()
     record = await running_app.client.get("/v1/models/churn/retrainings/record")
