@@ -24,6 +24,7 @@ from tests.soak.crash_points import die_at_random_places
 from tests.soak.disk_order import answers_follow_the_disk
 from tests.soak.drain import drain
 from tests.soak.figures import Figure, broken
+from tests.soak.forced_events import forced_events
 from tests.soak.outages import outages
 from tests.soak.overload import fairness, overload
 from tests.soak.steady_load import figures_of, soak
@@ -47,11 +48,12 @@ class Size:
     lives: int = 150
     takeovers: int = 10
     upgrade_batches: int = 9_000
+    forced: int = 10_000
     minutes: float = 10.0
     seed: int = 0
 
 
-SHORT = Size(2, 400, 80, 5.0, 3.0, 1.0, 16, 40, 10, 2, 400, 0.4)
+SHORT = Size(2, 400, 80, 5.0, 3.0, 1.0, 16, 40, 10, 2, 400, 500, 0.4)
 """To see that everything runs; proves little."""
 
 
@@ -155,6 +157,11 @@ def upgrades(size: Size) -> Iterator[Figure]:
             yield from upgrade(new.store, new.service, unpacked(archive, new.directory), batches=size.upgrade_batches)
 
 
+def forced(size: Size) -> Iterator[Figure]:
+    """R18: drift events as fast as somebody can force them, for a day of a simulated clock."""
+    yield from forced_events(size.forced)
+
+
 def steady(size: Size) -> Iterator[Figure]:
     """R13: steady load, the store killed every five minutes."""
     fault_seconds = min(300.0, 20.0 * size.minutes)
@@ -172,6 +179,7 @@ SECTIONS: Mapping[str, Callable[[Size], Iterator[Figure]]] = {
     "drain": draining,
     "crashes": crashes,
     "upgrades": upgrades,
+    "forced": forced,
     "steady": steady,
 }
 

@@ -108,10 +108,12 @@ class Retraining:
 
     def replica(self, **instead: object) -> DeliverActions:
         """One more, with something of its own in the place of a port."""
-        kept = Kept(self.verdicts, instead.get("deliveries", self.deliveries), instead.get("record", self.record))
+        verdicts = instead.get("verdicts", self.verdicts)
+        kept = Kept(verdicts, instead.get("deliveries", self.deliveries), instead.get("record", self.record))
+        vetter = instead.get("vetter", self.vetter)
         return DeliverActions(
             kept=kept,
-            gate=RetrainingGate(self.registrations, self.verdicts, self.vetter, lambda _: self.is_ours),
+            gate=RetrainingGate(self.registrations, verdicts, vetter, lambda _: self.is_ours),
             triggers=Triggers(instead.get("target", self.target), Rehearsal()),
             clock=self.time,
             monotonic=self.time.monotonic,

@@ -17,12 +17,13 @@ from service.domain.sharing import Outlook
 from tests.conformance.ports.documents import MODEL, NOON
 from tests.conformance.ports.documents import registration as registered_anew
 from tests.integration.retraining.conftest import Retraining
+from tests.soak.forced_events import force
 
 pytestmark = pytest.mark.anyio
 
 EVERY_WINDOW = ResponsePlan(confirm=1, out_of=1, cool_down=0)
 EVENTS = 1_000
-"""Forced in a day; 10,000 in the long form."""
+"""Forced in a day."""
 
 
 class Ended(Exception):
@@ -244,18 +245,9 @@ async def test_an_hour_without_the_api_server_loses_nothing_and_ends_in_one_run(
 
 
 async def test_however_many_events_are_forced_one_run_is_started_a_cool_down(retraining: Retraining) -> None:
-    """Case 56: windows that drift as fast as somebody can send rows, for a day."""
-    events, starts = EVENTS, []
-    for number in range(events):
-        await retraining.drift()
-        if (number + 1) % (EVENTS // 100) == 0:
-            await retraining.settle()
-            if await retraining.phase() is Phase.RUNNING:
-                starts.append(retraining.time.now)
-                await retraining.end()
-        retraining.time.pass_by(seconds=86_400 / EVENTS)
-    assert len(await retraining.shown()) == events
-    assert len(retraining.target.names) == len(starts) == 4, "the day's budget"
+    """Case 56; 10,000 of them in the long form."""
+    starts = await force(retraining, EVENTS)
+    assert len(starts) == 4, "the day's budget"
     assert all(later - earlier >= timedelta(hours=1) for earlier, later in pairwise(starts))
 
 
