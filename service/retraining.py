@@ -22,8 +22,10 @@ from service.usecases.guarded_trigger import GuardedTrigger
 from service.usecases.retraining_gate import RetrainingGate
 from service.usecases.sign_events import SignEvents
 from service.usecases.trigger_by_model import TriggerByModel
+from service.usecases.vet_in_background import VetInBackground
 from service.usecases.vet_run import VetRun
 
+_FRESH_SECONDS = 120.0
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -35,6 +37,9 @@ class OpenedTrigger:
     rehearsal: Trigger
     """Shows what that one would start."""
     vetting: Vetting
+    """For callers, who wait for its answer."""
+    gate_vetting: Vetting
+    """For whoever starts runs, and is not to be held up."""
     pinned: tuple[Path, str] | None
     """File and SHA-256 of the only template, which must stay what it is at start; None: a file pins each."""
     events: SignEvents | None = None
@@ -56,8 +61,8 @@ async def open_trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Open
             if isinstance(each.made_from, Template)  # a CronJob is refused: it needs a cluster
         }
         vetting = VetRun(sources.source_of, None, enforced=is_enforced(settings))
-        by_model = TriggerByModel(shown)
-        return OpenedTrigger(by_model, by_model, vetting, _pinned_at_start(settings, sources), events)
+        by_model, behind = TriggerByModel(shown), _in_background(vetting, settings, stack)
+        return OpenedTrigger(by_model, by_model, vetting, behind, _pinned_at_start(settings, sources), events)
     # The client takes more than a second to import, and a dry run does not need it.
     from service.adapters.cluster_objects import KubernetesObjects  # noqa: PLC0415
     from service.adapters.kubernetes_credentials import find_credentials  # noqa: PLC0415
@@ -74,8 +79,16 @@ async def open_trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Open
     followed = [each.objects for each in made_from.values()]
     runs = await stack.enter_async_context(KubernetesRuns(followed, credentials, request_timeout_s=seconds))
     vetting = VetRun(sources.source_of, objects, enforced=is_enforced(settings))
-    pinned = _pinned_at_start(settings, sources)
-    return OpenedTrigger(trigger, Rehearsal(trigger.manifest), vetting, pinned, events, runs)
+    behind, pinned = _in_background(vetting, settings, stack), _pinned_at_start(settings, sources)
+    return OpenedTrigger(trigger, Rehearsal(trigger.manifest), vetting, behind, pinned, events, runs)
+
+
+def _in_background(vetting: Vetting, settings: TriggerSettings, stack: AsyncExitStack) -> VetInBackground:
+    # Whoever tries again after the longest wait still finds the answer.
+    fresh_seconds = max(_FRESH_SECONDS, 2 * settings.longest_retry_seconds)
+    behind = VetInBackground(vetting, time.monotonic, fresh_seconds)
+    stack.callback(behind.close)
+    return behind
 
 
 def deliver_actions(
@@ -92,7 +105,7 @@ def deliver_actions(
     is_ours = (lambda _: True) if opened.events is None else opened.events.is_ours
     return DeliverActions(
         kept=kept,
-        gate=RetrainingGate(registrations, kept.verdicts, opened.vetting, is_ours),
+        gate=RetrainingGate(registrations, kept.verdicts, opened.gate_vetting, is_ours),
         triggers=Triggers(GuardedTrigger(opened.trigger, guard), opened.rehearsal),
         clock=clock,
         monotonic=time.monotonic,
