@@ -27,6 +27,7 @@ from service.adapters.log import (
 )
 from service.adapters.store import connection, is_writable
 from service.adapters.trigger.template import MAXIMUM_BYTES
+from service.after_runs import look_after_retraining
 from service.custody import Target, retraining_routes
 from service.domain.errors import DriftwardenError, InvalidConfiguration, StoreLost
 from service.domain.integrity.statement import Kind
@@ -413,6 +414,10 @@ def _watch(
         tracing,
     )
 
+    look_after = look_after_retraining(
+        settings, stores, watched.registrations, fitted, deliver, trigger.runs, _now, metrics
+    )
+
     async def evaluate_one(model: ModelName) -> Outlook:
         if await evaluate(model):
             return Outlook.MORE
@@ -422,7 +427,7 @@ def _watch(
     return KeepWatch(
         stores.registrations,
         Task(evaluate_one, evaluate.follow, _shared("evaluation", settings, role, stores, metrics)),
-        Task(deliver, deliver.follow, _shared("delivery", settings, role, stores, metrics)),
+        Task(look_after, deliver.follow, _shared("delivery", settings, role, stores, metrics), look_after.run),
         evaluate.forget,
         Pace(evaluation.poll_seconds, evaluation.claim_seconds, evaluation.threads, time.monotonic),
         metrics,

@@ -7,6 +7,7 @@ from service.adapters.log import (
     Acknowledging,
     Durability,
     RedisDeliveryLog,
+    RedisJudgedBatches,
     RedisObservationLog,
     RedisRetrainingRecord,
     RedisVerdictLog,
@@ -30,6 +31,7 @@ class Stores:
     redis: Client
     keys: Keys
     observations: RedisObservationLog
+    judged: RedisJudgedBatches
     verdicts: RedisVerdictLog
     deliveries: RedisDeliveryLog
     registrations: RedisRegistrations
@@ -54,6 +56,7 @@ def open_stores(
             retained_seconds=settings.retained_seconds,
             prediction_bytes=0 if forwards else settings.prediction_bytes,
         ),
+        RedisJudgedBatches(redis, keys),
         RedisVerdictLog(redis, keys, settings.kept_verdicts),
         RedisDeliveryLog(redis, keys, settings.kept_verdicts),
         RedisRegistrations(redis, keys),

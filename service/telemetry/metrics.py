@@ -135,6 +135,10 @@ class Metrics:
         self.retrainings = self._counter("retrainings", steps, "model", "step", "reason")
         phase = "1 for the phase that the run under way is in, 0 for the others; all 0: none is under way."
         self.retraining_phase = self._gauge("retraining_phase", phase, "model", "phase")
+        since = "Since when the run under way is in its phase; absent if none is under way."
+        self.retraining_since = self._gauge("retraining_phase_timestamp_seconds", since, "model")
+        failures = "Runs that failed one after another; 0 once one has not."
+        self.retraining_failures = self._gauge("retraining_failures", failures, "model")
 
     def _declare_newest_verdict(self) -> None:
         """What the newest verdict says, whoever committed it."""
@@ -294,6 +298,9 @@ class Metrics:
         for phase in Phase:
             is_there = state.underway is not None and state.underway.phase is phase
             self.retraining_phase.labels(model, phase.value).set(is_there)
+        run = state.underway
+        _show_or_remove(self.retraining_since, model, None if run is None else run.since.timestamp())
+        self.retraining_failures.labels(model).set(state.failures)
 
     def count_action(self, model: str, outcome: TriggerOutcome) -> None:
         self.actions.labels(self.model(model), outcome.value).inc()

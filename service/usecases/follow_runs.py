@@ -23,6 +23,9 @@ from service.telemetry.metrics import Metrics
 LOOK_SECONDS = 60.0
 """A run of which nothing was told for so long is looked at: what does not come over a watch is not missed for ever."""
 RETRY_SECONDS = 2.0
+GRACE_SECONDS = 5.0
+"""Whoever releases a run through the service has so long to write down who it was, before it is taken to be released
+past it."""
 KEPT = 10_000
 """Runs of which it is remembered how they were; old ones stay in the target for days."""
 _log = logging.getLogger(__name__)
@@ -34,6 +37,8 @@ class _Known:
     """None: it could not be looked at."""
     at: float
     """On the monotonic clock."""
+    since: float
+    """When it was first seen to be so."""
 
 
 class FollowRuns:
@@ -85,7 +90,8 @@ class FollowRuns:
 
     async def _entry(self, newest: Line | None, run: Underway) -> Entry | None:
         """What follows; None while the run is as the record says, or nobody can tell."""
-        seen = await self._how_it_is(run)
+        known = await self._how_it_is(run)
+        seen = known.seen
         if seen is None:
             return None
         if seen.progress.is_over:
@@ -93,19 +99,21 @@ class FollowRuns:
             renews = registration is not None and registration.plan.response.new_reference is not None
             seen = replace(seen, detail=seen.detail[: transitions.MAXIMUM_REASON])
             return transitions.ended(newest, seen, self._clock(), renews=renews)
-        if run.phase is Phase.SUSPENDED and seen.progress is Progress.RUNNING:
+        goes_on = run.phase is Phase.SUSPENDED and seen.progress is Progress.RUNNING
+        if goes_on and self._monotonic() - known.since >= GRACE_SECONDS:
             return transitions.released(newest, seen.name, self._clock(), by="")
         return None
 
-    async def _how_it_is(self, run: Underway) -> RunSeen | None:
+    async def _how_it_is(self, run: Underway) -> _Known:
         model, name = run.request.model, run.request.name
         known = self._known.get((model, name))
         if known is None or self._monotonic() - known.at >= LOOK_SECONDS:
             known = await self._looked(model, name)
         seen = known.seen
         if seen is not None and run.uid and seen.uid and seen.uid != run.uid:
-            return replace(seen, progress=Progress.GONE, detail="it was deleted, and another object has its name")
-        return seen
+            gone = replace(seen, progress=Progress.GONE, detail="it was deleted, and another object has its name")
+            return replace(known, seen=gone)
+        return known
 
     async def _looked(self, model: ModelName, name: str) -> _Known:
         try:
@@ -118,8 +126,9 @@ class FollowRuns:
         if seen is not None and self._troubled:
             _log.info("runs are seen again")
             self._troubled = False
-        known = self._known[model, name] = _Known(seen, self._monotonic())
-        self._known.move_to_end((model, name))
+        now, before = self._monotonic(), self._known.pop((model, name), None)
+        since = before.since if before is not None and _progress(before.seen) is _progress(seen) else now
+        known = self._known[model, name] = _Known(seen, now, since)
         if len(self._known) > KEPT:
             self._known.popitem(last=False)
         return known
@@ -130,3 +139,7 @@ class FollowRuns:
             expected = isinstance(error, DriftwardenError)
             _log.error("runs cannot be seen now, and will be again: %s", error, exc_info=None if expected else error)
         self._troubled = True
+
+
+def _progress(seen: RunSeen | None) -> Progress | None:
+    return None if seen is None else seen.progress

@@ -1,21 +1,17 @@
 """The two loops of a process: judge windows as they fill, deliver actions until they are off our hands."""
 
-import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import anyio
 
-from service.domain.errors import DriftwardenError
 from service.domain.models import ModelName
 from service.domain.sharing import Outlook
 from service.ports import Registrations
 from service.telemetry.metrics import Metrics
+from service.usecases.attempts import Attempts
 from service.usecases.share_work import SharedWork
-
-_log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 TOGETHER_SECONDS = 0.02
 """After the first sign of new rows, wait for those just behind: one look at the log instead of one a batch."""
@@ -44,6 +40,8 @@ class Task:
     follow: Callable[[ModelName], Awaitable[None]]
     """Shows what others have done."""
     work: SharedWork
+    beside: Callable[[Callable[[ModelName], None]], Coroutine[Any, Any, None]] | None = None
+    """Runs as long as the loop; is told how to have a model looked at soon."""
 
 
 class KeepWatch:
@@ -65,8 +63,7 @@ class KeepWatch:
         self._forget = forget
         self._watched: frozenset[ModelName] = frozenset()
         self._pace = pace
-        self._metrics = metrics
-        self._troubled: set[str] = set()
+        self._attempt = Attempts(metrics)
 
     def rows_came(self, model: ModelName) -> None:
         """Wake the evaluation; called for every batch, so it must cost nothing."""
@@ -80,6 +77,8 @@ class KeepWatch:
                 for loop in loops:
                     tasks.start_soon(self._renew, loop.work)
                     tasks.start_soon(self._rounds, loop)
+                    if loop.beside is not None:
+                        tasks.start_soon(loop.beside, loop.came)
         finally:
             with anyio.move_on_after(LEAVING_SECONDS, shield=True):
                 for loop in loops:
@@ -138,24 +137,6 @@ class KeepWatch:
             await event.wait()
             await anyio.sleep(TOGETHER_SECONDS)
 
-    async def _attempt(self, what: str, model: ModelName, doing: Awaitable[T]) -> T | None:
-        """One step for one model; whatever goes wrong with it stays with it and is tried again in the next round."""
-        trouble = f"{what} {model}"
-        try:
-            result = await doing
-        except Exception as error:  # noqa: BLE001 - the loop must outlive every fault of one model
-            label = self._metrics.model(model) if model else ""
-            self._metrics.evaluation_failures.labels(label, type(error).__name__).inc()
-            if trouble not in self._troubled:  # once, not once a round
-                expected = isinstance(error, DriftwardenError)
-                _log.error("%s fails and will be tried again: %s", trouble.strip(), error, exc_info=not expected)
-                self._troubled.add(trouble)
-            return None
-        if trouble in self._troubled:
-            self._troubled.discard(trouble)
-            _log.info("%s works again", trouble.strip())
-        return result
-
 
 class _Loop:
     """One kind of work, and what wakes it."""
@@ -164,6 +145,7 @@ class _Loop:
         self.work = task.work
         self.look = task.look
         self.follow = task.follow
+        self.beside = task.beside
         self.woken = anyio.Event()
 
     def came(self, model: ModelName) -> None:

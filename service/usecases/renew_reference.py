@@ -129,7 +129,7 @@ class RenewReference:
     ) -> Outlook:
         assert run.served_from is not None  # noqa: S101 - it is being renewed
         if is_after(registration.since, run.served_from):  # the reference was replaced since
-            if registration.reference_digest != run.reference_digest:
+            if registration.reference_digest not in run.gathered:
                 raise _NotRenewed("another reference was registered meanwhile: that one stays")
             digest = registration.reference_digest
             await self._record.append(transitions.renewed(newest, run.request.name, digest, self._clock()))
@@ -142,7 +142,7 @@ class RenewReference:
             return Outlook.MORE if more else Outlook.LATER
         candidate = await self._candidate(progress)
         digest = candidate.registration.reference_digest
-        if digest != run.reference_digest:
+        if digest not in run.gathered:
             told, now = progress.gathering.told(run.served_from), self._clock()
             if not await self._record.append(transitions.gathered(newest, run.request.name, digest, now, told)):
                 return Outlook.MORE
@@ -159,6 +159,8 @@ class RenewReference:
             if reason := why_never(registration, wanted.rows, await self._fitted.fitted(registration)):
                 raise _NotRenewed(reason)
             known = None
+        if known is not None and not known.gathering.lacking:
+            return known
         dropped_until = await self._judged.dropped_until(model)
         position = served_from if known is None else known.gathering.position
         if known is not None and not is_after(dropped_until, position):
@@ -192,7 +194,7 @@ class RenewReference:
             return False
         read = await self._judged.read_again(model, gathering.position, until, READ_BATCHES)
         # Asked after reading: what was dropped before it was read is missing among these.
-        if is_after(await self._judged.dropped_until(model), gathering.position) or not read:
+        if is_after(await self._judged.dropped_until(model), gathering.position):
             return True
         batches = [await progress.order.arranged(each) for each in read]
         labels: Sequence[RowLabels | None] = [None] * len(batches)
@@ -201,7 +203,7 @@ class RenewReference:
         for batch, own in zip(batches, labels, strict=True):
             gathering.take(batch, own)
         progress.gaps = 0
-        return True
+        return bool(read)
 
     async def _candidate(self, progress: _Progress) -> _Candidate:
         """Fitted, and calibrated where the one before is. Raises `InvalidReference`, `InvalidPlan`."""

@@ -80,8 +80,8 @@ class Underway:
     """Of the model it made."""
     served_from: BatchPosition | None = None
     """Where in the log that model's traffic begins."""
-    reference_digest: str | None = None
-    """Of the reference that was made of that traffic, before it is registered."""
+    gathered: tuple[str, ...] = ()
+    """Digests of references that were made of that traffic, the latest last; whichever is registered is ours."""
 
 
 @dataclass(frozen=True, slots=True)

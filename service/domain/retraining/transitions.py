@@ -15,6 +15,7 @@ from service.domain.retraining.run import Progress, RunSeen
 
 KEPT_STARTS = 100
 """And so the most that a plan's budget of a day can be."""
+KEPT_GATHERED = 10
 MAXIMUM_REASON = 500
 """Characters of what somebody gives as a reason."""
 _DAY = timedelta(days=1)
@@ -149,10 +150,11 @@ def served(newest: Line | None, run_name: str, position: BatchPosition, at: date
 def gathered(newest: Line | None, run_name: str, reference_digest: str, at: datetime, reason: str) -> Entry:
     """A reference is made of that traffic, and about to be registered: so whoever goes on knows it for ours.
 
-    May be said again, of another one: whoever made it first was ended before it was registered.
+    May be said again, of another one: whoever made it first was ended before it was registered, or is about to.
     """
     run = _underway(newest, run_name, Phase.RENEWING)
-    state = replace(state_of(newest), underway=replace(run, reference_digest=reference_digest))
+    made = (*run.gathered, reference_digest)[-KEPT_GATHERED:]
+    state = replace(state_of(newest), underway=replace(run, gathered=made))
     return _entry(
         newest,
         run.request.model,

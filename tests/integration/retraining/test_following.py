@@ -15,7 +15,7 @@ from service.domain.retraining.run import Progress, RunSeen
 from service.domain.sharing import Outlook
 from service.telemetry.metrics import Metrics
 from service.usecases import follow_runs
-from service.usecases.follow_runs import LOOK_SECONDS, FollowRuns
+from service.usecases.follow_runs import GRACE_SECONDS, LOOK_SECONDS, FollowRuns
 from tests.integration.retraining.scene import MODEL, PLAN, RUN, UID, Scene, rows, scene
 from tests.processes.waiting import eventually_async
 
@@ -124,6 +124,8 @@ async def test_a_suspended_run_that_goes_on_was_released_past_the_service(made: 
     target.is_now = RUNNING
     assert await replica.follow(MODEL) is Outlook.LATER, "it was looked at just now"
     replica.later()
+    assert await replica.follow(MODEL) is Outlook.LATER, "somebody may be writing down who it was"
+    replica.later(GRACE_SECONDS)
     assert await replica.follow(MODEL) is Outlook.MORE
     newest = await made.newest()
     assert (newest.step, newest.by) == (Step.RELEASED, "")

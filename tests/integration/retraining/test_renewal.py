@@ -164,6 +164,46 @@ async def test_three_replicas_at_once_register_one_reference(retrained: Scene) -
     assert (await retrained.registration()).revision == 3
 
 
+async def test_of_two_replicas_that_gathered_different_rows_the_one_that_registers_is_believed(store: str) -> None:
+    """The slow one says what it made first, and registers it after the other has said what it made."""
+    async with scene(store, retained_bytes=0) as made:
+        await made.register(rows(1, 1000))
+        await made.succeeded()
+        made.later()
+        slow_waits, slow_is_done = anyio.Event(), anyio.Event()
+        both_gathered = anyio.Event()
+
+        async def register_late(*arguments: Any) -> bool:
+            slow_waits.set()
+            await both_gathered.wait()
+            return await made.registrations.register(*arguments)
+
+        async def register_later(*arguments: Any) -> bool:
+            both_gathered.set()
+            await slow_is_done.wait()
+            return await made.registrations.register(*arguments)
+
+        late, later = Dying(made.registrations), Dying(made.registrations)
+        late.register, later.register = register_late, register_later  # type: ignore[attr-defined]
+        slow = made.replica(registrations=late)  # type: ignore[arg-type]
+        await slow(MODEL)
+        await made.observe(rows(2, WANTED))
+        async with anyio.create_task_group() as tasks:
+
+            async def be_slow() -> None:
+                await slow(MODEL)
+                slow_is_done.set()
+
+            tasks.start_soon(be_slow)
+            await slow_waits.wait()
+            await made.judge_all()
+            await made.observe(rows(3, WANTED))
+            await settled(made.replica(registrations=later))  # type: ignore[arg-type]
+        assert await made.steps() == [Step.SERVED, Step.GATHERED, Step.GATHERED, Step.RENEWED]
+        first, _, renewed = (line.entry for line in await made.record.page(MODEL, 2, 3))
+        assert renewed.reference_digest == first.reference_digest == (await made.registration()).reference_digest
+
+
 async def test_rows_that_were_dropped_before_they_were_gathered_move_the_beginning_and_the_record_says_so(
     store: str,
 ) -> None:

@@ -26,7 +26,8 @@ def test_what_is_gathered_is_known_to_whoever_goes_on_and_may_be_gathered_again(
         assert (line.entry.step, line.entry.reference_digest, line.entry.reason) == (Step.GATHERED, digest, "200 rows")
         run = line.entry.state.underway
         assert run is not None
-        assert (run.phase, run.served_from, run.reference_digest) == (Phase.RENEWING, "9-0", digest)
+        assert (run.phase, run.served_from, run.gathered[-1]) == (Phase.RENEWING, "9-0", digest)
+    assert run.gathered == ("sha256:1", "sha256:2")
     assert renewed(line, REQUEST.name, "sha256:2", NOON).state.underway is None
 
 
