@@ -1,9 +1,11 @@
 """Who wants to know is told what has happened to what is watched: a CloudEvent each, in order, until it is taken."""
 
 import json
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -51,9 +53,18 @@ async def counted(metrics: Metrics, outcome: str, times: int) -> None:
     await eventually_async(is_so, f"{times} are {outcome}")
 
 
-async def test_a_model_that_is_tampered_with_is_told_with_its_files(applications: Applications, model: Model) -> None:
+async def test_a_model_that_is_tampered_with_is_told_with_its_files(
+    applications: Applications, model: Model, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(b64encode(b"x" * 32).decode())
     with answering(lambda _: Said(202)) as sink:
-        events = EventsSettings(url=f"{sink.url}/broker?tenant=ml", allow_loopback=True, source="/driftwarden/prod")
+        events = EventsSettings(
+            signing_secret_file=secret,
+            url=f"{sink.url}/broker?tenant=ml",
+            allow_loopback=True,
+            source="/driftwarden/prod",
+        )
         async with applications(integrity=IntegritySettings(targets=model.targets()), events=events):
 
             def of_it() -> list[dict[str, Any]]:
@@ -68,6 +79,7 @@ async def test_a_model_that_is_tampered_with_is_told_with_its_files(applications
             await eventually_async(lambda: at_least(2), "that it is tampered with is told")
             verified, tampered = of_it()
     assert {asked.path for asked in sink.asked} == {"/broker?tenant=ml"}
+    assert all(asked.headers["webhook-signature"].startswith("v1,") for asked in sink.asked)
     assert {asked.headers["content-type"] for asked in sink.asked} == {"application/cloudevents+json"}
     assert verified["data"]["state"] == "verified"
     assert verified["id"] != tampered["id"]

@@ -1,15 +1,22 @@
 """What a verdict sets off carries the service's signature, if it has a key to sign with."""
 
 import secrets
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from service.adapters.artifacts.elliptic_keys import EllipticKey, signature_holds
-from service.adapters.log import RedisVerdictLog
+from service.adapters.log import RedisRetrainingRecord, RedisVerdictLog
+from service.adapters.reference_store import RedisRegistrations
 from service.adapters.store import Keys
 from service.domain.errors import InvalidConfiguration
 from service.domain.models import ModelName, RetrainRequest
+from service.domain.retraining.by_hand import request_by_hand
+from service.domain.retraining.record import Asked
+from service.domain.retraining.transitions import asked
 from service.settings import StoreSettings, TriggerSettings
 from service.usecases.sign_events import SignEvents
 from tests.integration.service.conftest import Application, application
@@ -42,6 +49,45 @@ async def test_what_a_verdict_sets_off_is_signed_with_the_services_key(shared_st
         request = await set_off(running)
     assert SignEvents(key, signature_holds).is_ours(request)
     assert not SignEvents(EllipticKey.new("P-256"), signature_holds).is_ours(request)
+
+
+async def decided(application: Application, run: str) -> dict[str, Any]:
+    """The entry that says what became of a run that was asked for."""
+
+    async def entry() -> dict[str, Any] | None:
+        found = (await application.client.get(f"/v1/models/churn/retrainings/{run}")).json()["entries"]
+        return next((each for each in found if each["step"] in {"PERMITTED", "REFUSED"}), None)
+
+    found = await eventually_async(entry, "it is decided")
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("by", ["another key", "nobody", "the service, for something else"])
+async def test_what_somebody_wrote_into_the_store_past_the_service_starts_nothing(
+    shared_store: str, tmp_path: Path, by: str
+) -> None:
+    key = EllipticKey.new("P-256")
+    key.write(tmp_path / "service.pem", None)
+    trigger = TriggerSettings(signing_key_file=tmp_path / "service.pem")
+    async with application(StoreSettings(url=shared_store, prefix=secrets.token_hex(8)), trigger=trigger) as running:
+        await running.register()
+        keys = Keys(running.prefix)
+        registration = await RedisRegistrations(running.redis, keys).newest(ModelName("churn"))
+        assert registration is not None
+        forged = request_by_hand(registration, None, datetime.now(UTC), None)
+        if by == "another key":
+            forged = SignEvents(EllipticKey.new("P-256"), signature_holds)(forged)
+        elif by != "nobody":
+            other = SignEvents(key, signature_holds)(replace(forged, traceparent="00-0-0-00"))
+            forged = replace(forged, signature=other.signature)
+        record = RedisRetrainingRecord(running.redis, keys, 100)
+        assert await record.append(asked(None, Asked(forged, "owner", "trust me"), datetime.now(UTC)))
+        refused = await decided(running, forged.name)
+        genuine = await running.client.post("/v1/models/churn/retrainings", json={"reason": "really"})
+        permitted = await decided(running, genuine.json()["run"])
+    assert (refused["step"], refused["refusal"]["reason"]) == ("REFUSED", "event_not_ours")
+    assert permitted["step"] == "PERMITTED"
 
 
 async def test_without_a_key_nothing_is_signed(running_app: Application) -> None:
