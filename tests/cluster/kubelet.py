@@ -1,35 +1,17 @@
-"""What a kubelet would say of Pods: there is none here, so tests say it in its place."""
+"""What a kubelet would say of Pods: there is none, so the tests say it."""
 
-from typing import Any, Literal
+from typing import Any
 
-from tests.cluster.api import ApiError
-from tests.cluster.fixtures import Account
-from tests.processes.waiting import eventually
-
-CONFLICT = 409
+from tests.cluster.api import Cluster
 
 
-def end_pod_of(account: Account, job: str, phase: Literal["Succeeded", "Failed"]) -> None:
-    """The Job's Pod, once the Job controller has made it, has come to its end."""
-
-    def told() -> bool:
-        pods = [pod for pod in account.pods() if _job_of(pod) == job and pod["status"].get("phase") == "Pending"]
-        return any(_tell(account, pod, phase) for pod in pods)
-
-    eventually(told, f"the Pod of {job} is there and may be told to have {phase.lower()}")
+def pods_of(cluster: Cluster, namespace: str, job: str) -> list[dict[str, Any]]:
+    return cluster.items(f"/api/v1/namespaces/{namespace}/pods?labelSelector=batch.kubernetes.io/job-name={job}")
 
 
-def _tell(account: Account, pod: dict[str, Any], phase: str) -> bool:
+def end_pod(cluster: Cluster, pod: dict[str, Any], phase: str) -> None:
+    """`Succeeded` or `Failed`; the real Job controller draws its conclusion."""
     metadata = pod["metadata"]
-    path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status"
-    try:
-        account.cluster.request("PUT", path, {**pod, "status": {**pod["status"], "phase": phase}})
-    except ApiError as error:
-        if error.status == CONFLICT:  # the controller was at it
-            return False
-        raise
-    return True
-
-
-def _job_of(pod: dict[str, Any]) -> str | None:
-    return str(pod["metadata"].get("labels", {}).get("batch.kubernetes.io/job-name"))
+    path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status?fieldManager=kubelet&force=true"
+    said = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": metadata["name"]}, "status": {"phase": phase}}
+    cluster.request("PATCH", path, said)

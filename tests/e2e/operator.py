@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.cluster.fixtures import Account
+from tests.cluster.kubelet import end_pod, pods_of
 from tests.processes.services import ServiceProcess
 from tests.processes.waiting import eventually
 
@@ -98,6 +99,13 @@ class Operator:
 
     def job(self, run: str) -> dict[str, Any] | None:
         return next((job for job in self.account.jobs() if job["metadata"]["name"] == run), None)
+
+    def end(self, run: str, phase: str) -> dict[str, Any]:
+        """Its Pod, which the Job controller makes, has `Succeeded` or `Failed`; the entry that says so."""
+        cluster, namespace = self.account.cluster, self.account.retraining_namespace
+        (pod,) = eventually(lambda: pods_of(cluster, namespace, run), f"the Pod of {run} is there")
+        end_pod(cluster, pod, phase)
+        return self.until("ENDED", run)
 
     def metric(self, name: str, **labels: str) -> float | None:
         wanted = {f'{label}="{value}"' for label, value in labels.items()}

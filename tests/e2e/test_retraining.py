@@ -17,7 +17,6 @@ from service.adapters.embedded_store import embedded_store
 from service.adapters.trigger.template import SHIPPED_TEMPLATE
 from tests.cluster.api import Cluster
 from tests.cluster.fixtures import Account
-from tests.cluster.kubelet import end_pod_of
 from tests.cluster.shipped import component
 from tests.e2e.operator import MODEL, RETRAININGS, WINDOW, Operator, Transcript, rows, shape, shown
 from tests.integration.kubernetes.guarded import guarded_account
@@ -122,8 +121,7 @@ def a_drift_makes_a_job_that_waits(operator: Operator, told: Transcript) -> str:
 def it_is_released_and_succeeds(operator: Operator, told: Transcript, run: str) -> None:
     told.did("somebody releases it; the training succeeds")
     operator.post(f"{RETRAININGS}/{run}/release")
-    end_pod_of(operator.account, run, "Succeeded")
-    operator.until("ENDED", run)
+    operator.end(run, "Succeeded")
     told.saw(shown(operator.job(run)))
 
 
@@ -152,8 +150,7 @@ def the_next_drift_makes_another_job(operator: Operator, told: Transcript) -> st
         run = operator.newest_action()
     operator.until("STARTED", run)
     operator.post(f"{RETRAININGS}/{run}/release")
-    end_pod_of(operator.account, run, "Succeeded")
-    operator.until("ENDED", run)
+    operator.end(run, "Succeeded")
     operator.post(f"{RETRAININGS}/{run}/keep-reference", {"reason": "the new model is no better"})
     told.saw(shown(operator.job(run)))
     return run
@@ -164,8 +161,7 @@ def a_run_by_hand_fails(operator: Operator, told: Transcript) -> None:
     run = operator.post(RETRAININGS, {"reason": "another try"}).json()["run"]
     operator.until("STARTED", run)
     operator.post(f"{RETRAININGS}/{run}/release")
-    end_pod_of(operator.account, run, "Failed")
-    operator.until("ENDED", run)
+    operator.end(run, "Failed")
     told.saw(shown(operator.job(run)))
     eventually(lambda: operator.metric("retraining_failures", model="fraud") == 1, "the failure is shown")
     told.saw('driftwarden_retraining_failures{model="fraud"} 1')
