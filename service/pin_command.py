@@ -4,15 +4,16 @@ import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from service.adapters.cluster_objects import KubernetesObjects
-from service.adapters.kubernetes_credentials import find_credentials
 from service.adapters.trigger.template import read_template
 from service.domain.retraining.pinned import CRON_JOB, ObjectName, Pin, digest_of, references
 from service.usecases.pin_run import PinRun
+
+if TYPE_CHECKING:
+    from service.adapters.cluster_objects import KubernetesObjects
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,7 @@ async def _pinned(asked: Asked) -> str:
         if template is not None and not asked.also and not references(template.document):
             run = PinRun(None)  # a template that leads to nothing needs no cluster
         else:
-            credentials = find_credentials(asked.kubeconfig, asked.context)
-            objects = KubernetesObjects(credentials, asked.namespace or credentials.namespace())
-            run = PinRun(await stack.enter_async_context(objects))
+            run = PinRun(await stack.enter_async_context(_cluster(asked)))
         entry: dict[str, Any]
         if template is not None:
             document = template.document
@@ -52,6 +51,15 @@ async def _pinned(asked: Asked) -> str:
         if pins := await run(document, asked.also):
             entry["pins"] = [_said(pin) for pin in pins]
     return yaml.safe_dump(entry, sort_keys=False).strip()
+
+
+def _cluster(asked: Asked) -> "KubernetesObjects":
+    # The client takes more than a second to import.
+    from service.adapters.cluster_objects import KubernetesObjects  # noqa: PLC0415
+    from service.adapters.kubernetes_credentials import find_credentials  # noqa: PLC0415
+
+    credentials = find_credentials(asked.kubeconfig, asked.context)
+    return KubernetesObjects(credentials, asked.namespace or credentials.namespace())
 
 
 def _said(pin: Pin) -> dict[str, str]:
