@@ -31,6 +31,8 @@ from service.usecases.sign_events import SignEvents
 from service.usecases.verify_record import VerifiedRecord, signed_by, verify_record
 from tests.integration.service.conftest import Application, application
 from tests.processes.callers import Callers, write_callers
+from tests.processes.traffic import SMALL_PLAN
+from tests.processes.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
 FRAUD = ModelName("fraud")
@@ -348,6 +350,19 @@ async def test_where_callers_are_not_known_that_is_on_record(running_app: Applic
     assert answer.status_code == 202, answer.text
     shown = await running_app.client.get(answer.headers["location"])
     assert shown.json()["entries"][0]["by"] == "(not authenticated)"
+
+
+async def test_a_plan_that_follows_drift_with_nothing_does_not_bind_those_who_ask(running_app: Application) -> None:
+    await running_app.register(plan={**SMALL_PLAN, "response": {"retrain": False}})
+    answer = await running_app.client.post("/v1/models/churn/retrainings", json={"reason": "all the same"})
+    where = answer.headers["location"]
+
+    async def decided() -> Any:
+        entries = (await running_app.client.get(where)).json()["entries"]
+        return entries[1:2]
+
+    (entry,) = await eventually_async(decided, "it is decided")
+    assert entry["step"] == "PERMITTED"
 
 
 async def test_a_process_that_starts_runs_says_in_a_dry_run_what_a_permission_would_rest_on(
