@@ -47,7 +47,7 @@ class RetrainByHand:
         registration = await self._models.current(model)
         newest, now = await self._record.newest(model), self._clock()
         request = request_by_hand(registration, newest, now, None)
-        asked(newest, Asked(request, "", ""), now)
+        asked(newest, Asked(request, "", ""), now)  # raises what asking would
         state = state_of(newest)
         refusal = too_soon(registration.plan.response, state, now)
         if refusal is not None or self._vetting is None:
@@ -76,7 +76,7 @@ class RetrainByHand:
         return entry
 
     async def _is_refused(self, entry: Entry, refusal: Refusal) -> bool:
-        """False: somebody else has decided it, or the model's run under way has come to its end meanwhile."""
+        """False: somebody else was here first, and has decided it."""
         assert entry.state.asked is not None  # noqa: S101 - it is what the entry says
         request = entry.state.asked.request
 

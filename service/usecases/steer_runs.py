@@ -27,7 +27,7 @@ class SteerRuns:
 
         Raises `UnknownRun`, `WrongMoment`, `TriggerUnavailable`, `TriggerRejected`, and errors of the store.
         """
-        released(await self._record.newest(model), run, self._clock(), "")
+        released(await self._record.newest(model), run, self._clock(), "")  # raises unless it waits
         if self._runs is None:
             raise TriggerRejected(
                 "this process starts no runs: ask one that judges windows, or release it in the cluster"
