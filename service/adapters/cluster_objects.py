@@ -32,7 +32,7 @@ class KubernetesObjects:
     async def read(self, named: ObjectName, /) -> Mapping[str, Any] | None:
         collection = await self._collection(named)
         answer = await self._get(f"{collection}/{quote(named.name, safe='')}")
-        if answer.ok:
+        if answer.ok and answer.body.get("kind") == named.kind:
             return answer.body
         if answer.status == 404 and answer.reason == "NotFound":
             return None

@@ -23,6 +23,8 @@ _REASONS: tuple[tuple[type[ArtifactRefused], str], ...] = (
     (ArtifactRefused, "signer_not_trusted"),
 )
 """The first kind that an error is of."""
+_MAXIMUM_DETAIL = 1_000
+"""Characters: it is written down, and names of files may be long."""
 _OF_VETTING = {"unsigned": "not_vetted", "signature_unusable": "vetting_unusable"}
 _OF_BYTES = (ArtifactTampered, ContentRefused)
 
@@ -50,7 +52,7 @@ def look_at_files(files: RunFiles, used_version: int | None, *, enforced: bool) 
     try:
         base_model_digest = files.base_model()
     except ArtifactRefused as error:
-        return Refusal(Check.BASE_MODEL, f"base_model_{_reason(error)}", str(error))
+        return Refusal(Check.BASE_MODEL, f"base_model_{_reason(error)}", _detail(error))
     return FilesFound(files.template_digest(), dataset, approver, base_model_digest, tuple(refusals))
 
 
@@ -70,7 +72,7 @@ def _signed(files: RunFiles) -> SignedDataset | Refusal:
         dataset = files.dataset()
     except ArtifactRefused as error:
         check = Check.DATASET_BYTES if isinstance(error, _OF_BYTES) else Check.DATASET_SIGNATURE
-        return Refusal(check, f"dataset_{_reason(error)}", str(error))
+        return Refusal(check, f"dataset_{_reason(error)}", _detail(error))
     if dataset is None:
         detail = "the retrainings file names no dataset for this model: name one (docs/vetting.md)"
         return Refusal(Check.DATASET_SIGNATURE, "no_dataset", detail)
@@ -81,7 +83,7 @@ def _vetted(files: RunFiles, dataset: SignedDataset) -> str | Refusal:
     try:
         return files.vet(dataset)
     except ArtifactRefused as error:
-        return Refusal(Check.VETTING, _OF_VETTING.get(_reason(error), "approver_not_trusted"), str(error))
+        return Refusal(Check.VETTING, _OF_VETTING.get(_reason(error), "approver_not_trusted"), _detail(error))
 
 
 def _outdated(dataset: SignedDataset, used_version: int | None) -> Refusal | None:
@@ -92,6 +94,10 @@ def _outdated(dataset: SignedDataset, used_version: int | None) -> Refusal | Non
         detail = f"it is version {dataset.version}, and version {used_version} was trained on before"
         return Refusal(Check.DATASET_VERSION, "dataset_older", detail)
     return None
+
+
+def _detail(error: ArtifactRefused) -> str:
+    return str(error)[:_MAXIMUM_DETAIL]
 
 
 def _reason(error: ArtifactRefused) -> str:

@@ -212,6 +212,7 @@ def _mark(state: os.stat_result) -> tuple[int, ...]:
 
 def _below(root: Path, signature: Path) -> str | None:
     """Where the signature is in the folder, if it is."""
-    place = signature.parent.resolve() / signature.name
-    whole = root.resolve()
+    # `Path.resolve` fails on a link that leads to itself.
+    place = Path(os.path.realpath(signature.parent)) / signature.name
+    whole = Path(os.path.realpath(root))
     return place.relative_to(whole).as_posix() if place.is_relative_to(whole) and place != whole else None

@@ -12,6 +12,7 @@ retrainings:
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os.path import realpath
 from pathlib import Path
 from typing import Annotated
 
@@ -168,7 +169,7 @@ def _base_model(file: Path, place: str, said: _Model) -> SignedFiles:
 def _vetting(file: Path, place: str, said: _Vetting, dataset: Path) -> NamedVetting:
     beside = dataset.parent / f"{dataset.name}.vetting"
     statement = beside if said.statement is None else file.parent / said.statement
-    if statement.resolve().is_relative_to(dataset.resolve()):
+    if Path(realpath(statement)).is_relative_to(realpath(dataset)):
         raise InvalidConfiguration(f"{place}: statement is in the dataset, where nobody has signed it: keep it beside")
     approvers = file.parent / said.approvers
     _refuse_useless_keys(place, approvers, dataset)
@@ -179,7 +180,7 @@ def _signed(file: Path, place: str, said: _Signed, expected: Expectation) -> Sig
     path = file.parent / said.path
     if not path.name:
         raise InvalidConfiguration(f"{place}: path is a whole file system")
-    if file.resolve().is_relative_to(path.resolve()):
+    if Path(realpath(file)).is_relative_to(realpath(path)):
         raise InvalidConfiguration(f"{place}: {file} is in what it says is signed: keep it in another place")
     signature = path.parent / f"{path.name}.sig" if said.signature is None else file.parent / said.signature
     trust = file.parent / said.trust

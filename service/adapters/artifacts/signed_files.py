@@ -83,7 +83,7 @@ def is_absent(file: Path) -> bool:
     try:
         os.lstat(file)
     except FileNotFoundError:
-        return file.parent.is_dir()
+        return os.path.isdir(file.parent)  # noqa: PTH112 - whatever is wrong, no error
     except OSError:
         return False
     return False

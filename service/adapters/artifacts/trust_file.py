@@ -1,6 +1,7 @@
 """The file that says which keys are trusted, for what and until when: YAML, or JSON, which is YAML."""
 
 from datetime import UTC, date, datetime
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def trust_in(public_key: Path, artifact: Path) -> Trust:
 
 def _read(file: Path, artifact: Path) -> bytes:
     """Who can change an artifact could change keys that lie in it."""
-    if file.resolve().is_relative_to(artifact.resolve()):
+    # `Path.resolve` fails on a link that leads to itself, which may be all that is there of an artifact.
+    if Path(realpath(file)).is_relative_to(realpath(artifact)):
         raise InvalidConfiguration(f"{file} is in what it is to vouch for: keep keys in another place")
     return read_bounded(file, _MAXIMUM_BYTES)
 

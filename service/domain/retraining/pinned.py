@@ -18,6 +18,8 @@ _BY_DIGEST = re.compile(r"[^@\s{}$]+@sha256:[0-9a-f]{64}")
 _ARGO, _TEKTON, _STEP_ACTION = "argoproj.io/v1alpha1", "tekton.dev/v1", "tekton.dev/v1beta1"
 _ELSEWHERE = ("resolver", "bundle")
 """Members of a reference of Tekton to what is not in the cluster, or is found only when it runs."""
+_TEXTS = ("manifest", "podSpecPatch")
+"""Members of Argo that hold an object, or a part of one, as a text."""
 _SAYS_NOTHING = frozenset({"metadata", "status"})
 
 
@@ -103,8 +105,9 @@ def _images(document: Mapping[str, Any]) -> Iterator[Image]:
             yield Image(_below(place, "image"), image)
         elif isinstance(image, Mapping) and isinstance(image.get("reference"), str):
             yield Image(_below(place, "image.reference"), image["reference"])
-        if isinstance(node.get("manifest"), str):  # a `resource` of Argo: an object of any kind, as a text
-            yield Image(_below(place, "manifest"), None)
+        for member in _TEXTS:
+            if isinstance(node.get(member), str):
+                yield Image(_below(place, member), None)
 
 
 def _references(document: Mapping[str, Any]) -> Iterator[Reference]:

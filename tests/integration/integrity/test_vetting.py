@@ -410,3 +410,26 @@ def test_what_cannot_work_is_said_at_start(vetted: Vetted, groups: dict[str, Any
     placed = {name: vetted.folder / value if "yaml" in value else value for name, value in groups.items()}
     with pytest.raises(InvalidConfiguration, match=message):
         read_sources(TriggerSettings(**placed), "retraining", None, lambda: datetime.now(UTC))
+
+
+async def test_a_refusal_is_short_however_long_the_names_of_files_are(vetted: Vetted) -> None:
+    for number in range(30):
+        (vetted.dataset / f"{number:03}{'x' * 240}").write_text("")
+    refusal = await found(vetted)
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == "dataset_tampered"
+    assert len(refusal.detail) <= 1_000
+
+
+@pytest.mark.parametrize("name", ["fraud", "fraud.sig", "fraud.vetting", "base", "datasets.yaml", "approvers.yaml"])
+async def test_a_link_that_leads_to_itself_lets_nothing_pass(vetted: Vetted, name: str) -> None:
+    vet = vetting(vetted)
+    (vetted.folder / name).rename(vetted.folder / "away")
+    (vetted.folder / name).symlink_to(vetted.folder / name)
+    if name in {"fraud", "base"}:
+        refusal = await vet.vet(retrain_request(), None)
+        assert isinstance(refusal, Refusal)
+        assert refusal.reason.endswith("_tampered")
+    else:
+        with pytest.raises(VettingUnavailable):
+            await vet.vet(retrain_request(), None)

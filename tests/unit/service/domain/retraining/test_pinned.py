@@ -82,6 +82,7 @@ WORKFLOW = {
             {"dag": {"tasks": [{"templateRef": {"name": "steps", "template": "x", "clusterScope": True}}]}},
             {"steps": [[{"templateRef": {"name": "other", "template": "y"}}]]},
             {"resource": {"action": "create", "manifest": "kind: Pod"}},
+            {"podSpecPatch": "containers: [{name: main, image: evil}]"},
         ],
         "volumes": [{"image": {"reference": "f:1"}}],
     },
@@ -89,7 +90,7 @@ WORKFLOW = {
 
 
 def test_images_are_found_wherever_containers_are() -> None:
-    assert [image.name for image in images(WORKFLOW)] == ["a:1", "b:1", "c:1", "e:1", "d:1", None, "f:1"]
+    assert [image.name for image in images(WORKFLOW)] == ["a:1", "b:1", "c:1", "e:1", "d:1", None, None, "f:1"]
     assert images(WORKFLOW)[0].place == "spec.templates[0].container.image"
     assert not any(image.is_by_digest for image in images(WORKFLOW))
     pod = {"spec": {"initContainers": [{"image": BY_DIGEST}], "containers": [{"image": BY_DIGEST}]}}
