@@ -229,7 +229,7 @@ class ActionView(Document):
     namespace: str | None
     delivered_at: datetime | None
     detail: str
-    """The manifest of a dry run, or the target's message."""
+    """The manifest of a dry run, the target's message, or why the gate refused it."""
 
 
 class VerdictView(Document):

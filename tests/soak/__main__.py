@@ -158,7 +158,7 @@ def upgrades(size: Size) -> Iterator[Figure]:
 
 
 def forced(size: Size) -> Iterator[Figure]:
-    """R18: drift events as fast as somebody can force them, for a day of a simulated clock."""
+    """R23: drift events as fast as somebody can force them, for a day of a simulated clock."""
     yield from forced_events(size.forced)
 
 

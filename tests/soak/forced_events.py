@@ -41,8 +41,8 @@ def forced_events(events: int) -> list[Figure]:
     closest = min(later - earlier for earlier, later in pairwise(starts))
     cool_down = timedelta(seconds=plan.cool_down_seconds)
     return [
-        Figure("R18", f"runs in a day of {events} drift events", len(starts), "runs", timedelta(days=1) / cool_down),
-        Figure("R18", "starts closer than the cool-down", float(closest < cool_down), "starts", 0),
+        Figure("R23", f"runs in a day of {events} drift events", len(starts), "runs", timedelta(days=1) / cool_down),
+        Figure("R23", "starts closer than the cool-down", float(closest < cool_down), "starts", 0),
     ]
 
 

@@ -13,6 +13,7 @@ import pytest
 from service.domain.errors import CorruptedState
 from service.domain.fitted_plan import fit
 from service.domain.models import LOG_START
+from service.domain.retraining.record import first_break
 from service.domain.sent_columns import code_of
 from service.domain.summaries import decode_panes
 from tests.conformance.ports.conftest import Store
@@ -25,6 +26,13 @@ from tests.conformance.ports.golden.expected import (
     REGISTRATION,
     UNTRACED,
     VERDICT,
+)
+from tests.conformance.ports.golden.retraining import (
+    DIGESTS,
+    ENTRIES,
+    RETRAINING_FILES,
+    RETRAINING_MODEL,
+    RETRAINING_REGISTRATION,
 )
 from tests.conformance.ports.golden.schemas import (
     CITIES,
@@ -50,6 +58,7 @@ def test_there_are_golden_files() -> None:
     assert [file.name for file in FILES][:2] == ["state-0.json", "state-1.json"]
     assert SUMMARIES_FILES[0].name == "summaries-2.json"
     assert SCHEMAS_FILES[0].name == "schemas-3.json"
+    assert RETRAINING_FILES[0].name == "retraining-5.json"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -112,6 +121,19 @@ async def test_what_earlier_releases_cannot_do_is_written_so_that_they_refuse_it
     await store.registrations().register(numbers, REFERENCE)
     ((_, fields),) = await store.redis.xrange(store.keys.registrations(OTHER_MODEL))
     assert fields[b"f"] == b"1"
+
+
+@pytest.mark.parametrize("file", RETRAINING_FILES, ids=lambda file: file.stem)
+async def test_decisions_of_every_release_are_read_and_stay_a_chain(store: Store, file: Path) -> None:
+    await load(file, store.redis, store.prefix)
+    registration = await store.registrations().newest(RETRAINING_MODEL)
+    assert registration == RETRAINING_REGISTRATION
+    assert registration.plan.digest == RETRAINING_REGISTRATION.plan.digest
+    lines = await store.retraining().page(RETRAINING_MODEL, 0, 9)
+    assert [line.entry for line in lines] == ENTRIES
+    assert tuple(line.digest for line in lines) == DIGESTS
+    assert first_break(lines) is None
+    assert not await store.retraining().append(ENTRIES[-1])
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

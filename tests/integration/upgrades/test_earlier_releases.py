@@ -12,7 +12,7 @@ from tests.integration.store.senders import WINDOW, register, verdicts, windows_
 from tests.processes.earlier_releases import ARCHIVES, unpacked
 from tests.processes.fixtures import MakeService, MakeStore
 from tests.processes.services import environment
-from tests.processes.traffic import EARLIER_PLAN, SMALL_PLAN, numbered, payload, rows
+from tests.processes.traffic import EARLIER_PLAN, numbered, payload, rows
 from tests.processes.waiting import eventually
 from tests.soak.upgrade import upgrade
 
@@ -78,7 +78,7 @@ def test_summaries_are_refused_by_name_by_a_release_that_knows_rows_only(
     current = make_service("serve", "--ingest-only", **settings)
     current.start()
     with current.client() as client:
-        register(client, plan={**SMALL_PLAN, "window": {"rows": WINDOW, "keep": "summaries"}})
+        register(client, plan={**EARLIER_PLAN, "window": {"rows": WINDOW, "keep": "summaries"}})
         for seed in range(4):
             answer = client.post("/v1/models/churn/observations", json=payload(rows(seed, WINDOW // 2)))
             assert answer.status_code == 200, answer.text
