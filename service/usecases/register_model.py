@@ -10,10 +10,12 @@ from detectors import codec
 from service.domain.companion import companion_of, companion_plan, is_companion, reference_of_outcomes
 from service.domain.described_reference import Described, described
 from service.domain.errors import ConcurrentChange, Fault, InvalidPlan, UnknownModel, UnknownRevision
+from service.domain.fitted_plan import FittedPlan
 from service.domain.models import LOG_START, ModelName, Reference
 from service.domain.performance import PerformancePlan
 from service.domain.plan import Plan, check, default_plan, with_columns
 from service.domain.registration import Registration, check_reference, encode_reference
+from service.domain.retraining.gathering import why_never
 from service.domain.schema import DeclaredColumn, Schema
 from service.domain.sent_columns import SentColumns
 from service.ports import Clock, ObservationLog, Registrations
@@ -39,6 +41,17 @@ class _Companion:
 
     registration: Registration
     outcomes: Reference
+
+
+def _refuse_nothing(_: Registration, __: FittedPlan) -> None:
+    """Where nobody asks for another plan."""
+
+
+def _refuse_in_vain(registration: Registration, fitted: FittedPlan) -> None:
+    """Raise `InvalidPlan` where no new reference could ever be what the plan needs."""
+    wanted = registration.plan.response.new_reference
+    if wanted is not None and (why := why_never(registration, wanted.rows, fitted)):
+        raise InvalidPlan(Fault("response.new_reference.rows", why))
 
 
 class RegisterModel:
@@ -111,7 +124,7 @@ class RegisterModel:
                 return None
             return replace(newest, revision=newest.revision + 1, plan=plan, registered_at=self._clock())
 
-        return await self._change(model, next_one, None)
+        return await self._change(model, next_one, None, _refuse_in_vain)
 
     async def history(self, model: ModelName) -> Sequence[Registration]:
         """Those that are kept, newest first. Raises `UnknownModel`, `StoreUnavailable`, `CorruptedState`."""
@@ -163,6 +176,7 @@ class RegisterModel:
         model: ModelName,
         next_one: Callable[[Registration | None], Registration | None],
         reference: Reference | None,
+        refuse: Callable[[Registration, FittedPlan], None] = _refuse_nothing,
     ) -> Registered:
         for _ in range(_ATTEMPTS):
             newest = await self._registrations.newest(model)
@@ -176,6 +190,7 @@ class RegisterModel:
                 return Registered(newest, readiness(await self._fitted.fitted(newest, reference)), changed=False)
             # Fitted before anything is stored: what cannot be fitted must not be registered.
             fitted = await self._fitted.fitted(registration, reference)
+            refuse(registration, fitted)
             companion = await self._companion(registration, reference)
             replaces = newest is None or newest.reference_digest != registration.reference_digest
             if replaces:  # only now: fitting takes a while, and batches come in meanwhile

@@ -157,7 +157,7 @@ class RenewReference:
         known = self._progress.get(model)
         if known is None or known.run != name or not known.registration.is_same_as(registration):
             if reason := why_never(registration, wanted.rows, await self._fitted.fitted(registration)):
-                raise _NotRenewed(reason)
+                raise _NotRenewed(f"response.new_reference.rows {reason}")
             known = None
         if known is not None and not known.gathering.lacking:
             return known

@@ -115,6 +115,7 @@ def a_drift_makes_a_job_that_waits(operator: Operator, told: Transcript) -> str:
     told.saw(shown(operator.job(run)))
     waits = {"model": "fraud", "phase": "SUSPENDED"}
     eventually(lambda: operator.metric("retraining_phase", **waits) == 1, "everybody sees that it waits")
+    assert operator.metric("retraining_phase_timestamp_seconds", model="fraud") is not None, "and since when"
     return run
 
 
@@ -165,6 +166,8 @@ def a_run_by_hand_fails(operator: Operator, told: Transcript) -> None:
     told.saw(shown(operator.job(run)))
     eventually(lambda: operator.metric("retraining_failures", model="fraud") == 1, "the failure is shown")
     told.saw('driftwarden_retraining_failures{model="fraud"} 1')
+    assert operator.metric("retraining_phase_timestamp_seconds", model="fraud") is None, "none is under way"
+    assert any("ERROR" in line and "retraining ENDED" in line for line in operator.replicas[1].said().splitlines())
 
 
 def the_record_is_verified_offline(operator: Operator, told: Transcript, folder: Path) -> None:

@@ -139,15 +139,17 @@ class Gathering:
 
 
 def why_never(registration: Registration, rows: int, fitted: FittedPlan) -> str:
-    """Why so many rows will be no reference, whatever is in them; `fitted`: on the reference of now."""
+    """What is wrong with that many rows for a new reference, whatever is in them; empty: nothing.
+
+    `fitted`: the plan on the reference of now.
+    """
     columns = len(registration.features)
     if rows * columns * 8 > MOST_BYTES:
-        most = MOST_BYTES // (columns * 8)
-        return f"response.new_reference.rows asks for more than {most}, which are as many as {columns} columns may have"
+        return f"must be at most {MOST_BYTES // (columns * 8)}, as a row has {columns} values"
     window = fitted.plan.window
     needed = fitted.blocks_needed * (window.minimum_rows if window.varies else fitted.block_rows)
     if fitted.calibration is not None and rows < needed:
-        return f"response.new_reference.rows is {rows}, and the plan is calibrated by {needed} or more: ask for so many"
+        return f"must be at least {needed}: fewer do not calibrate the plan, as the reference of now does"
     return ""
 
 

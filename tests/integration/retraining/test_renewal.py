@@ -10,12 +10,13 @@ import pytest
 
 from service.adapters.embedded_store import embedded_store
 from service.domain.anomaly_plan import AnomalyPlan
+from service.domain.errors import InvalidPlan
 from service.domain.performance import PerformancePlan
 from service.domain.retraining import transitions
 from service.domain.retraining.record import Step, first_break
 from service.domain.schema import DeclaredColumn, Role
 from service.domain.season import SeasonPlan
-from service.domain.sent_columns import code_of
+from service.domain.sent_columns import SentColumns, code_of
 from service.domain.sharing import Outlook
 from service.usecases import renew_reference
 from tests.integration.retraining.scene import MODEL, NOON, PLAN, RUN, WANTED, Scene, rows, scene, settled
@@ -337,13 +338,22 @@ async def test_of_one_day_no_reference_with_seasons_is_made(store: str) -> None:
 
 async def test_a_reference_that_does_not_calibrate_does_not_replace_one_that_does(store: str) -> None:
     async with scene(store) as made:
-        await made.register(rows(1, 1000), planned(rows=200))
+        await made.register(rows(1, 150), planned(rows=200))
+        await made.register_model().reference(MODEL, SentColumns(rows(1, 1000), ["a", "b"]))
         await made.succeeded()
         made.later()
         reason = await not_renewed(made)
-        assert (
-            reason == "response.new_reference.rows is 200, and the plan is calibrated by 380 or more: ask for so many"
+        assert reason == (
+            "response.new_reference.rows must be at least 380: "
+            "fewer do not calibrate the plan, as the reference of now does"
         )
+
+
+async def test_a_plan_that_could_never_be_renewed_is_refused(store: str) -> None:
+    async with scene(store) as made:
+        with pytest.raises(InvalidPlan, match=r"^response\.new_reference\.rows: must be at least 380"):
+            await made.register(rows(1, 1000), planned(rows=379))
+        assert (await made.register(rows(1, 1000), planned(rows=380))).revision == 2
 
 
 async def test_where_the_old_one_does_not_calibrate_the_new_one_need_not(store: str) -> None:

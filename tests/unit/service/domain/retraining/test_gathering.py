@@ -139,9 +139,9 @@ def test_a_plan_that_is_calibrated_asks_for_as_many_rows_as_calibrate_it() -> No
     needed = calibrated.blocks_needed * 20
     assert calibrated.calibration is not None
     assert why_never(under, needed, calibrated) == ""
-    assert f"calibrated by {needed} or more" in why_never(under, needed - 1, calibrated)
+    assert f"must be at least {needed}" in why_never(under, needed - 1, calibrated)
     assert why_never(under, needed - 1, too_short) == "", "what is not calibrated today may stay so"
-    assert "asks for more than" in why_never(under, MOST_BYTES // 16 + 1, calibrated)
+    assert "must be at most" in why_never(under, MOST_BYTES // 16 + 1, calibrated)
     assert why_not(calibrated, too_short, "200 rows") == (
         "the new rows do not calibrate the plan, which the reference of now does: 200 rows"
     )
