@@ -223,7 +223,7 @@ def main(arguments: Sequence[str]) -> int:
     started = time.monotonic()
     try:
         binaries = find_or_build(partial(print, flush=True))
-        crds.fetch()
+        crds.definitions()
     except (BinariesUnavailable, crds.DefinitionsUnavailable) as error:
         sys.stderr.write(f"{error}\n")
         return 1

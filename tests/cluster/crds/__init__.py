@@ -1,10 +1,12 @@
 """The CustomResourceDefinitions of Argo Workflows and Tekton, as their own Go modules have them.
 
 Argo's are the full ones, which the API server validates by; the minimal ones, which Argo installs by default, let
-everything pass. Two copies of the whole `spec` in a Workflow's `status` are not validated here: they are most of its
-megabyte. Tekton converts its versions by a webhook of its own, which is not there: only the stored one is served.
+everything pass. What a step is, they say six times over, which takes the API server long to digest; here it is said
+once, in a WorkflowTemplate's `templates`. Tekton converts its versions by a webhook of its own, which is not there:
+only the stored one is served.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -14,6 +16,8 @@ from typing import Any
 
 import yaml
 
+from tests.cluster.binaries import cache_directory
+
 HERE = Path(__file__).resolve().parent
 ARGO, TEKTON = "github.com/argoproj/argo-workflows/v3", "github.com/tektoncd/pipeline"
 FILES = {
@@ -22,6 +26,15 @@ FILES = {
         "manifests/base/crds/full/argoproj.io_workflowtemplates.yaml",
     ],
     TEKTON: [f"config/300-crds/300-{kind}.yaml" for kind in ("pipelinerun", "pipeline", "task")],
+}
+COPIES = {
+    "Workflow": [
+        ("spec", "templates"),
+        ("spec", "templateDefaults"),
+        ("status", "storedTemplates"),
+        ("status", "storedWorkflowTemplateSpec"),
+    ],
+    "WorkflowTemplate": [("spec", "templateDefaults")],
 }
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -64,9 +77,18 @@ def fetch() -> dict[str, Path]:
 
 
 def definitions() -> list[dict[str, Any]]:
-    """Those that our templates are made of."""
-    folders = fetch()
-    return [_cut_down(folders[module] / file) for module, files in FILES.items() for file in files]
+    """Those that our templates are made of; kept in the cache, since reading 6 MB of YAML takes seconds."""
+    digest = hashlib.sha256((HERE / "go.sum").read_bytes() + Path(__file__).read_bytes()).hexdigest()[:16]
+    kept = cache_directory() / f"definitions-{digest}.json"
+    if not kept.exists():
+        folders = fetch()
+        found = [_cut_down(folders[module] / file) for module, files in FILES.items() for file in files]
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        written = kept.with_suffix(f".{os.getpid()}")
+        written.write_text(json.dumps(found), encoding="utf-8")
+        written.rename(kept)
+    result: list[dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8"))
+    return result
 
 
 def _cut_down(file: Path) -> dict[str, Any]:
@@ -74,7 +96,7 @@ def _cut_down(file: Path) -> dict[str, Any]:
     spec = definition["spec"]
     spec.pop("conversion", None)
     spec["versions"] = [version for version in spec["versions"] if version["storage"]]
-    status = spec["versions"][0]["schema"]["openAPIV3Schema"]["properties"].get("status", {})
-    for copy in {"storedTemplates", "storedWorkflowTemplateSpec"} & status.get("properties", {}).keys():
-        status["properties"][copy] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema = spec["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    for place, member in COPIES.get(spec["names"]["kind"], ()):
+        schema[place]["properties"][member] = {"x-kubernetes-preserve-unknown-fields": True}
     return definition

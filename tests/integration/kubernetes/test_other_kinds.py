@@ -4,9 +4,7 @@ Neither controller is here: the test says what they would say of a run.
 """
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +21,8 @@ from service.domain.retraining.gate import Evidence
 from service.domain.retraining.run import Order, Progress
 from tests.cluster import crds
 from tests.cluster.api import ApiError, Cluster, load_manifests
-from tests.cluster.fixtures import NO_API, Account, Kubernetes
+from tests.cluster.fixtures import Account
 from tests.conformance.ports.test_runs import watching
-from tests.processes.waiting import eventually
 from tests.unit.service.adapters.trigger.requests import order, retrain_request
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +31,6 @@ RETRAINING = Path(__file__).resolve().parents[3] / "deploy" / "retraining"
 RUN = retrain_request()
 CHURN = model_name("churn")
 DIGEST = "sha256:" + "d" * 64
-DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 def vetted(template: Template) -> Order:
@@ -89,26 +85,6 @@ TEKTON = Kind(
     },
     "Failed: Tasks Completed: 1",
 )
-
-
-@pytest.fixture(scope="module")
-def defined(kubernetes: Kubernetes) -> Iterator[Cluster]:
-    """With both projects' definitions; those that are there already stay as they are."""
-    cluster = kubernetes.cluster
-    try:
-        definitions = crds.definitions()
-    except crds.DefinitionsUnavailable as error:
-        if "kubernetes" in os.environ.get("DRIFTWARDEN_REQUIRE", ""):
-            pytest.fail(f"DRIFTWARDEN_REQUIRE asks for kubernetes: {error}", pytrace=False)
-        pytest.skip(f"{NO_API} with Argo and Tekton: {error}")
-    ours = [definition for definition in definitions if not _is_there(cluster, definition)]
-    for definition in ours:
-        cluster.request("POST", DEFINITIONS, definition)
-    for definition in definitions:
-        eventually(lambda definition=definition: _serves(cluster, definition), definition["metadata"]["name"])
-    yield cluster
-    for definition in ours if kubernetes.own is None else ():  # our own is thrown away with all that is in it
-        cluster.request("DELETE", f"{DEFINITIONS}/{definition['metadata']['name']}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +177,7 @@ async def test_it_waits_and_is_let_go_on(target: Target) -> None:
     ("text", "field"),
     [
         ("apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {}\nspec: {entrypont: train}", "entrypont"),
-        ("apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {}\nspec: {templates: [{nme: a}]}", "nme"),
+        ("apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {}\nspec: {podGC: {strtegy: a}}", "strtegy"),
         ("apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {}\nspec: {pipelineReff: {name: a}}", "pipelineReff"),
         ("apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {}\nspec: {timeouts: {tusks: 1h}}", "tusks"),
     ],
@@ -213,6 +189,16 @@ async def test_a_field_that_the_definition_has_not_is_rejected(
     async with KubernetesObjectTrigger(template, Kubeconfig(str(defined.kubeconfig))) as trigger:
         with pytest.raises(TriggerRejected, match=rf'unknown field "spec.*{field}"'):
             await trigger.fire(vetted(template))
+
+
+def test_a_misspelt_word_deep_in_a_workflow_template_is_rejected(defined: Cluster, account: Account) -> None:
+    """Which shows that Argo's definitions are those that validate."""
+    [manifest] = load_manifests(RETRAINING / ARGO.referred)
+    manifest["metadata"]["namespace"] = account.retraining_namespace
+    manifest["spec"]["templates"][0]["container"]["securityContext"]["privilegd"] = True
+    path = defined.path_of(manifest).rpartition("/")[0]
+    with pytest.raises(ApiError, match=r"unknown field .*spec\.templates\[0\]\.container\.securityContext\.privilegd"):
+        defined.request("POST", f"{path}?fieldValidation=Strict", manifest)
 
 
 def test_the_page_says_which_releases_these_are(defined: Cluster, pytestconfig: pytest.Config) -> None:
@@ -228,18 +214,3 @@ def test_the_page_says_which_releases_these_are(defined: Cluster, pytestconfig: 
 def _declared(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     spec = manifest["spec"]
     return list(spec["arguments"]["parameters"] if "arguments" in spec else spec["params"])
-
-
-def _is_there(cluster: Cluster, definition: dict[str, Any]) -> bool:
-    with suppress(ApiError):
-        return bool(cluster.request("GET", f"{DEFINITIONS}/{definition['metadata']['name']}"))
-    return False
-
-
-def _serves(cluster: Cluster, definition: dict[str, Any]) -> bool:
-    """Says so in what it tells of the kinds that it has, which is a moment later than it takes them."""
-    spec = definition["spec"]
-    with suppress(ApiError):
-        told = cluster.request("GET", f"/apis/{spec['group']}/{spec['versions'][0]['name']}")
-        return any(resource["kind"] == spec["names"]["kind"] for resource in told["resources"])
-    return False
