@@ -36,7 +36,7 @@ class KubernetesObjects:
             return answer.body
         if answer.status == 404 and answer.reason == "NotFound":
             return None
-        raise _unavailable(f"get {named}", answer)
+        raise _unavailable(str(named), answer)
 
     async def _collection(self, named: ObjectName) -> str:
         """The path of all objects of its kind; asked once."""
@@ -45,7 +45,7 @@ class KubernetesObjects:
             group = f"/{'apis' if '/' in named.api_version else 'api'}/{named.api_version}"
             answer = await self._get(group)
             if not answer.ok:
-                raise _unavailable(f"look up {named.api_version}", answer)
+                raise _unavailable(named.api_version, answer)
             self._collections[key] = self._path(group, named, answer)
         return self._collections[key]
 
@@ -65,5 +65,5 @@ class KubernetesObjects:
             raise VettingUnavailable(str(error)) from error
 
 
-def _unavailable(attempt: str, answer: Answer) -> VettingUnavailable:
-    return VettingUnavailable(f"the Kubernetes API refused to {attempt} ({answer.status}): {answer.message}")
+def _unavailable(what: str, answer: Answer) -> VettingUnavailable:
+    return VettingUnavailable(f"the Kubernetes API does not tell of {what} ({answer.status}): {answer.message}")

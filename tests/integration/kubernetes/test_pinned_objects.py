@@ -1,11 +1,14 @@
 """What is in the cluster must be what was pinned there (case 55), as a real API server gives it."""
 
 import asyncio
+import json
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -21,7 +24,7 @@ from service.domain.retraining.pinned import ObjectName
 from service.run_sources import read_sources
 from service.settings import TriggerSettings
 from service.usecases.vet_run import VetRun
-from tests.cluster.api import Cluster
+from tests.cluster.api import Cluster, write_kubeconfig
 from tests.cluster.fixtures import Account
 from tests.processes.vetted import IMAGE
 from tests.unit.service.adapters.trigger.requests import retrain_request
@@ -143,3 +146,37 @@ async def test_a_cluster_that_is_away_refuses_nothing(tmp_path: Path, cluster: C
     async with KubernetesObjects(Kubeconfig(str(tmp_path / "kubeconfig")), "default") as objects:
         with pytest.raises(VettingUnavailable, match="could not be asked"):
             await objects.read(SCRIPTS)
+
+
+class _Half(BaseHTTPRequestHandler):
+    """A proxy in front of an API server, whose answers end too soon."""
+
+    def do_GET(self) -> None:
+        known = {"resources": [{"kind": "ConfigMap", "name": "configmaps", "namespaced": True}]}
+        body = json.dumps(known).encode() if self.path == "/api/v1" else b'{"kind": "ConfigMap", "data": {"tr'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the standard library's name
+        """Nothing."""
+
+
+async def test_half_an_answer_refuses_nothing(tmp_path: Path) -> None:
+    server = HTTPServer(("127.0.0.1", 0), _Half)
+    serving = Thread(target=server.serve_forever)
+    serving.start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}"
+        file = write_kubeconfig(tmp_path / "kubeconfig", url, tmp_path / "none", {})
+        text = yaml.safe_load(file.read_text())
+        del text["clusters"][0]["cluster"]["certificate-authority"]
+        file.write_text(yaml.safe_dump(text))
+        async with KubernetesObjects(Kubeconfig(str(file)), "default") as objects:
+            with pytest.raises(VettingUnavailable, match=r"does not tell of ConfigMap scripts \(200\)"):
+                await objects.read(SCRIPTS)
+    finally:
+        await asyncio.to_thread(server.shutdown)
+        serving.join()
+        server.server_close()
