@@ -4,6 +4,7 @@ import copy
 import json
 import re
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -143,6 +144,14 @@ def test_kinds_with_parameters_are_told_by_parameters(
         told = told[member]
     added = {f"driftwarden-{name.lower().replace('_', '-')}": value for name, value in FACTS.items()}
     assert {each["name"]: each["value"] for each in told} == {**before, **added, "driftwarden-traceparent": TRACEPARENT}
+
+
+def test_the_page_names_all_that_a_run_is_told() -> None:
+    page = (Path(__file__).resolve().parents[5] / "docs" / "runs.md").read_text(encoding="utf-8")
+    written_out = page.replace("`..._END`", "`DRIFTWARDEN_WINDOW_END`").replace("`...-end`", "`driftwarden-window-end`")
+    named = set(re.findall(r"`(DRIFTWARDEN_[A-Z_]+|TRACEPARENT|driftwarden-[a-z-]+)`", written_out))
+    variables = {f"DRIFTWARDEN_{name}" for name in FACTS} | {"TRACEPARENT"}
+    assert named == variables | {f"driftwarden-{name.lower().replace('_', '-')}" for name in (*FACTS, "TRACEPARENT")}
 
 
 def test_what_is_not_known_has_no_annotation_and_an_empty_fact(job: Template) -> None:
