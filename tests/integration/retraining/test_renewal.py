@@ -10,6 +10,7 @@ import pytest
 
 from service.adapters.embedded_store import embedded_store
 from service.domain.anomaly_plan import AnomalyPlan
+from service.domain.companion import companion_of
 from service.domain.errors import InvalidPlan
 from service.domain.performance import PerformancePlan
 from service.domain.retraining import transitions
@@ -19,7 +20,7 @@ from service.domain.season import SeasonPlan
 from service.domain.sent_columns import SentColumns, code_of
 from service.domain.sharing import Outlook
 from service.usecases import renew_reference
-from tests.integration.retraining.scene import MODEL, NOON, PLAN, RUN, WANTED, Scene, rows, scene, settled
+from tests.integration.retraining.scene import MODEL, NOON, PLAN, RUN, WANTED, Scene, Values, rows, scene, settled
 
 pytestmark = pytest.mark.anyio
 WHOLE = [Step.SERVED, Step.GATHERED, Step.RENEWED]
@@ -386,16 +387,41 @@ async def test_rows_with_holes_are_left_out_and_too_many_of_them_are_told(retrai
     assert reason.endswith("register a reference by hand")
 
 
-async def test_performance_needs_labels_which_logged_rows_have_none_of(store: str) -> None:
+PERFORMANCE = replace(PLAN, performance=PerformancePlan(prediction="b", label="c"))
+PREDICTED = (DeclaredColumn("b", role=Role.PREDICTION), DeclaredColumn("c", role=Role.LABEL))
+
+
+def predicted(seed: int, count: int, label: float | None = None) -> Values:
+    labels = np.tile([0.0, 1.0], count // 2) if label is None else np.full(count, label)
+    return np.column_stack([rows(seed, count, columns=1), np.tile([0.2, 0.9], count // 2), labels])
+
+
+async def test_the_companion_follows_where_rows_come_with_their_labels(store: str) -> None:
     async with scene(store) as made:
-        values = np.column_stack([rows(1, 1000, columns=1), np.tile([0.2, 0.9], 500), np.tile([0.0, 1.0], 500)])
-        performance = PerformancePlan(prediction="b", label="c")
-        declared = (DeclaredColumn("b", role=Role.PREDICTION), DeclaredColumn("c", role=Role.LABEL))
-        await made.register(values, replace(PLAN, performance=performance), declared)
+        await made.register(predicted(1, 1000), PERFORMANCE, PREDICTED)
+        before = await made.registrations.newest(companion_of(MODEL))
         await made.succeeded()
         made.later()
         await made.replica()(MODEL)
-        await made.observe(np.column_stack([rows(2, WANTED, columns=1), np.full(WANTED, 0.9), np.full(WANTED, np.nan)]))
+        seen = predicted(2, WANTED)
+        seen[::10, 2] = 1 - seen[::10, 2]  # wrong now and then, which the old model never was
+        await made.observe(seen)
+        await settled(made.replica())
+        assert await made.steps() == WHOLE
+        after = await made.registrations.newest(companion_of(MODEL))
+        assert before is not None
+        assert after is not None
+        assert (await made.registrations.reference(before)).rows[:, 0].mean() == 0
+        assert (await made.registrations.reference(after)).rows[:, 0].mean() == 0.1
+
+
+async def test_performance_needs_labels_and_rows_without_any_are_no_reference(store: str) -> None:
+    async with scene(store) as made:
+        await made.register(predicted(1, 1000), PERFORMANCE, PREDICTED)
+        await made.succeeded()
+        made.later()
+        await made.replica()(MODEL)
+        await made.observe(predicted(2, WANTED, label=np.nan))
         assert "0 rows have a prediction and a label" in await not_renewed(made)
 
 
