@@ -258,6 +258,19 @@ async def test_more_runs_than_one_answer_holds_are_all_told(target: Target) -> N
             await told.until(Progress.SUSPENDED, name=name)
 
 
+async def test_a_run_that_takes_more_than_the_drivers_reader_of_lines_bears_is_told_as_it_happens(
+    target: Target,
+) -> None:
+    note = f"metadata: {{annotations: {{note: {'x' * 200_000}}}}}"
+    large = parse_template(JOB.replace("metadata: {}", note), target.template.namespace)
+    async with watching(target.runs) as told:
+        await target.start("before")
+        await told.until(Progress.RUNNING, name="before")
+        async with KubernetesObjectTrigger(large, Kubeconfig(str(target.account.kubeconfig))) as trigger:
+            await trigger.fire(order(retrain_request(), large))
+        await told.until(Progress.RUNNING)
+
+
 async def test_objects_that_are_not_ours_are_neither_told_nor_released(target: Target) -> None:
     metadata = {"name": "somebody-elses", "labels": {"driftwarden.dev/model": "churn"}}
     target.account.cluster.apply([{**target.template.document, "metadata": metadata}], target.template.namespace)
