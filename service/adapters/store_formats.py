@@ -15,7 +15,8 @@ T = TypeVar("T")
 FORMAT = b"f"
 FORMAT_1 = b"1"
 FORMAT_2 = b"2"
-"""Summaries in place of rows, and the plans that keep them: to a release that knows rows only they would be misfits."""
+"""Summaries in place of rows, and the plans that keep them: to a release that knows rows only they would be misfits.
+And deliveries of what the gate refused, an outcome that earlier releases do not know."""
 FORMAT_3 = b"3"
 """Plans with a budget of false alarms, which an earlier release would judge window by window; and registrations whose
 columns are more than numbers: it would test labels, and read codes as values."""

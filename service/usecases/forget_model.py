@@ -50,8 +50,9 @@ class ForgetModel:
 
     async def _write_down(self, model: ModelName, by: str) -> None:
         """That its verdicts will count from 1 again, behind the deletion: before it they could be followed anew."""
-        while (newest := await self._record.newest(model)) is not None and newest.entry.step is not Step.FORGOTTEN:
-            await self._record.append(forgotten(newest, self._clock(), by))
+        with suppress(CorruptedState):  # nothing can be added to what cannot be read
+            while (newest := await self._record.newest(model)) is not None and newest.entry.step is not Step.FORGOTTEN:
+                await self._record.append(forgotten(newest, self._clock(), by))
 
     async def _companions(self, model: ModelName) -> list[ModelName]:
         """Of a registration that cannot be read nothing is known: its companion is then deleted by itself."""

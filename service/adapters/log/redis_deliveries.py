@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import msgspec
 
 from service.adapters.store import Client, Entry, Keys, add_numbered, number_of, stream_entries
-from service.adapters.store_formats import FORMAT, FORMAT_1, document
+from service.adapters.store_formats import FORMAT, FORMAT_1, FORMAT_2, document
 from service.domain.errors import CorruptedState
-from service.domain.models import Delivery, ModelName
+from service.domain.models import Delivery, ModelName, TriggerOutcome
 
 _DOCUMENT = b"d"
 _encode = msgspec.json.Encoder().encode
@@ -23,7 +23,8 @@ class RedisDeliveryLog:
         self._keep = keep
 
     async def record(self, model: ModelName, delivery: Delivery, /) -> bool:
-        fields = {FORMAT: FORMAT_1, _DOCUMENT: _encode(delivery)}
+        form = FORMAT_2 if delivery.receipt.outcome is TriggerOutcome.REFUSED else FORMAT_1
+        fields = {FORMAT: form, _DOCUMENT: _encode(delivery)}
         return await add_numbered(
             self._redis, self._keys.deliveries(model), delivery.verdict_number, fields, self._keep
         )
@@ -42,7 +43,7 @@ class RedisDeliveryLog:
 def _delivery(model: ModelName, entry: Entry) -> Delivery:
     number = number_of(entry[0])
     what = f"delivery {number} of model {model}"
-    delivery = document(entry[1], _DOCUMENT, _decode, what)
+    delivery = document(entry[1], _DOCUMENT, _decode, what, FORMAT_2)
     if delivery.verdict_number != number:
         raise CorruptedState(f"{what} is another's: it says {delivery.verdict_number}")
     return delivery

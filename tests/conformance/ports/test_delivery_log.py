@@ -1,11 +1,13 @@
 """What every delivery log promises: an action is recorded once, and never one before another."""
 
 import asyncio
+from dataclasses import replace
 
 import msgspec
 import pytest
 
 from service.domain.errors import CorruptedState
+from service.domain.models import TriggerOutcome
 from tests.conformance.ports.conftest import Store
 from tests.conformance.ports.documents import MODEL, OTHER_MODEL, delivery
 
@@ -44,6 +46,15 @@ async def test_models_have_records_of_their_own(store: Store) -> None:
     deliveries = store.deliveries()
     await deliveries.record(MODEL, delivery(5))
     assert await deliveries.last(OTHER_MODEL) == 0
+
+
+async def test_what_the_gate_refused_is_of_a_format_that_earlier_releases_refuse_by_name(store: Store) -> None:
+    refused = replace(delivery(3), receipt=replace(delivery(3).receipt, outcome=TriggerOutcome.REFUSED))
+    await store.deliveries().record(MODEL, delivery(2))
+    await store.deliveries().record(MODEL, refused)
+    assert await store.deliveries().page(MODEL, 2, 3) == [delivery(2), refused]
+    entries = await store.redis.xrange(store.keys.deliveries(MODEL))
+    assert [fields[b"f"] for _, fields in entries] == [b"1", b"2"]
 
 
 async def test_fields_that_a_newer_release_added_are_passed_over(store: Store) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from detectors import codec
 from service.adapters.embedded_store import embedded_store
-from service.adapters.log import RedisDeliveryLog, RedisObservationLog, RedisVerdictLog
+from service.adapters.log import RedisDeliveryLog, RedisObservationLog, RedisRetrainingRecord, RedisVerdictLog
 from service.adapters.log.redis_observations import BATCH_KIND
 from service.adapters.reference_store import RedisRegistrations
 from service.adapters.store import Client, Keys, connection
@@ -19,6 +19,7 @@ from service.domain.errors import CorruptedState, DriftwardenError
 from service.domain.models import LOG_START, Batch
 from service.settings import StoreSettings
 from tests.conformance.ports.golden.expected import BATCH, MODEL, REGISTRATION
+from tests.conformance.ports.golden.retraining import RETRAINING_FILES, RETRAINING_MODEL
 from tests.conformance.ports.golden.state_files import FILES, put, state_of
 from tests.integration.service.conftest import Application, application, shared_store
 from tests.integration.store.mutations import mutated
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.anyio
 
 __all__ = ["shared_store"]  # the fixture
 MUTATIONS = 1_050
+RECORD_MUTATIONS = 300
 
 
 async def readings(redis: Client, keys: Keys) -> Counter[str]:
@@ -88,6 +90,26 @@ async def test_over_a_thousand_damaged_values_are_set_aside_or_refused_by_name(t
                 came += found
     assert came[CorruptedState.__name__] > MUTATIONS // 4
     assert came["read"] > MUTATIONS * 5
+
+
+async def test_damage_to_a_record_of_retraining_is_refused_by_name(tmp_path: Path) -> None:
+    base, came = state_of(RETRAINING_FILES[-1]), Counter[str]()
+    with embedded_store(tmp_path) as url:
+        async with connection(url, 10.0) as redis:
+            for seed in range(RECORD_MUTATIONS):
+                state, what = mutated(random.Random(seed), base)  # noqa: S311 - to be had again
+                await put(state, redis, f"r{seed}")
+                record = RedisRetrainingRecord(redis, Keys(f"r{seed}"), 100)
+                for attempt in (record.newest(RETRAINING_MODEL), record.page(RETRAINING_MODEL, 0, 10)):
+                    try:
+                        await attempt
+                        came["read"] += 1
+                    except CorruptedState:
+                        came["refused"] += 1
+                    except Exception as error:
+                        raise AssertionError(f"mutation {seed}: {what}") from error
+    assert came["refused"] > RECORD_MUTATIONS // 8
+    assert came["read"] > RECORD_MUTATIONS // 4
 
 
 async def observed(app: Application, model: str, count: int) -> None:
