@@ -177,7 +177,10 @@ TestRecord = Record.TestCase
 TestRecord.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
-moments = st.lists(st.integers(0, 50_000), min_size=1, max_size=60)
+waits = st.sampled_from([0, 1, 58, 60, 3_598, 3_600, 7_199, 14_399, 50_000, 86_400])
+moments = st.lists(waits, min_size=1, max_size=3).flatmap(
+    lambda few: st.lists(st.sampled_from(few), min_size=10, max_size=60)
+)
 
 
 @given(PLANS, moments, st.lists(st.sampled_from(ENDS), min_size=60, max_size=60))
