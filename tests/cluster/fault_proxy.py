@@ -8,15 +8,13 @@ import json
 import ssl
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.cluster.api import Cluster
-
-_HEAD = 64 * 1024
 
 
 class Fault(StrEnum):
@@ -68,6 +66,7 @@ class FaultProxy:
         self._own = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._own.load_cert_chain(certificate, key)
         self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -86,33 +85,42 @@ class FaultProxy:
     async def _end(self) -> None:
         if self._server is not None:
             self._server.close()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._attend(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Whoever is killed leaves at any moment: that is what this is for.
-        with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             try:
                 head = await reader.readuntil(b"\r\n\r\n")
                 body = await reader.readexactly(_length(head))
                 method, path = head.split(b" ", 2)[:2]
                 fault = self.choose(method.decode(), path.decode())
                 self.befallen[fault] += 1
-                await self._answer(fault, _alone(head) + body, reader, writer)
+                answering = asyncio.create_task(self._answer(fault, _alone(head) + body, writer))
+                gone = asyncio.create_task(reader.read())
+                try:
+                    await asyncio.wait({answering, gone}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    answering.cancel()
+                    gone.cancel()
+                    await asyncio.gather(answering, gone, return_exceptions=True)
             finally:
                 writer.close()
 
-    async def _answer(
-        self, fault: Fault, request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _answer(self, fault: Fault, request: bytes, writer: asyncio.StreamWriter) -> None:
         if fault is Fault.NONE:
-            async for some in self._forwarded(request):
-                writer.write(some)
-                await writer.drain()
+            await self._forward(request, writer.write, writer.drain)
             return
-        answer = b"" if fault in _NOTHING_DONE else b"".join([some async for some in self._forwarded(request)])
+        answer = bytearray()
+        if fault not in _NOTHING_DONE:
+            await self._forward(request, answer.extend)
         if fault in _ANSWERS:
             writer.write(_status(*_ANSWERS[fault]))
             await writer.drain()
@@ -120,15 +128,19 @@ class FaultProxy:
             writer.write(answer[: len(answer) // 2])
             await writer.drain()
         elif fault is Fault.SILENT_AFTER:
-            await reader.read()  # ends with the connection
+            await asyncio.Event().wait()  # until whoever asked is gone
 
-    async def _forwarded(self, request: bytes) -> AsyncIterator[bytes]:
+    async def _forward(
+        self, request: bytes, take: Callable[[bytes], object], taken: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         host, port = self._upstream.hostname, self._upstream.port
         reader, writer = await asyncio.open_connection(host, port, ssl=self._trusted)
         try:
             writer.write(request)
             while some := await reader.read(2**16):
-                yield some
+                take(some)
+                if taken is not None:
+                    await taken()
         finally:
             writer.close()
 

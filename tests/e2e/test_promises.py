@@ -24,13 +24,13 @@ def test_every_test_that_is_named_is_collected() -> None:
 
 def test_every_promise_names_tests_that_are_there_and_every_one_of_them_is_named() -> None:
     assert [promise for promise, _ in ROWS] == [
-        *(f"R{n}" for n in range(1, 9)),
-        *(f"R{n}" for n in range(10, 18)),
+        *(f"R{n}" for n in range(1, 18)),
         "R19",
         "R20",
         "R21",
         "R22",
         "R23",
+        "R24",
     ]
     prose = DOCUMENT.partition("\n[")[0]
     named = set(re.findall(r"\[([^\]]+)\](?!\()", prose))

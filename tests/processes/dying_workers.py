@@ -32,13 +32,18 @@ class DyingWorkers:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def live(self, step: int, *, after: bool) -> int:
-        """Let one worker live until that step; the status that it ended with."""
+    def live(self, step: int, *, after: bool) -> int | None:
+        """Let one worker live until that step; the status that it ended with. None: all were ended meanwhile."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{step} {'after' if after else 'before'}\n")
         self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+        status = self._process.stdout.readline()
+        return int(status) if status else None
+
+    def end(self) -> None:
+        """Whatever still lives."""
+        os.killpg(self._process.pid, signal.SIGKILL)
 
 
 @contextmanager
@@ -55,10 +60,11 @@ def dying_workers(log: Path, settings: Mapping[str, str]) -> Iterator[DyingWorke
             text=True,
             start_new_session=True,
         )
+    workers = DyingWorkers(process)
     try:
-        yield DyingWorkers(process)
+        yield workers
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        workers.end()
         process.communicate()
 
 

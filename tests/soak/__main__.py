@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from service.settings import StoreSettings
+from tests.cluster.binaries import BinariesUnavailable, find_or_build
+from tests.cluster.control_plane import control_plane
 from tests.processes.earlier_releases import ARCHIVES, unpacked
 from tests.processes.services import ServiceProcess
 from tests.processes.small_disk import small_disk
@@ -27,6 +29,8 @@ from tests.soak.figures import Figure, broken
 from tests.soak.forced_events import forced_events
 from tests.soak.outages import outages
 from tests.soak.overload import fairness, overload
+from tests.soak.retraining import figures_of as figures_of_retraining
+from tests.soak.retraining import retrain_through_faults
 from tests.soak.steady_load import figures_of, soak
 from tests.soak.survival import survive
 from tests.soak.takeover import take_over
@@ -47,13 +51,14 @@ class Size:
     stalled: int = 100
     lives: int = 150
     takeovers: int = 10
+    rounds: int = 1_000
     upgrade_batches: int = 9_000
     forced: int = 10_000
     minutes: float = 10.0
     seed: int = 0
 
 
-SHORT = Size(2, 400, 80, 5.0, 3.0, 1.0, 16, 40, 10, 2, 400, 500, 0.4)
+SHORT = Size(2, 400, 80, 5.0, 3.0, 1.0, 16, 40, 10, 2, 10, 400, 500, 0.4)
 """To see that everything runs; proves little."""
 
 
@@ -149,6 +154,18 @@ def crashes(size: Size) -> Iterator[Figure]:
         yield from take_over(new.store, new.service, kills=size.takeovers)
 
 
+def retraining(size: Size) -> Iterator[Figure]:
+    """R9: one Job for each drift event, whoever is killed when and whatever the API server does."""
+    try:
+        find_or_build(print)
+    except BinariesUnavailable as reason:
+        pytest.skip(str(reason))
+    with started() as new, control_plane(new.directory / "kubernetes") as own:
+        print(f"  Kubernetes {own.cluster.version()}, seed {size.seed}", flush=True)
+        found = retrain_through_faults(new.service, new.store(), own, new.directory, size.rounds, size.seed)
+        yield from figures_of_retraining(found)
+
+
 def upgrades(size: Size) -> Iterator[Figure]:
     """R15: releases replaced one by one under load."""
     for archive in ARCHIVES:
@@ -178,6 +195,7 @@ SECTIONS: Mapping[str, Callable[[Size], Iterator[Figure]]] = {
     "outages": store_outages,
     "drain": draining,
     "crashes": crashes,
+    "retraining": retraining,
     "upgrades": upgrades,
     "forced": forced,
     "steady": steady,
@@ -210,6 +228,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, help="of steady load, a fault every five (10)")
     parser.add_argument("--lives", type=int, help="workers that die at a random place (150)")
+    parser.add_argument("--rounds", type=int, help="drift events that become one Job each (1000)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of those places (the time)")
     parser.add_argument("--only", help=f"some of: {','.join(SECTIONS)}")
     parser.add_argument("--short", action="store_true", help="a little of each, in some minutes")

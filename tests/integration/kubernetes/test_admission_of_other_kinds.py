@@ -12,7 +12,7 @@ from tests.cluster.api import ApiError, Cluster
 from tests.cluster.fixtures import Account, shipped_account
 from tests.cluster.shipped import component
 from tests.integration.kubernetes.guarded import Job, changed, collection, refusal, shipped_job
-from tests.integration.kubernetes.test_other_kinds import ARGO, RETRAINING, TEKTON, Kind, defined  # noqa: F401 - a fixture
+from tests.integration.kubernetes.test_other_kinds import ARGO, RETRAINING, TEKTON, Kind
 from tests.processes.waiting import eventually
 from tests.unit.service.adapters.trigger.requests import order, retrain_request
 
