@@ -191,8 +191,8 @@ class DeliverActions:
                     return outlook
             else:
                 case = await self._gate.event(verdict, action)
-                if case is None:
-                    return Outlook.MORE
+                if case is None:  # the model is just being deleted
+                    return Outlook.LATER
                 outlook = await self._decide(newest, case, outbox)
             if outlook is not Outlook.MORE:
                 return outlook

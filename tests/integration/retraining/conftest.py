@@ -10,7 +10,7 @@ import pytest
 from service.adapters.embedded_store import embedded_store
 from service.adapters.log import RedisDeliveryLog, RedisRetrainingRecord, RedisVerdictLog
 from service.adapters.reference_store import RedisRegistrations
-from service.adapters.store import Keys, connection
+from service.adapters.store import Client, Keys, connection
 from service.domain.errors import TriggerRejected, TriggerUnavailable
 from service.domain.models import Delivery, RetrainRequest, TriggerOutcome, TriggerReceipt, Verdict
 from service.domain.registration import Registration
@@ -92,8 +92,9 @@ class Vetter:
 class Retraining:
     """One model, its store, and as many replicas as a test wants."""
 
-    def __init__(self, redis: object, prefix: str, response: ResponsePlan) -> None:
-        keys = Keys(prefix)
+    def __init__(self, redis: Client, prefix: str, response: ResponsePlan) -> None:
+        self.redis, self.keys = redis, Keys(prefix)
+        keys = self.keys
         self.time, self.target, self.vetter = Time(), Target(), Vetter()
         self.metrics = Metrics(10, 10)
         self.events: list[object] = []

@@ -306,6 +306,13 @@ async def test_a_deleted_model_begins_anew_and_its_pace_is_remembered(retraining
     assert [each.verdict_number for each in await retraining.shown()] == [1]
 
 
+async def test_an_event_of_a_model_that_is_just_being_deleted_is_left_alone(retraining: Retraining) -> None:
+    await retraining.drift()
+    await retraining.redis.delete(retraining.keys.registrations(MODEL))
+    assert await retraining.settle() is Outlook.LATER
+    assert await retraining.said() == []
+
+
 async def test_what_happens_is_told_to_others(retraining: Retraining) -> None:
     await retraining.drift()
     await retraining.settle()
