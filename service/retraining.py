@@ -21,6 +21,7 @@ from service.usecases.deliver_actions import BackOff, DeliverActions, Kept, Trig
 from service.usecases.guarded_trigger import GuardedTrigger
 from service.usecases.retraining_gate import RetrainingGate
 from service.usecases.sign_events import SignEvents
+from service.usecases.sign_permissions import SignPermissions
 from service.usecases.trigger_by_model import TriggerByModel
 from service.usecases.vet_in_background import VetInBackground
 from service.usecases.vet_run import VetRun
@@ -44,6 +45,8 @@ class OpenedTrigger:
     """File and SHA-256 of the only template, which must stay what it is at start; None: a file pins each."""
     events: SignEvents | None = None
     """None: they are not signed."""
+    permissions: SignPermissions | None = None
+    """None: they are not, either."""
     runs: Runs | None = None
     """None: nothing is started that could be seen."""
 
@@ -52,6 +55,7 @@ async def open_trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Open
     """Raises `InvalidConfiguration`."""
     key = read_service_key(settings.signing_key_file)
     events = None if key is None else SignEvents(key, signature_holds)
+    permissions = None if key is None else SignPermissions(key, signature_holds)
     fingerprint = None if key is None else key.fingerprint
     if settings.kind == "dry_run":
         sources = read_sources(settings, settings.namespace or _own_namespace(), fingerprint, _now)
@@ -62,7 +66,8 @@ async def open_trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Open
         }
         vetting = VetRun(sources.source_of, None, enforced=is_enforced(settings))
         by_model, behind = TriggerByModel(shown), _in_background(vetting, settings, stack)
-        return OpenedTrigger(by_model, by_model, vetting, behind, _pinned_at_start(settings, sources), events)
+        pinned = _pinned_at_start(settings, sources)
+        return OpenedTrigger(by_model, by_model, vetting, behind, pinned, events, permissions)
     # The client takes more than a second to import, and a dry run does not need it.
     from service.adapters.cluster_objects import KubernetesObjects  # noqa: PLC0415
     from service.adapters.kubernetes_credentials import find_credentials  # noqa: PLC0415
@@ -80,7 +85,7 @@ async def open_trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Open
     runs = await stack.enter_async_context(KubernetesRuns(followed, credentials, request_timeout_s=seconds))
     vetting = VetRun(sources.source_of, objects, enforced=is_enforced(settings))
     behind, pinned = _in_background(vetting, settings, stack), _pinned_at_start(settings, sources)
-    return OpenedTrigger(trigger, Rehearsal(trigger.manifest), vetting, behind, pinned, events, runs)
+    return OpenedTrigger(trigger, Rehearsal(trigger.manifest), vetting, behind, pinned, events, permissions, runs)
 
 
 def _in_background(vetting: Vetting, settings: TriggerSettings, stack: AsyncExitStack) -> VetInBackground:
@@ -105,7 +110,7 @@ def deliver_actions(
     is_ours = (lambda _: True) if opened.events is None else opened.events.is_ours
     return DeliverActions(
         kept=kept,
-        gate=RetrainingGate(registrations, kept.verdicts, opened.gate_vetting, is_ours),
+        gate=RetrainingGate(registrations, kept.verdicts, opened.gate_vetting, is_ours, opened.permissions),
         triggers=Triggers(GuardedTrigger(opened.trigger, guard), opened.rehearsal),
         clock=clock,
         monotonic=time.monotonic,

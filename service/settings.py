@@ -238,7 +238,7 @@ class TriggerSettings(_Group):
     signing_key_file: Path | None = None
     """The service's own key (`driftwarden keygen`, unencrypted), the same for all replicas; docs/custody.md.
 
-    It signs drift events, and what is handed out of the record. None: nothing is signed, and no event need be."""
+    It signs drift events, permissions, and what is handed out of the record. None: nothing is, and nothing need be."""
 
 
 class IntegritySettings(_Group):

@@ -42,6 +42,7 @@ DriftwardenError
 ├── TriggerUnavailable     retry the target of an action did not answer, or not yet
 ├── TriggerRejected              the target refused the action for good
 ├── VettingUnavailable     retry what a run would be started from could not be looked at now
+│   └── VettingUnderWay          it is being looked at, and the answer is not there yet
 ├── RetrainingRefused            the gate said no to a run that was asked for by hand; carries the refusal's names
 ├── UnknownRun                   no run of the model has that name, or it is not kept any more
 ├── WrongMoment                  a run is not at the point at which that could be done with it
@@ -308,6 +309,10 @@ class VettingUnavailable(DriftwardenError):
     """A dataset, model or template could not be looked at now; nothing is started meanwhile, and nothing refused."""
 
     retryable = True
+
+
+class VettingUnderWay(VettingUnavailable):
+    """Nothing is wrong: it takes its time, or is not its turn yet."""
 
 
 class RetrainingRefused(DriftwardenError):

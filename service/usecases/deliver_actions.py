@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
-from service.domain.errors import TriggerRejected, TriggerUnavailable, VettingUnavailable
+from service.domain.errors import TriggerRejected, TriggerUnavailable, VettingUnavailable, VettingUnderWay
 from service.domain.models import (
     Cursor,
     Delivery,
@@ -201,12 +201,12 @@ class DeliverActions:
     async def _decide(self, newest: Line | None, case: Case, outbox: _Outbox) -> Outlook:
         """Write down a permission or a refusal; `MORE` also where another replica was first."""
         state, now = state_of(newest), self._clock()
-        found: Refusal | Evidence | None = self._gate.refusal(case, state, now)
+        found: Refusal | Evidence | Outlook | None = self._gate.refusal(case, state, now)
         if found is None and case.is_waiting(now):
             return Outlook.LATER
         found = found or await self._vetted(case, state, outbox)
-        if found is None:
-            return Outlook.FAILED
+        if isinstance(found, Outlook):
+            return found
         alarm = None if case.verdict is None else alarm_of(case.verdict)
         if isinstance(found, Refusal):
             if await self._record.append(refused(newest, case.request, found, self._clock(), alarm=alarm)):
@@ -214,21 +214,24 @@ class DeliverActions:
             return Outlook.MORE
         suspended = case.plan.approval == "manual"
         at = self._clock()
-        await self._record.append(
-            permitted(newest, case.request, found, at, alarm=alarm, suspended=suspended, dry_run=case.dry_run)
-        )
+        permission = permitted(newest, case.request, found, at, alarm=alarm, suspended=suspended, dry_run=case.dry_run)
+        await self._record.append(self._gate.signed(permission))
         return Outlook.MORE
 
-    async def _vetted(self, case: Case, state: RetrainingState, outbox: _Outbox) -> Evidence | Refusal | None:
-        """None: what it would be started from cannot be looked at now."""
+    async def _vetted(self, case: Case, state: RetrainingState, outbox: _Outbox) -> Evidence | Refusal | Outlook:
+        """The outlook, while there is no answer."""
         if self._monotonic() < outbox.not_before:
-            return None
+            return Outlook.FAILED
         with self._span("vet_retraining", case.request):
             try:
-                return await self._gate.vet(case, state)
+                found = await self._gate.vet(case, state)
+            except VettingUnderWay:
+                return Outlook.LATER  # by this very process, which has begun to read: another would begin anew
             except VettingUnavailable as error:
                 self._wait(outbox, case.request, error, None)
-                return None
+                return Outlook.FAILED
+        outbox.failures = 0
+        return found
 
     async def _start(self, newest: Line, run: Underway, outbox: _Outbox) -> Outlook:
         if self._monotonic() < outbox.not_before:
@@ -246,6 +249,7 @@ class DeliverActions:
         trigger = self._triggers.rehearsal if run.dry_run else self._triggers.real
         with self._span("fire_trigger", request) as span:
             try:
+                self._gate.refuse_foreign(run)
                 receipt = await trigger.fire(Order(request, run.evidence, run.suspended))
             except TriggerUnavailable as error:
                 self._wait(outbox, request, error, error.retry_after)

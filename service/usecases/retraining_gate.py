@@ -4,13 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from service.domain.errors import TriggerRejected
 from service.domain.models import ModelName, RetrainRequest, Verdict
 from service.domain.retraining.drift_event import not_confirmed, not_to_follow
 from service.domain.retraining.gate import Check, Evidence, Refusal
 from service.domain.retraining.pace import quiet_until, too_soon
-from service.domain.retraining.record import Asked, RetrainingState
+from service.domain.retraining.record import Asked, Entry, RetrainingState, Underway
 from service.domain.retraining.response_plan import ResponsePlan
 from service.ports import Registrations, VerdictLog, Vetting
+from service.usecases.sign_permissions import SignPermissions
 
 _NOT_OURS = Refusal(Check.EVENT, "event_not_ours", "the service has not signed it, or it was changed since")
 
@@ -41,12 +43,14 @@ class RetrainingGate:
         verdicts: VerdictLog,
         vetting: Vetting,
         is_ours: Callable[[RetrainRequest], bool] = lambda _: True,
+        permissions: SignPermissions | None = None,
     ) -> None:
-        """`is_ours`: whether the service itself made a request."""
+        """`is_ours`: whether the service itself made a request. `permissions` None: nobody signs them."""
         self._registrations = registrations
         self._verdicts = verdicts
         self._vetting = vetting
         self._is_ours = is_ours
+        self._permissions = permissions
 
     async def plan(self, model: ModelName) -> ResponsePlan | None:
         """What is in force; None: the model is not registered any more."""
@@ -79,3 +83,12 @@ class RetrainingGate:
     async def vet(self, case: Case, state: RetrainingState) -> Evidence | Refusal:
         """All others. Raises `VettingUnavailable`."""
         return await self._vetting.vet(case.request, state.dataset_version)
+
+    def signed(self, entry: Entry) -> Entry:
+        """A permission, with the service's signature if it has a key."""
+        return entry if self._permissions is None else self._permissions(entry)
+
+    def refuse_foreign(self, run: Underway) -> None:
+        """Raise `TriggerRejected` for a permission that this gate, or a replica's, has not given."""
+        if self._permissions is not None and not self._permissions.is_ours(run):
+            raise TriggerRejected("the service has not signed this permission, or it was changed in the store since")

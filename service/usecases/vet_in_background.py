@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from service.domain.errors import VettingUnavailable
+from service.domain.errors import VettingUnavailable, VettingUnderWay
 from service.domain.models import RetrainRequest
 from service.domain.retraining.gate import Evidence, Refusal
 from service.ports import Vetting
@@ -26,7 +26,7 @@ class _Look:
 
 
 class VetInBackground:
-    """A `service.ports.Vetting` in front of another one."""
+    """A `service.ports.Vetting` in front of another one; raises `VettingUnderWay` until the answer is there."""
 
     def __init__(
         self,
@@ -47,12 +47,12 @@ class VetInBackground:
         key = (request.name, used_version)
         if key not in self._looks:
             if len(self._looks) >= MAXIMUM_LOOKS:
-                raise VettingUnavailable(f"{MAXIMUM_LOOKS} runs are being vetted already")
+                raise VettingUnderWay(f"{MAXIMUM_LOOKS} runs are being vetted already")
             self._looks[key] = self._begun(request, used_version)
         look = self._looks[key]
         await asyncio.wait({look.task}, timeout=self._patience_seconds)
         if not look.task.done():
-            raise VettingUnavailable("what the run would be made from is still being read")
+            raise VettingUnderWay("what the run would be made from is still being read")
         del self._looks[key]
         found = look.task.result()
         if isinstance(found, VettingUnavailable):

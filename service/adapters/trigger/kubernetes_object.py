@@ -17,6 +17,9 @@ from service.domain.retraining.pinned import json_digest
 from service.domain.retraining.run import Order
 from service.domain.retraining.sources import ALL_OTHERS, of_model
 
+_NOT_ADMITTED = frozenset({400, 403, 422})
+"""Schemas, policies and quotas are asked before names: what was made may itself fill the quota that refuses it now."""
+
 
 class KubernetesObjectTrigger:
     """Creates one object for each order; the API server's unique names make repeating it harmless."""
@@ -50,8 +53,8 @@ class KubernetesObjectTrigger:
         collection = await self._api.collection(objects)
         try:
             manifest = await self.manifest(order)
-        except TriggerRejected:
-            # What has changed since may have changed after it was made.
+        except (TriggerRejected, TriggerUnavailable):
+            # What has changed since, or is away, may have been another way when it was made.
             if (existing := await self._existing(collection, objects, order.request)) is not None:
                 return _receipt(TriggerOutcome.ALREADY_EXISTS, objects, existing, "")
             raise
@@ -64,7 +67,16 @@ class KubernetesObjectTrigger:
             if existing is None:
                 raise TriggerUnavailable(f"{objects.kind} {name} was deleted while it was made")
             return _receipt(TriggerOutcome.ALREADY_EXISTS, objects, existing, json_digest(manifest))
-        raise refusal(f"create {objects.kind} {name}", answer)
+        refused = refusal(f"create {objects.kind} {name}", answer)
+        if answer.status not in _NOT_ADMITTED:
+            raise refused
+        try:
+            existing = await self._existing(collection, objects, order.request)
+        except TriggerUnavailable as error:
+            raise TriggerUnavailable(f"{refused}; whether it is there already is not known: {error}") from error
+        if existing is None:
+            raise refused
+        return _receipt(TriggerOutcome.ALREADY_EXISTS, objects, existing, "")
 
     async def manifest(self, order: Order, /) -> dict[str, Any]:
         """What is made for it. Raises `TriggerUnavailable`, `TriggerRejected`."""

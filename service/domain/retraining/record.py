@@ -82,6 +82,8 @@ class Underway:
     """Where in the log that model's traffic begins."""
     gathered: tuple[str, ...] = ()
     """Digests of references that were made of that traffic, the latest last; whichever is registered is ours."""
+    signature: str | None = None
+    """Of the service that permitted it (`service.domain.retraining.signed_permission`). None: it signs none."""
 
 
 @dataclass(frozen=True, slots=True)

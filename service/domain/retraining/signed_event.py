@@ -4,19 +4,16 @@ An in-toto Statement v1 under DSSE, of which the request carries the signature a
 request, and so says what it says.
 """
 
-import base64
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from service.domain.integrity.envelope import signed_bytes
 from service.domain.integrity.statement import STATEMENT_TYPE
 from service.domain.models import RetrainRequest
+from service.domain.retraining.carried_signature import carried, is_carried
 
 PREDICATE_TYPE = "https://driftwarden.io/predicates/drift-event/v1"
-_LONGEST_SIGNATURE = 256
-"""Characters: an ECDSA signature on P-521 has some 190."""
 
 
 def statement_of(request: RetrainRequest) -> bytes:
@@ -42,19 +39,12 @@ def statement_of(request: RetrainRequest) -> bytes:
 
 def signed(request: RetrainRequest, sign: Callable[[bytes], bytes]) -> RetrainRequest:
     """The request with its signature."""
-    signature = sign(signed_bytes(statement_of(request)))
-    return replace(request, signature=base64.b64encode(signature).decode("ascii"))
+    return replace(request, signature=carried(statement_of(request), sign))
 
 
 def is_signed(request: RetrainRequest, holds: Callable[[bytes, bytes], bool]) -> bool:
     """Whether it has a signature that `holds`, given that and the message, says is ours."""
-    if request.signature is None or len(request.signature) > _LONGEST_SIGNATURE:
-        return False
-    try:
-        signature = base64.b64decode(request.signature, validate=True)
-    except ValueError:
-        return False
-    return holds(signature, signed_bytes(statement_of(request)))
+    return is_carried(request.signature, statement_of(request), holds)
 
 
 def _moment(moment: datetime) -> str:

@@ -135,6 +135,13 @@ async def test_what_was_started_before_the_edit_is_found(pinned: Pinned) -> None
     assert (found.outcome, found.uid, found.manifest_digest) == (TriggerOutcome.ALREADY_EXISTS, made.uid, "")
 
 
+async def test_what_was_started_before_it_was_deleted_is_found(pinned: Pinned) -> None:
+    made = await pinned.fire()
+    pinned.account.cluster.request("DELETE", pinned.path)
+    found = await pinned.fire()
+    assert (found.outcome, found.uid) == (TriggerOutcome.ALREADY_EXISTS, made.uid)
+
+
 async def test_what_was_permitted_with_another_digest_is_not_started(pinned: Pinned) -> None:
     other = replace(pinned, order=Order(REQUEST, Evidence("sha256:" + "0" * 64)))
     with pytest.raises(TriggerRejected, match=r"the template is sha256:.* now, and sha256:0{64} was permitted"):

@@ -73,6 +73,27 @@ async def test_what_was_permitted_with_another_template_is_not_started_but_found
     assert (found.outcome, found.uid, found.manifest_digest) == (TriggerOutcome.ALREADY_EXISTS, made.uid, "")
 
 
+async def test_a_job_that_fills_the_quota_is_found_and_is_not_waited_for(
+    trigger: KubernetesObjectTrigger, account: Account
+) -> None:
+    """The answer to its creation was lost: once it is over and cleared away, there would be room for a second one."""
+    namespace, metadata = account.retraining_namespace, {"name": "one"}
+    hard = {"count/jobs.batch": "1"}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}}
+    account.cluster.apply([quota], namespace)
+    path = f"/api/v1/namespaces/{namespace}/resourcequotas/one"
+
+    def counts() -> bool:
+        return account.cluster.request("GET", path).get("status", {}).get("hard") == hard
+
+    await asyncio.to_thread(wait_until, counts, "the quota counts", timeout_s=60)
+    made = await trigger.fire(order(REQUEST))
+    with pytest.raises(TriggerUnavailable, match="exceeded quota"):
+        await trigger.fire(order(retrain_request(name="another")))
+    found = await trigger.fire(order(REQUEST))
+    assert (made.outcome, found.outcome, found.uid) == ("CREATED", "ALREADY_EXISTS", made.uid)
+
+
 @pytest.mark.parametrize(
     "labels", [{}, {"app.kubernetes.io/managed-by": "driftwarden", "driftwarden.dev/model": "churn"}]
 )

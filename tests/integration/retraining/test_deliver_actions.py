@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from service.domain.errors import VettingUnavailable
+from service.domain.errors import VettingUnavailable, VettingUnderWay
 from service.domain.models import TriggerOutcome
 from service.domain.retraining.gate import Check, Refusal
 from service.domain.retraining.record import Phase
@@ -203,6 +203,33 @@ async def test_what_cannot_be_looked_at_is_neither_refused_nor_started(retrainin
     retraining.time.pass_by(seconds=1)
     assert await retraining.settle() is Outlook.NOTHING
     assert await retraining.said() == ["PERMITTED", "STARTED"]
+
+
+async def test_a_dataset_that_takes_long_is_no_failure_and_is_asked_for_in_each_round(retraining: Retraining) -> None:
+    known, retraining.vetter.answer = retraining.vetter.answer, VettingUnderWay("it is still being read")
+    await retraining.drift()
+    for _ in range(5):
+        assert await retraining.settle() is Outlook.LATER, "whoever has begun to read it keeps the model"
+    assert retraining.metrics.delivery_failures.labels(MODEL)._value.get() == 0
+    assert retraining.metrics.pending_actions.labels(MODEL)._value.get() == 1
+    retraining.vetter.answer = known
+    assert await retraining.settle() is Outlook.NOTHING
+    assert await retraining.said() == ["PERMITTED", "STARTED"]
+
+
+async def test_what_was_tried_before_it_could_be_vetted_does_not_make_the_start_wait_longer(
+    retraining: Retraining,
+) -> None:
+    known, retraining.vetter.answer = retraining.vetter.answer, VettingUnavailable("the volume is not mounted")
+    await retraining.drift()
+    for _ in range(6):
+        await retraining.settle()
+        retraining.time.pass_by(minutes=1)
+    retraining.vetter.answer, retraining.target.away = known, True
+    assert await retraining.settle() is Outlook.FAILED
+    retraining.target.away = False
+    retraining.time.pass_by(seconds=1)
+    assert await retraining.settle() is Outlook.NOTHING
 
 
 async def test_the_vetting_is_told_which_version_was_used_last(retraining: Retraining) -> None:

@@ -26,6 +26,7 @@ INTERNAL = {
     domain.ContentRefused,
     domain.ArtifactUnreadable,
     domain.UnsignableArtifact,
+    domain.VettingUnderWay,
     DriftwardenError,
 }
 """Never the answer to a request."""
