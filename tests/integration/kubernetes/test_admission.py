@@ -72,6 +72,10 @@ REFUSED = {
     "no verifier": (pod(initContainers=None), "containers"),
     "a verifier that does not verify": (verifier(args=["version", DATASET]), "the verifier"),
     "a verifier of any dataset": (verifier(args=["verify", "/datasets/current"]), "the verifier"),
+    "a verifier of one digest and then another": (
+        verifier(args=["verify", "/datasets/current", DATASET, f"--payload-digest=sha256:{'0' * 64}"]),
+        "the verifier",
+    ),
     "a verifier that only says how": (verifier(args=["verify", DATASET, "--help"]), "the verifier"),
     "a verifier with modules of its own": (
         verifier(env=[{"name": "PYTHONPATH", "value": "/datasets/current"}]),
@@ -86,6 +90,13 @@ REFUSED = {
     "a deadline of years": (spec(activeDeadlineSeconds=10**8), "bounds"),
     "repetitions without end": (spec(backoffLimit=2_000_000), "bounds"),
     "kept for ever": (spec(ttlSecondsAfterFinished=None), "bounds"),
+    "kept for whoever never comes": ({"metadata": {"finalizers": ["tests.driftwarden.dev/for-ever"]}}, "bounds"),
+    "Pods kept for whoever never comes": (
+        spec(template={"metadata": {"finalizers": ["tests.driftwarden.dev/for-ever"]}}),
+        "bounds",
+    ),
+    "a year to end in": (pod(terminationGracePeriodSeconds=31_536_000), "bounds"),
+    "another controller": (spec(managedBy="kueue.x-k8s.io/multikueue"), "bounds"),
     "another account": (pod(serviceAccountName="deployer"), "the ServiceAccount"),
     "another account by the field's old name": (pod(serviceAccount="deployer"), "the ServiceAccount"),
     "a token": (pod(automountServiceAccountToken=True), "the ServiceAccount"),
@@ -103,12 +114,28 @@ REFUSED = {
     "the node's processes": (pod(hostPID=True), "the node"),
     "the node's memory": (pod(hostIPC=True), "the node"),
     "a port of the node": (container(ports=[{"containerPort": 80, "hostPort": 80}]), "the node"),
+    "a request by the node": (
+        container(livenessProbe={"httpGet": {"host": "169.254.169.254", "path": "/", "port": 80}}),
+        "the node",
+    ),
+    "a connection by the node": (
+        container(readinessProbe={"tcpSocket": {"host": "redis.driftwarden", "port": 6379}}),
+        "the node",
+    ),
+    "a request by the node at its end": (
+        container(lifecycle={"preStop": {"httpGet": {"host": "10.0.0.1", "path": "/", "port": 80}}}),
+        "the node",
+    ),
     "a node of its choice": (pod(nodeName="control-plane"), "the node"),
     "before everything else": (pod(priorityClassName="system-node-critical"), "the node"),
     "somebody else's label": ({"metadata": {"labels": {"argocd.argoproj.io/instance": "shop"}}}, "labels"),
     "a label that opens the service": (
         spec(template={"metadata": {"labels": {"driftwarden.dev/client": "true"}}}),
         "labels",
+    ),
+    "an annotation that attaches a network": (
+        spec(template={"metadata": {"annotations": {"k8s.v1.cni.cncf.io/networks": "storage"}}}),
+        "annotations",
     ),
     "made by somebody else": ({"metadata": {"labels": {"app.kubernetes.io/managed-by": "Helm"}}}, "name and labels"),
     "no model": ({"metadata": {"labels": {"driftwarden.dev/model": None}}}, "name and labels"),
@@ -123,6 +150,14 @@ def test_the_policy_refuses_by_the_rule_that_is_meant(guarded: Account, job: Job
 
 def test_the_shipped_job_is_accepted(guarded: Account, job: Job) -> None:
     assert refusal(guarded, job) == ""
+
+
+def test_a_job_may_look_after_itself(guarded: Account, job: Job) -> None:
+    own = {
+        "livenessProbe": {"httpGet": {"path": "/", "port": 80}},
+        "lifecycle": {"preStop": {"exec": {"command": ["a"]}}},
+    }
+    assert refusal(guarded, changed(changed(job, container(**own)), pod(terminationGracePeriodSeconds=600))) == ""
 
 
 def test_a_created_job_gets_its_pod_within_the_quota(guarded: Account, job: Job) -> None:
@@ -161,8 +196,14 @@ def test_where_the_account_was_given_too_much_the_policy_still_holds(guarded: Ac
 
 
 def test_what_the_limits_name_is_accepted(guarded: Account, job: Job) -> None:
-    named = {"secrets": "registry", "serviceAccounts": "trainer", "furtherLabels": "kueue.x-k8s.io/queue-name"}
+    named = {
+        "secrets": "registry",
+        "serviceAccounts": "trainer",
+        "furtherLabels": "kueue.x-k8s.io/queue-name",
+        "furtherAnnotations": "example.com/team",
+    }
     change = changed(variable(secretKeyRef={"name": "registry", "key": "password"}), pod(serviceAccountName="trainer"))
+    change = changed(change, spec(template={"metadata": {"annotations": {"example.com/team": "fraud"}}}))
     asking = changed(changed(job, change), {"metadata": {"labels": {"kueue.x-k8s.io/queue-name": "gpus"}}})
     with limits_of(guarded, {name: f"['{value}']" for name, value in named.items()}):
         eventually(lambda: refusal(guarded, asking) == "", "the limits hold")

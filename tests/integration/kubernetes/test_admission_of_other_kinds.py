@@ -102,6 +102,18 @@ OF_TEKTON = {
     "root": (pods(securityContext={"runAsNonRoot": False}), "privileges"),
     "somebody else's claim": (spec(workspaces={"persistentVolumeClaim": {"claimName": "theirs"}}), "workspaces"),
     "a Secret": (spec(workspaces=[{"name": "trust", "secret": {"secretName": "registry"}}]), "workspaces"),
+    "a Secret beside an empty folder": (
+        spec(workspaces=[{"name": "trust", "emptyDir": {}, "secret": {"secretName": "registry"}}]),
+        "workspaces",
+    ),
+    "a token beside an empty folder": (
+        spec(
+            workspaces=[
+                {"name": "t", "emptyDir": {}, "projected": {"sources": [{"serviceAccountToken": {"path": "a"}}]}}
+            ]
+        ),
+        "workspaces",
+    ),
     "no time-out": (spec(timeouts=None), "bounds"),
     "a time-out of never": (spec(timeouts={"pipeline": "0"}), "bounds"),
     "a time-out of weeks": (spec(timeouts={"pipeline": "1000h"}), "bounds"),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from service.adapters.trigger.manifest import APPROVAL
 from tests.cluster.api import ApiError, Cluster
 from tests.cluster.fixtures import Account
 from tests.cluster.shipped import component
@@ -29,8 +30,10 @@ def suspended(approving: Account) -> str:
 
 def create(account: Account, *, suspend: bool, as_administrator: bool = False, change: Job | None = None) -> str:
     """Of the shipped template; its path."""
-    metadata = {"metadata": {"name": f"retrain-churn-7-{secrets.token_hex(5)}"}}
-    job = changed(changed(shipped_job(account), {**metadata, "spec": {"suspend": suspend}}), change or {})
+    metadata: Job = {"name": f"retrain-churn-7-{secrets.token_hex(5)}"}
+    if suspend:
+        metadata |= {"annotations": {APPROVAL: "manual"}}
+    job = changed(changed(shipped_job(account), {"metadata": metadata, "spec": {"suspend": suspend}}), change or {})
     path = collection(account.retraining_namespace)
     account.cluster.request("POST", path, job, token=None if as_administrator else account.token)
     return f"{path}/{job['metadata']['name']}"
@@ -92,6 +95,13 @@ def test_a_job_that_somebody_else_made_is_not_released(approving: Account) -> No
     theirs = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "Helm"}}}
     path = create(approving, suspend=True, as_administrator=True, change=theirs)
     assert "denied request: " in refusal(approving, path, GO_ON)  # by either policy
+
+
+def test_a_job_that_a_queue_or_an_administrator_holds_is_not_released(approving: Account) -> None:
+    path = create(approving, suspend=True, change={"metadata": {"annotations": {APPROVAL: None}}})
+    assert "denied request: release: the run must be one that Driftwarden made, and made wait" in refusal(
+        approving, path, GO_ON
+    )
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])

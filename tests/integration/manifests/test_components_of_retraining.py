@@ -56,6 +56,7 @@ def test_another_kind_takes_the_place_of_jobs(
 ) -> None:
     manifests = built(component, "approval")
     assert rules(manifests) == [(group, [kind], WATCHED), (group, read, ["get"])]
+    assert f"count/{kind}.{group}" in named(manifests, "ResourceQuota", "driftwarden-retraining")["spec"]["hard"]
     policies = [each for each in manifests if each["kind"] == POLICY]
     assert any(each["spec"]["matchConstraints"]["resourceRules"][0]["resources"] == [kind] for each in policies)
 
