@@ -10,15 +10,21 @@ _DAY = timedelta(days=1)
 
 
 def too_soon(plan: ResponsePlan, state: RetrainingState, now: datetime) -> Refusal | None:
-    """Why nothing may be started now; None: something may."""
+    """Why nothing may be started now; None: something may.
+
+    What is said to have been more than a day ahead was written while a clock was wrong, and would hold everything up
+    until then.
+    """
     if state.underway is not None:
         run = state.underway
         return _refusal("under_way", f"the run {run.request.name} is {run.phase}: one at a time is")
-    if state.starts and (ends := state.starts[-1] + timedelta(seconds=plan.cool_down_seconds)) > now:
-        return _refusal("cool_down", f"a run was started at {_said(state.starts[-1])}; the next may at {_said(ends)}")
-    if state.failed_at is not None and (ends := state.failed_at + _back_off(plan, state.failures)) > now:
+    starts = [start for start in state.starts if start - now < _DAY]
+    if starts and (ends := starts[-1] + timedelta(seconds=plan.cool_down_seconds)) > now:
+        return _refusal("cool_down", f"a run was started at {_said(starts[-1])}; the next may at {_said(ends)}")
+    failed = state.failed_at if state.failed_at is not None and state.failed_at - now < _DAY else None
+    if failed is not None and (ends := failed + _back_off(plan, state.failures)) > now:
         return _refusal("back_off", f"{state.failures} failed one after another; the next may start at {_said(ends)}")
-    within_a_day = [start for start in state.starts if now - start < _DAY]
+    within_a_day = [start for start in starts if now - start < _DAY]
     if len(within_a_day) >= plan.at_most_per_day:
         ends = within_a_day[-plan.at_most_per_day] + _DAY
         return _refusal("daily_budget", f"{len(within_a_day)} were started in a day; the next may at {_said(ends)}")

@@ -201,8 +201,8 @@ def _decided(newest: Line | None, request: RetrainRequest) -> tuple[RetrainingSt
 
 
 def _starts(state: RetrainingState, at: datetime) -> tuple[datetime, ...]:
-    """With this one; those that no budget counts any more are left out."""
-    return (*(start for start in state.starts if at - start < _DAY), at)[-KEPT_STARTS:]
+    """With this one; those that no budget counts any more are left out, or none does yet: a clock was wrong."""
+    return (*(start for start in state.starts if abs(at - start) < _DAY), at)[-KEPT_STARTS:]
 
 
 def _underway(newest: Line | None, run_name: str, *phases: Phase) -> Underway:

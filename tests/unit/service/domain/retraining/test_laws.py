@@ -210,6 +210,20 @@ def test_starts_keep_the_cool_down_the_budget_of_a_day_and_the_back_off(
             assert following - at >= min(DAY, timedelta(seconds=plan.back_off_seconds * 2 ** (failures - 1)))
 
 
+@pytest.mark.parametrize(("ahead", "reason"), [(timedelta(hours=23), "cool_down"), (DAY, None), (400 * DAY, None)])
+def test_a_clock_that_was_ahead_holds_up_the_next_run_for_a_day_at_the_most(ahead: timedelta, reason: str) -> None:
+    """A day is the longest back-off, and the budget's."""
+    plan, at = ResponsePlan(at_most_per_day=1), NOON + ahead
+    line = written(transitions.permitted(None, request(1, "event"), Evidence("sha256:t"), at))
+    receipt = TriggerReceipt(TriggerOutcome.CREATED, "event", None, "Job")
+    line = written(transitions.started(line, receipt, at))
+    line = written(transitions.ended(line, RunSeen(MODEL, "event", Progress.FAILED), at, renews=False))
+    held_up = too_soon(plan, line.entry.state, NOON)
+    assert (None if held_up is None else held_up.reason) == reason
+    following = transitions.permitted(line, request(2, "next"), Evidence("sha256:t"), NOON)
+    assert (following.state.starts == (NOON,)) == (reason is None), "what is not believed does not stay"
+
+
 quiet = st.builds(
     QuietHours,
     st.times().map(lambda at: at.replace(second=0, microsecond=0)),
