@@ -1,9 +1,10 @@
-"""What people say of a run: go on, this is the model that it made, that model is in use, or the reference stays."""
+"""What people say of a run: go on, it is over, this is its model, that model is in use, or the reference stays."""
 
-from service.domain.errors import TriggerRejected, UnknownRun, WrongMoment
+from service.domain.errors import TriggerRejected, TriggerUnavailable, UnknownRun, WrongMoment
 from service.domain.models import ModelName, TriggerOutcome
 from service.domain.retraining.record import Entry, Line, Step
-from service.domain.retraining.transitions import not_renewed, released, served, told
+from service.domain.retraining.run import Progress, RunSeen
+from service.domain.retraining.transitions import ended, not_renewed, released, served, told
 from service.ports import Clock, ObservationLog, RetrainingRecord, Runs
 from service.usecases.read_retraining import ReadRetraining
 from service.usecases.record_entries import add
@@ -41,6 +42,29 @@ class SteerRuns:
             await add(self._record, model, release)
         except (UnknownRun, WrongMoment):
             return  # it has gone on, and come to its end, before this could be written down
+
+    async def give_up(self, model: ModelName, run: str, by: str, reason: str) -> None:
+        """It is over, though nobody can see that: the next one may come, after the back-off.
+
+        Raises `UnknownRun`, `WrongMoment` also for a run that can be seen, and errors of the store.
+        """
+        gone = RunSeen(model, run, Progress.GONE, detail=reason)
+
+        async def end(newest: Line | None) -> Entry:
+            return ended(newest, gone, self._clock(), renews=False, by=by)
+
+        await end(await self._record.newest(model))  # raises unless it is started
+        if (progress := await self._seen(model, run)) is not Progress.GONE:
+            raise WrongMoment(f"the run {run} can be seen, and is {progress}: delete it in the cluster")
+        await add(self._record, model, end)
+
+    async def _seen(self, model: ModelName, run: str) -> Progress:
+        if self._runs is None:
+            return Progress.GONE
+        try:
+            return (await self._runs.look(model, run)).progress
+        except (TriggerUnavailable, TriggerRejected):
+            return Progress.GONE
 
     async def tell_model(self, model: ModelName, run: str, payload_digest: str, by: str) -> None:
         """Which model the run made, by the digest of what that was signed as. Saying it again changes nothing.

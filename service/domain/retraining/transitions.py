@@ -117,8 +117,11 @@ def released(newest: Line | None, run_name: str, at: datetime, by: str) -> Entry
     return _entry(newest, run.request.model, at, Step.RELEASED, run_name, state, by=by)
 
 
-def ended(newest: Line | None, seen: RunSeen, at: datetime, *, renews: bool) -> Entry:
-    """It is over. `renews`: a reference is to be made of what its model will see, for which that is awaited."""
+def ended(newest: Line | None, seen: RunSeen, at: datetime, *, renews: bool, by: str = "") -> Entry:
+    """It is over. `renews`: a reference is to be made of what its model will see, for which that is awaited.
+
+    With `by` somebody says so in the place of the target.
+    """
     run = _underway(newest, seen.name, Phase.SUSPENDED, Phase.RUNNING)
     state = state_of(newest)
     if seen.progress is Progress.SUCCEEDED:
@@ -127,7 +130,7 @@ def ended(newest: Line | None, seen: RunSeen, at: datetime, *, renews: bool) -> 
     else:
         state = replace(state, underway=None, failures=state.failures + 1, failed_at=at)
     return _entry(
-        newest, run.request.model, at, Step.ENDED, seen.name, state, progress=seen.progress, reason=seen.detail
+        newest, run.request.model, at, Step.ENDED, seen.name, state, progress=seen.progress, reason=seen.detail, by=by
     )
 
 

@@ -36,6 +36,7 @@ RunPath = Annotated[str, Path(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", d
 D = TypeVar("D", bound=BaseModel)
 _ASKING: dict[str, Any] = {"reason": "the season's new prices are in the dataset", "dry_run": True}
 _KEEPING: dict[str, Any] = {"reason": "the new model is no better"}
+_GIVING_UP: dict[str, Any] = {"reason": "its cluster was taken down"}
 _MAKING: dict[str, Any] = {"payload_digest": "sha256:" + "0123456789abcdef" * 4}
 _REFUSALS = problems(400, 404, 408, 409, 413, 415, 422, 429, 502, 503)
 _SAID: dict[str, Any] = {"status_code": 204, "responses": _REFUSALS}
@@ -68,6 +69,13 @@ def acting(by_hand: RetrainByHand, steer: SteerRuns, bodies: Bodies) -> APIRoute
     async def release(model: ModelPath, run: RunPath, request: Request) -> None:
         """Let a run go on that was made suspended (`response.approval: manual`)."""
         await steer.release(model_name(model), run, caller_of(request.scope))
+
+    @router.post("/{run}/over", openapi_extra=_body(ReasonGiven, _GIVING_UP), **_SAID)
+    async def give_up(model: ModelPath, run: RunPath, request: Request) -> None:
+        """Say that a run is over that cannot be seen any more, as where the cluster or its kind is gone."""
+        name = model_name(model)
+        given = await _read(bodies, name, request, ReasonGiven, _GIVING_UP)
+        await steer.give_up(name, run, caller_of(request.scope), given.reason)
 
     @router.post("/{run}/model", openapi_extra=_body(ModelMade, _MAKING), **_SAID)
     async def tell_model(model: ModelPath, run: RunPath, request: Request) -> None:

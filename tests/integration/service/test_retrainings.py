@@ -203,7 +203,7 @@ async def test_a_reason_that_is_no_text_or_too_much_is_refused_before_it_is_read
     assert problem(large) == (413, "content-too-large")
 
 
-@pytest.mark.parametrize("path", ["", "/run/release", "/run/model", "/run/served", "/run/keep-reference"])
+@pytest.mark.parametrize("path", ["", "/run/release", "/run/over", "/run/model", "/run/served", "/run/keep-reference"])
 async def test_who_may_only_read_steers_nothing(service: Service, path: str) -> None:
     answer = await service.post(path, {"reason": "why"}, caller="dashboard")
     assert problem(answer) == (403, "not-allowed")
@@ -287,6 +287,19 @@ async def test_a_process_that_starts_no_runs_releases_none(service: Service) -> 
     assert problem(await service.post(f"/{run}/release")) == (502, "target-rejected")
     assert (await service.get())["underway"]["phase"] == "SUSPENDED"
     assert problem(await service.post("/unheard-of/release")) == (404, "unknown-run")
+
+
+async def test_a_run_that_nobody_can_see_is_said_to_be_over_by_somebody(service: Service) -> None:
+    """As where runs are only shown by now: nobody else would ever end it."""
+    run = await service.permitted()
+    assert (await service.post(f"/{run}/over", {"reason": "that cluster is gone"})).status_code == 204
+    shown = await service.get()
+    assert shown["underway"] is None
+    entry = shown["entries"][0]
+    said = (entry["step"], entry["progress"], entry["by"], entry["reason"])
+    assert said == ("ENDED", "GONE", "owner", "that cluster is gone")
+    assert (await service.newest()).entry.state.failures == 1
+    assert problem(await service.post(f"/{run}/over", {"reason": "again"})) == (404, "unknown-run")
 
 
 async def handed_out(service: Service) -> VerifiedRecord:

@@ -11,7 +11,7 @@ import pytest
 from service.adapters.log import RedisObservationLog, RedisRetrainingRecord
 from service.adapters.reference_store import RedisRegistrations
 from service.adapters.store import Keys, connection
-from service.domain.errors import ConcurrentChange, TriggerRejected, WrongMoment
+from service.domain.errors import ConcurrentChange, TriggerRejected, TriggerUnavailable, WrongMoment
 from service.domain.models import ModelName
 from service.domain.retraining import transitions
 from service.domain.retraining.record import Entry, Line
@@ -30,15 +30,19 @@ Meanwhile = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What happens when a run is released is the test's to say."""
+    """What happens when a run is released, and how it is, is the test's to say."""
 
     meanwhile: Meanwhile
+    progress: Progress | None = None
+    """None: nobody can see it."""
 
     async def watch(self, tell: object, /) -> None:
         raise NotImplementedError
 
     async def look(self, model: ModelName, name: str, /) -> RunSeen:
-        raise NotImplementedError
+        if self.progress is None:
+            raise TriggerUnavailable("nobody knows such a kind")
+        return RunSeen(model, name, self.progress)
 
     async def release(self, *_: object) -> None:
         await self.meanwhile()
@@ -50,10 +54,10 @@ class Scene:
     log: RedisObservationLog
     registrations: RedisRegistrations
 
-    def steering(self, meanwhile: Meanwhile) -> SteerRuns:
+    def steering(self, meanwhile: Meanwhile, progress: Progress | None = None) -> SteerRuns:
         models = RegisteredModels(self.registrations, lambda: 0.0)
         read = ReadRetraining(models, self.record, now, None)
-        return SteerRuns(read, self.record, self.log, Target(meanwhile), now)
+        return SteerRuns(read, self.record, self.log, Target(meanwhile, progress), now)
 
     async def newest(self) -> Line:
         line = await self.record.newest(CHURN)
@@ -124,6 +128,23 @@ async def test_a_run_that_goes_on_is_released_no_more(scene: Scene) -> None:
     with pytest.raises(WrongMoment, match="RUNNING"):
         await steering.release(CHURN, RUN, "bob")
     assert await scene.by("RELEASED") == ["ana"]
+
+
+@pytest.mark.parametrize("progress", [Progress.GONE, None])
+async def test_a_run_that_cannot_be_seen_is_over_when_somebody_says_so(
+    scene: Scene, progress: Progress | None
+) -> None:
+    await scene.steering(nothing_else, progress).give_up(CHURN, RUN, "ana", "that kind was taken away")
+    assert await scene.by("ENDED") == ["ana"]
+    assert (await scene.newest()).entry.state.underway is None
+
+
+@pytest.mark.parametrize("progress", [Progress.RUNNING, Progress.SUCCEEDED])
+async def test_a_run_that_can_be_seen_ends_as_it_does(scene: Scene, progress: Progress) -> None:
+    """Two would be under way otherwise, or a success would be taken for a failure."""
+    with pytest.raises(WrongMoment, match=progress):
+        await scene.steering(nothing_else, progress).give_up(CHURN, RUN, "ana", "away with it")
+    assert await scene.by("ENDED") == []
 
 
 async def test_of_many_who_tell_a_runs_model_at_once_one_is_believed(scene: Scene) -> None:
