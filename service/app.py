@@ -423,12 +423,16 @@ def _watch(
             return Outlook.MORE
         return Outlook.LATER if evaluate.awaits_silence(model) else Outlook.NOTHING
 
+    def forget(model: ModelName) -> None:
+        evaluate.forget(model)
+        look_after.forget(model)
+
     evaluation = settings.evaluation
     return KeepWatch(
         stores.registrations,
         Task(evaluate_one, evaluate.follow, _shared("evaluation", settings, role, stores, metrics)),
         Task(look_after, deliver.follow, _shared("delivery", settings, role, stores, metrics), look_after.run),
-        evaluate.forget,
+        forget,
         Pace(evaluation.poll_seconds, evaluation.claim_seconds, evaluation.threads, time.monotonic),
         metrics,
     )

@@ -25,7 +25,9 @@ from service.domain.models import (
 )
 from service.domain.retraining.drift_event import alarm_of
 from service.domain.retraining.gate import Evidence, Refusal
+from service.domain.retraining.pace import quiet_until
 from service.domain.retraining.record import Line, Phase, RetrainingState, Underway
+from service.domain.retraining.response_plan import ResponsePlan
 from service.domain.retraining.run import Order
 from service.domain.retraining.transitions import forgotten, permitted, refused, started, state_of
 from service.domain.sharing import Outlook
@@ -111,6 +113,9 @@ class DeliverActions:
 
     async def __call__(self, model: ModelName) -> Outlook:
         """Settle what is due for one model. Raises `StoreUnavailable`, `CorruptedState`."""
+        if await self._gate.plan(model) is None:  # a run of it may still be told of
+            self.forget(model)
+            return Outlook.NOTHING
         outbox = await self._outbox(model)
         await self._begin_anew(model)
         outlook = await self._go_on(model, outbox)
@@ -118,6 +123,10 @@ class DeliverActions:
             outlook = await self._settle_events(model, outbox)
         self._metrics.pending_actions.labels(self._metrics.model(model)).set(outlook is not Outlook.NOTHING)
         return outlook
+
+    def forget(self, model: ModelName) -> None:
+        """It is not watched any more."""
+        self._outboxes.pop(model, None)
 
     async def follow(self, model: ModelName) -> None:
         """Show what another process has done."""
@@ -154,18 +163,19 @@ class DeliverActions:
     async def _go_on(self, model: ModelName, outbox: _Outbox) -> Outlook:
         """With what somebody asked for and with what is permitted, until neither is there."""
         while True:
-            plan = await self._gate.plan(model)
             newest = await self._record.newest(model)
             state = state_of(newest)
             self._metrics.show_retraining(model, state)
+            permitted_run = state.underway if state.underway and state.underway.phase is Phase.PERMITTED else None
+            if newest is None or (state.asked is None and permitted_run is None):
+                return Outlook.NOTHING
+            plan = await self._gate.plan(model)
             if plan is None:
                 return Outlook.NOTHING
             if state.asked is not None:
                 outlook = await self._decide(newest, self._gate.asked(state.asked, plan), outbox)
-            elif newest is not None and state.underway is not None and state.underway.phase is Phase.PERMITTED:
-                outlook = await self._start(newest, state.underway, outbox)
-            else:
-                return Outlook.NOTHING
+            elif permitted_run is not None:
+                outlook = await self._start(newest, permitted_run, plan, outbox)
             if outlook is not Outlook.MORE:
                 return outlook
 
@@ -233,7 +243,9 @@ class DeliverActions:
         outbox.failures = 0
         return found
 
-    async def _start(self, newest: Line, run: Underway, outbox: _Outbox) -> Outlook:
+    async def _start(self, newest: Line, run: Underway, plan: ResponsePlan, outbox: _Outbox) -> Outlook:
+        if run.request.verdict_number and quiet_until(plan, self._clock()) is not None:
+            return Outlook.LATER  # they began while the target was away
         if self._monotonic() < outbox.not_before:
             return Outlook.FAILED
         receipt = await self._fire(run, outbox)

@@ -35,6 +35,10 @@ class LookAfterRetraining:
             if self._follow is not None:
                 tasks.start_soon(self._follow.run, changed)
 
+    def forget(self, model: ModelName) -> None:
+        """It is not watched any more."""
+        self._deliver.forget(model)
+
     async def __call__(self, model: ModelName) -> Outlook:
         """Raises `StoreUnavailable`, `CorruptedState`."""
         outlook = await self._deliver(model)

@@ -185,9 +185,13 @@ def not_renewed(newest: Line | None, run_name: str, at: datetime, reason: str, b
 
 
 def forgotten(newest: Line, at: datetime, by: str) -> Entry:
-    """The model was deleted: its verdicts will count from 1 again. What it was trained on, and when, stays known."""
+    """The model was deleted: its verdicts will count from 1 again. What it was trained on, and when, stays known.
+
+    So does a run that the target has: it goes on, and whoever registers the model again has one at a time, too.
+    """
     state = newest.entry.state
-    state = RetrainingState(starts=state.starts, dataset_version=state.dataset_version)
+    run = state.underway if state.underway and state.underway.phase in {Phase.SUSPENDED, Phase.RUNNING} else None
+    state = RetrainingState(underway=run, starts=state.starts, dataset_version=state.dataset_version)
     return _entry(newest, newest.entry.model, at, Step.FORGOTTEN, "", state, by=by)
 
 

@@ -128,6 +128,33 @@ async def test_when_quiet_hours_are_over_it_is_started(retraining: Retraining) -
     assert await retraining.said() == ["PERMITTED", "STARTED"]
 
 
+async def in_quiet_hours_what_was_permitted(retraining: Retraining, *, by_hand: bool) -> None:
+    """Before they began, while the target was away."""
+    retraining.target.away = True
+    await (retraining.ask() if by_hand else retraining.drift())
+    assert await retraining.settle() is Outlook.FAILED
+    assert await retraining.said() == [*(["ASKED"] if by_hand else []), "PERMITTED"]
+    retraining.target.away = False
+    retraining.time.pass_by(hours=1)
+
+
+@plans(quiet_hours=(QuietHours(time(13), time(14)),))
+async def test_what_was_permitted_before_quiet_hours_waits_for_their_end(retraining: Retraining) -> None:
+    await in_quiet_hours_what_was_permitted(retraining, by_hand=False)
+    assert await retraining.settle() is Outlook.LATER
+    assert retraining.target.names == []
+    retraining.time.pass_by(hours=1)
+    assert await retraining.settle() is Outlook.NOTHING
+    assert len(retraining.target.names) == 1
+
+
+@plans(quiet_hours=(QuietHours(time(13), time(14)),))
+async def test_what_somebody_asked_for_before_quiet_hours_does_not_wait(retraining: Retraining) -> None:
+    await in_quiet_hours_what_was_permitted(retraining, by_hand=True)
+    assert await retraining.settle() is Outlook.NOTHING
+    assert len(retraining.target.names) == 1
+
+
 @plans(approval="manual")
 async def test_with_approval_the_run_is_made_suspended(retraining: Retraining) -> None:
     await retraining.drift()
@@ -329,13 +356,47 @@ async def test_a_deleted_model_begins_anew_and_its_pace_is_remembered(retraining
     await retraining.register()
     await retraining.drift(history=2)
     await retraining.settle()
-    assert await retraining.said() == ["PERMITTED", "STARTED", "FORGOTTEN", "REFUSED cool_down"]
+    assert await retraining.said() == ["PERMITTED", "STARTED", "FORGOTTEN", "REFUSED under_way"]
     assert [each.verdict_number for each in await retraining.shown()] == [1]
+    await retraining.end()
+    await retraining.drift(history=2)
+    await retraining.settle()
+    assert (await retraining.said())[4:] == ["ENDED", "REFUSED cool_down"]
 
 
-async def test_an_event_of_a_model_that_is_just_being_deleted_is_left_alone(retraining: Retraining) -> None:
+async def test_a_run_that_the_target_does_not_have_is_forgotten_with_its_model(retraining: Retraining) -> None:
+    retraining.target.away = True
     await retraining.drift()
-    await retraining.redis.delete(retraining.keys.registrations(MODEL))
+    await retraining.settle()
+    await retraining.registrations.forget(MODEL)
+    newest = await retraining.record.newest(MODEL)
+    await retraining.record.append(forgotten(newest, retraining.time.now, "ana"))
+    retraining.target.away = False
+    retraining.time.pass_by(hours=1)
+    await retraining.register()
+    await retraining.settle()
+    assert await retraining.said() == ["PERMITTED", "FORGOTTEN"]
+    assert retraining.target.names == []
+
+
+async def test_a_model_that_is_not_registered_takes_no_label(retraining: Retraining) -> None:
+    """The cluster tells of runs of models that were deleted long ago."""
+    await retraining.drift()
+    await retraining.registrations.forget(MODEL)
+    assert await retraining.settle() is Outlook.NOTHING
+    assert f'"{MODEL}"' not in retraining.metrics.exposition().decode()
+
+
+async def test_an_event_of_a_model_that_is_just_being_deleted_is_left_alone(
+    retraining: Retraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await retraining.drift()
+    found = [await retraining.registrations.newest(MODEL)]
+
+    async def newest(_: object, /) -> object:
+        return found.pop() if found else None
+
+    monkeypatch.setattr(retraining.registrations, "newest", newest)
     assert await retraining.settle() is Outlook.LATER
     assert await retraining.said() == []
 
