@@ -131,9 +131,7 @@ async def test_a_run_that_goes_on_is_released_no_more(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("progress", [Progress.GONE, None])
-async def test_a_run_that_cannot_be_seen_is_over_when_somebody_says_so(
-    scene: Scene, progress: Progress | None
-) -> None:
+async def test_a_run_that_cannot_be_seen_is_over_when_somebody_says_so(scene: Scene, progress: Progress | None) -> None:
     await scene.steering(nothing_else, progress).give_up(CHURN, RUN, "ana", "that kind was taken away")
     assert await scene.by("ENDED") == ["ana"]
     assert (await scene.newest()).entry.state.underway is None
