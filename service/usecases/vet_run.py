@@ -61,10 +61,12 @@ class VetRun:
         if source is None:
             return _refusal("no_source", "the retrainings file has neither this model nor all others (*)")
         # Before anything is hashed: while the cluster is away, this is asked again and again.
-        documents = await self._documents(source)
+        await self._documents(source)
         found = await self._look_at_files(source, used_version)
         if isinstance(found, Refusal):
             return found
+        # Behind it: reading may have taken an hour, in which somebody else did not wait.
+        documents = await self._documents(source)
         refusal = _template_refusal(source, found, documents)
         return _evidence(source, found, documents) if refusal is None else refusal
 

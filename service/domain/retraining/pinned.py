@@ -18,8 +18,8 @@ _BY_DIGEST = re.compile(r"[^@\s{}$]+@sha256:[0-9a-f]{64}")
 _ARGO, _TEKTON, _STEP_ACTION = "argoproj.io/v1alpha1", "tekton.dev/v1", "tekton.dev/v1beta1"
 _ELSEWHERE = ("resolver", "bundle")
 """Members of a reference of Tekton to what is not in the cluster, or is found only when it runs."""
-_TEXTS = ("manifest", "podSpecPatch")
-"""Members of Argo that hold an object, or a part of one, as a text."""
+_TEXTS = ("manifest", "manifestFrom", "podSpecPatch")
+"""Members of Argo that hold an object, or a part of one, as a text, or say where it is fetched from."""
 _SAYS_NOTHING = frozenset({"metadata", "status"})
 
 
@@ -64,7 +64,7 @@ class Image:
 
     place: str
     name: str | None
-    """None: it cannot be told, since it is in a text that becomes an object."""
+    """None: it cannot be told, since it is in a text that becomes an object, or not here."""
 
     @property
     def is_by_digest(self) -> bool:
@@ -74,9 +74,9 @@ class Image:
 def digest_of(document: Mapping[str, Any]) -> str:
     """Of what decides what an object runs: of a CronJob its `jobTemplate`, of others all but metadata and status.
 
-    As the API server gives it, which has filled in its defaults.
+    As the API server gives it, which has filled in its defaults. Another group's CronJob is one of the others.
     """
-    if document.get("kind") == CRON_JOB:
+    if document.get("kind") == CRON_JOB and str(document.get("apiVersion")).startswith("batch/"):
         spec = document.get("spec")
         return json_digest({"jobTemplate": spec.get("jobTemplate") if isinstance(spec, Mapping) else None})
     return json_digest({name: value for name, value in document.items() if name not in _SAYS_NOTHING})
@@ -106,7 +106,7 @@ def _images(document: Mapping[str, Any]) -> Iterator[Image]:
         elif isinstance(image, Mapping) and isinstance(image.get("reference"), str):
             yield Image(_below(place, "image.reference"), image["reference"])
         for member in _TEXTS:
-            if isinstance(node.get(member), str):
+            if isinstance(node.get(member), str | Mapping):
                 yield Image(_below(place, member), None)
 
 

@@ -1,7 +1,8 @@
 """What a template leads to is followed to its end: all of it is pinned, or nothing runs."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -77,6 +78,30 @@ async def test_whatever_is_changed_or_gone_is_refused(name: str) -> None:
     refusal = await vetted(objects, pins)
     assert isinstance(refusal, Refusal)
     assert refusal.reason == "object_not_found"
+
+
+@dataclass(frozen=True)
+class Files(FilesOfRuns):
+    """While they are read, somebody does something."""
+
+    meanwhile: Callable[[], None] = lambda: None
+
+    def base_model(self) -> str | None:
+        self.meanwhile()
+        return None
+
+
+async def test_what_is_changed_while_files_are_read_is_refused() -> None:
+    pins, objects = await PinRun(cluster())(RUN, []), cluster()
+
+    def edit() -> None:
+        objects.documents["train"] = {"kind": "Task", "spec": {"steps": [{"image": IMAGE, "script": "evil"}]}}
+
+    read = Files(None, 0, None, None, None, lambda: datetime.now(UTC), edit)
+    source = RunSource(read, "sha256:" + "a" * 64, RUN, None, pins)
+    refusal = await VetRun(lambda _: source, objects, enforced=False).vet(retrain_request(), None)
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == "object_changed"
 
 
 async def test_an_image_of_a_pinned_object_must_be_by_digest_too() -> None:

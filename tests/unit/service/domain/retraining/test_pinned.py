@@ -70,6 +70,11 @@ def test_of_other_kinds_all_counts_but_for_metadata_and_status() -> None:
     assert digest_of(edited("binaryData", {"lib.so": ""}, config)) != digest_of(config)
 
 
+def test_of_another_groups_cron_job_all_counts() -> None:
+    theirs = {**CRON_JOB, "apiVersion": "example.com/v1"}
+    assert digest_of(edited("spec.image", "evil", theirs)) != digest_of(theirs)
+
+
 WORKFLOW = {
     "apiVersion": "argoproj.io/v1alpha1",
     "kind": "Workflow",
@@ -83,6 +88,7 @@ WORKFLOW = {
             {"steps": [[{"templateRef": {"name": "other", "template": "y"}}]]},
             {"resource": {"action": "create", "manifest": "kind: Pod"}},
             {"podSpecPatch": "containers: [{name: main, image: evil}]"},
+            {"resource": {"action": "create", "manifestFrom": {"artifact": {"name": "pod", "s3": {"key": "evil"}}}}},
         ],
         "volumes": [{"image": {"reference": "f:1"}}],
     },
@@ -90,7 +96,7 @@ WORKFLOW = {
 
 
 def test_images_are_found_wherever_containers_are() -> None:
-    assert [image.name for image in images(WORKFLOW)] == ["a:1", "b:1", "c:1", "e:1", "d:1", None, None, "f:1"]
+    assert [image.name for image in images(WORKFLOW)] == ["a:1", "b:1", "c:1", "e:1", "d:1", None, None, None, "f:1"]
     assert images(WORKFLOW)[0].place == "spec.templates[0].container.image"
     assert not any(image.is_by_digest for image in images(WORKFLOW))
     pod = {"spec": {"initContainers": [{"image": BY_DIGEST}], "containers": [{"image": BY_DIGEST}]}}
