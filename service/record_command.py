@@ -64,10 +64,10 @@ def provenance(file: Path, keys: Sequence[Path], payload_digest: str | None, rec
 def _told(found: VerifiedProvenance) -> list[str]:
     name, digest = found.subject
     return [
-        f"  of: {shown(name)} {digest}",
+        f"  of: {shown(name)} {shown(digest)}",
         f"  signed by: {found.key.name} ({found.key.fingerprint})",
         f"  made because of: {json.dumps(found.cause)}",
-        *(f"  from: {shown(name)} {digest}" for name, digest in found.dependencies),
+        *(f"  from: {shown(name)} {shown(digest)}" for name, digest in found.dependencies),
     ]
 
 
@@ -102,7 +102,7 @@ def _line(entry: Entry) -> str:
         told.append(f"{entry.refusal.check}: {shown(entry.refusal.reason)}")
     if entry.progress is not None:
         told.append(entry.progress)
-    told += [f"{what} {digest}" for what, digest in _digests(entry) if digest]
+    told += [f"{what} {shown(digest)}" for what, digest in _digests(entry) if digest]
     return " ".join(told)
 
 

@@ -40,7 +40,9 @@ def verify_record(text: bytes, trust: Trust, now: datetime, holds: SignatureChec
         key = signed_by(bundle, trust, now, holds)
         head = parse_head(bundle.payload)
     except UnusableSignature as error:
-        raise BrokenRecord(f"its last line is not a signature over the record: {error}") from error
+        raise BrokenRecord(
+            f"its last line is not a signature over the record (was it cut off, or has the service no key?): {error}"
+        ) from error
     lines = [read(entry) for entry in entries]
     head.refuse_other(lines)
     return VerifiedRecord(head, lines, key)

@@ -189,7 +189,7 @@ def read(text: bytes) -> Line:
     """Members that a newer release has added are passed over. Raises `CorruptedState`."""
     try:
         return Line(_decode(text), text)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise CorruptedState(f"an entry of a record of retraining cannot be read: {error}") from error
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from service.adapters.artifacts.elliptic_keys import EllipticKey
 from service.domain.integrity.envelope import Bundle, signed_bytes
 from service.domain.models import ModelName
 from service.domain.retraining.provenance import provenance
-from service.domain.retraining.record import Line
+from service.domain.retraining.record import Line, written
 from service.domain.retraining.signed_event import statement_of
 from tests.unit.service.domain.retraining.records import KEY, MADE, handed_out, head, public, record, request
 
@@ -47,6 +48,22 @@ def test_a_record_that_was_cut_off_ends_the_command_with_1(handed: Path) -> None
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert done.stderr == f"Error: {handed} is not verified: its newest entry is 6, and was 7 when it was signed\n"
+
+
+def test_a_record_that_nobody_signed_is_said_to_be_one(handed: Path) -> None:
+    handed.write_bytes(b"".join(line.text + b"\n" for line in LINES))
+    done = run(handed, "--key", public(handed.parent))
+    assert done.exit_code == 1
+    assert "(was it cut off, or has the service no key?)" in done.output
+
+
+def test_digests_that_were_written_into_the_store_are_nothing_that_a_terminal_obeys(handed: Path) -> None:
+    told = replace(LINES[4].entry, model_digest="\x1b]0;\u202e")
+    lines = [*LINES[:4], written(told)]
+    handed.write_bytes(handed_out(lines, head(lines)))
+    done = run(handed, "--key", public(handed.parent), "--list")
+    assert done.exit_code == 0, done.output
+    assert not {"\x1b", "\u202e"} & set(done.output)
 
 
 def test_another_models_record_is_not_the_one_that_was_asked_about(handed: Path) -> None:

@@ -67,6 +67,12 @@ def test_58_a_tail_that_is_cut_off_together_with_the_head_is_noticed(left: int) 
         verified(handed_out(LINES[:left], b"")[:-1])
 
 
+def test_58_an_entry_that_is_deeper_than_any_of_ours_is_refused() -> None:
+    deep = b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    with pytest.raises(CorruptedState):
+        verified(b"\n".join([deep, END]))
+
+
 def test_58_lines_of_another_model_are_noticed() -> None:
     others = record(ModelName("fraud"))
     with pytest.raises(BrokenRecord):
