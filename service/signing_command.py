@@ -13,7 +13,8 @@ from service.adapters.artifacts.elliptic_keys import EllipticKey, PassphraseWant
 from service.adapters.artifacts.file_tree import FileTree
 from service.domain.errors import UnusableSignature
 from service.domain.integrity.envelope import MAXIMUM_BUNDLE_BYTES, parse_bundle
-from service.domain.integrity.statement import Kind
+from service.domain.integrity.statement import PREDICATE_TYPE, Kind
+from service.domain.integrity.strict_json import parsed
 from service.hashing_progress import shown_progress
 from service.usecases.sign_artifact import sign_artifact
 
@@ -53,7 +54,7 @@ class Signing:
 def sign_to(asked: Signing) -> tuple[int, str]:
     """How many files, and the payload's digest. Raises `ClickException`, and what `sign_artifact` raises."""
     path, signature = asked.path, asked.signature
-    refuse_other_file(signature)
+    refuse_other_file(signature, PREDICATE_TYPE)
     signer = signing_key(asked.key, asked.passphrase_file)
     chain = chain_of(asked.certificates, signer)
     with shown_progress(path) as progress:
@@ -95,14 +96,17 @@ def _passphrase(file: Path | None) -> bytes | None:
     return passphrase
 
 
-def refuse_other_file(signature: Path) -> None:
-    """What a signature may replace is a signature; a key, or the model itself, it may not."""
+def refuse_other_file(signature: Path, predicate_type: str) -> None:
+    """What a signature may replace is one of its type; a key, the model itself, or what is said of it, it may not."""
     if not signature.exists() and not signature.is_symlink():
         return
     try:
-        parse_bundle(read_bounded(signature, MAXIMUM_BUNDLE_BYTES))
+        payload = parse_bundle(read_bounded(signature, MAXIMUM_BUNDLE_BYTES)).payload
+        is_alike = parsed(payload, "the statement").get("predicateType") == predicate_type
     except UnusableSignature:
         raise click.ClickException(f"{signature} exists and is no signature: choose another file") from None
+    if not is_alike:
+        raise click.ClickException(f"{signature} exists and is a signature over something else: choose another file")
 
 
 def write_whole(file: Path, text: bytes) -> None:

@@ -10,6 +10,7 @@ from click import BadParameter, ClickException
 from service.domain.errors import ArtifactRefused
 from service.domain.integrity.statement import Kind
 from service.domain.integrity.trust import Expectation
+from service.domain.retraining.vetting_statement import VETTING_TYPE
 from service.signing_command import chain_of, refuse_other_file, signing_key, write_whole
 from service.usecases.vet_dataset import vet_dataset
 from service.verify_command import Asked, verified_artifact
@@ -38,7 +39,7 @@ def vet(asked: Vetting, now: datetime) -> str:
 
     Nobody vets what was not read: the dataset is verified first.
     """
-    refuse_other_file(asked.written)
+    refuse_other_file(asked.written, VETTING_TYPE)
     if asked.written.resolve().is_relative_to(asked.dataset.resolve()):
         raise ClickException(f"{asked.written} is in the dataset, where it would not be signed: choose another file")
     key = signing_key(asked.key, asked.passphrase_file)
@@ -65,11 +66,12 @@ def end_of(text: str, now: datetime) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise BadParameter("must be such as 30d, 12h, 2026-12-31 or 2026-12-31T23:59:59Z") from None
+        message = "must be such as 30d, 12h, 2026-12-31 or 2026-12-31T23:59:59Z"
+        raise BadParameter(message, param_hint="--expires") from None
     return moment.replace(tzinfo=UTC) if len(text) == len("2026-12-31") else _with_zone(moment)
 
 
 def _with_zone(moment: datetime) -> datetime:
     if moment.tzinfo is None:
-        raise BadParameter("must be a time with its zone, such as 2026-12-31T23:59:59Z")
+        raise BadParameter("must be a time with its zone, such as 2026-12-31T23:59:59Z", param_hint="--expires")
     return moment.astimezone(UTC)

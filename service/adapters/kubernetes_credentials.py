@@ -60,6 +60,8 @@ class Kubeconfig:
 
     def namespace(self) -> str:
         """The context's, else `default`; raises `InvalidConfiguration`."""
+        if not self._is_there():
+            raise InvalidConfiguration(f"there is no kubeconfig {self.path} that would say the namespace: name both")
         try:
             contexts, current = list_kube_config_contexts(self.path)
             named = [each for each in contexts if each["name"] == self.context]
@@ -70,9 +72,12 @@ class Kubeconfig:
             raise InvalidConfiguration(f"{place} has no context {self.context or '(current)'}: {error}") from error
 
     def _load(self, configuration: Configuration) -> None:
-        if not any(Path(part).is_file() for part in self.path.split(os.pathsep)):
+        if not self._is_there():
             raise ConfigException("there is no such file")
         asyncio.run(load_kube_config(self.path, self.context, configuration, persist_config=False))
+
+    def _is_there(self) -> bool:
+        return any(Path(part).is_file() for part in self.path.split(os.pathsep))
 
 
 Credentials = ServiceAccount | Kubeconfig

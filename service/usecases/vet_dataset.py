@@ -26,7 +26,7 @@ def vet_dataset(
     if signer == key.fingerprint:
         raise UnsignableArtifact("this key has signed the dataset, and cannot vet it: that is for somebody else to do")
     if expires <= issued:
-        raise UnsignableArtifact("it would have expired already")
+        raise UnsignableArtifact("the statement would have expired when it is made: choose a later end")
     statement = VettingStatement(
         dataset.statement.name,
         dataset.payload_digest,

@@ -53,9 +53,25 @@ def test_its_end_can_be_said_in_several_ways(vetted: Vetted, expires: str) -> No
     assert vet(vetted, *by_signer(vetted), expires=expires).exit_code == 0, "a statement may be replaced"
 
 
+def test_a_statement_takes_the_place_of_no_signature_nor_a_signature_that_of_a_statement(vetted: Vetted) -> None:
+    """Either would be gone, and the dataset refused from then on."""
+    signature, statement = vetted.folder / "fraud.sig", vetted.folder / "fraud.vetting"
+    before = signature.read_bytes()
+    done = vet(vetted, *by_signer(vetted), "--statement", str(signature))
+    assert (done.exit_code, signature.read_bytes()) == (1, before)
+    assert "exists and is a signature over something else" in done.output
+    assert vet(vetted, *by_signer(vetted)).exit_code == 0
+    key = str(vetted.folder / "signer.pem")
+    signing = ["sign", str(vetted.dataset), "--key", key, "--kind", "dataset", "--signature"]
+    assert CliRunner().invoke(cli, [*signing, str(statement)]).exit_code == 1
+    assert CliRunner().invoke(cli, [*signing, str(signature)]).exit_code == 0
+
+
 @pytest.mark.parametrize("expires", ["", "soon", "0d", "30m", "2999-12-31T23:59:59"])
 def test_another_end_is_a_wrong_use(vetted: Vetted, expires: str) -> None:
-    assert vet(vetted, *by_signer(vetted), expires=expires).exit_code == 2
+    done = vet(vetted, *by_signer(vetted), expires=expires)
+    assert done.exit_code == 2
+    assert "Invalid value for --expires: must be" in done.output
     assert not (vetted.folder / "fraud.vetting").exists()
 
 

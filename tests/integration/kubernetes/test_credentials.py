@@ -115,6 +115,8 @@ async def test_a_kubeconfig_knows_its_contexts_namespace(tmp_path: Path) -> None
     )
     assert find_credentials(kubeconfig).namespace() == "here"
     assert find_credentials(kubeconfig, "b").namespace() == "default"
+    with pytest.raises(InvalidConfiguration, match="there is no kubeconfig"):
+        Kubeconfig(str(tmp_path / "none")).namespace()
     with pytest.raises(InvalidConfiguration, match="has no context c"):
         find_credentials(kubeconfig, "c").namespace()
 
