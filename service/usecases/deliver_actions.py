@@ -117,8 +117,7 @@ class DeliverActions:
             self.forget(model)
             return Outlook.NOTHING
         outbox = await self._outbox(model)
-        await self._begin_anew(model)
-        outlook = await self._go_on(model, outbox)
+        outlook = await self._go_on(model, await self._begun_anew(model), outbox)
         if outlook is Outlook.NOTHING:
             outlook = await self._settle_events(model, outbox)
         self._metrics.pending_actions.labels(self._metrics.model(model)).set(outlook is not Outlook.NOTHING)
@@ -149,21 +148,22 @@ class DeliverActions:
         same_number = found[0].number == outbox.scanned  # a higher one: the retention has dropped it
         return same_number and outbox.end is not None and found[0].cursor != outbox.end
 
-    async def _begin_anew(self, model: ModelName) -> None:
-        """Of a model that was deleted by somebody who was ended before the record said so, verdicts count from 1."""
+    async def _begun_anew(self, model: ModelName) -> Line | None:
+        """The newest entry. If somebody who deleted the model was ended before saying so, verdicts count from 1."""
         newest = await self._record.newest(model)
         if newest is None or not (state := newest.entry.state).decided_until:
-            return
+            return newest
         found = await self._verdicts.page(model, state.decided_until - 1, 1)
         if found and found[0].number > state.decided_until:  # the retention has dropped it
-            return
-        if not found or found[0].action is None or found[0].action.name != state.decided_run:
-            await self._record.append(forgotten(newest, self._clock(), ""))
+            return newest
+        if found and found[0].action is not None and found[0].action.name == state.decided_run:
+            return newest
+        await self._record.append(forgotten(newest, self._clock(), ""))
+        return await self._record.newest(model)
 
-    async def _go_on(self, model: ModelName, outbox: _Outbox) -> Outlook:
+    async def _go_on(self, model: ModelName, newest: Line | None, outbox: _Outbox) -> Outlook:
         """With what somebody asked for and with what is permitted, until neither is there."""
         while True:
-            newest = await self._record.newest(model)
             state = state_of(newest)
             self._metrics.show_retraining(model, state)
             permitted_run = state.underway if state.underway and state.underway.phase is Phase.PERMITTED else None
@@ -178,6 +178,7 @@ class DeliverActions:
                 outlook = await self._start(newest, permitted_run, plan, outbox)
             if outlook is not Outlook.MORE:
                 return outlook
+            newest = await self._record.newest(model)
 
     async def _settle_events(self, model: ModelName, outbox: _Outbox) -> Outlook:
         while verdicts := await self._verdicts.page(model, outbox.scanned, PAGE):
@@ -195,7 +196,7 @@ class DeliverActions:
         while await self._deliveries.last(model) < number:
             newest = await self._record.newest(model)
             if state_of(newest).decided_until >= number:
-                outlook = await self._go_on(model, outbox)
+                outlook = await self._go_on(model, newest, outbox)
                 if outlook is Outlook.NOTHING:
                     await self._deliver_late(model, number, action)
                     return outlook

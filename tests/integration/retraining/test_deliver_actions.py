@@ -401,6 +401,23 @@ async def test_an_event_of_a_model_that_is_just_being_deleted_is_left_alone(
     assert await retraining.said() == []
 
 
+async def reads(retraining: Retraining) -> int:
+    said = await retraining.redis.info("commandstats")
+    return sum(said.get(f"cmdstat_{command}", {"calls": 0})["calls"] for command in ("xrange", "xrevrange"))
+
+
+async def test_a_look_at_a_model_with_nothing_to_do_reads_five_entries(retraining: Retraining) -> None:
+    """Of the registration, the record, and the verdicts: the last that was seen, the last that was decided, the next.
+
+    Every model is looked at every now and then, and with each of its verdicts.
+    """
+    await retraining.drift()
+    await retraining.settle()
+    before = await reads(retraining)
+    assert await retraining.settle() is Outlook.NOTHING
+    assert await reads(retraining) - before == 5
+
+
 async def test_what_happens_is_told_to_others(retraining: Retraining) -> None:
     await retraining.drift()
     await retraining.settle()
