@@ -2,9 +2,9 @@
 
 from service.domain.errors import TriggerRejected, TriggerUnavailable, UnknownRun, WrongMoment
 from service.domain.models import ModelName, TriggerOutcome
-from service.domain.retraining.record import Entry, Line, Step
+from service.domain.retraining.record import Entry, Line, Phase, Step
 from service.domain.retraining.run import Progress, RunSeen
-from service.domain.retraining.transitions import ended, not_renewed, released, served, told
+from service.domain.retraining.transitions import ended, not_renewed, released, served, state_of, told
 from service.ports import Clock, ObservationLog, RetrainingRecord, Runs
 from service.usecases.read_retraining import ReadRetraining
 from service.usecases.record_entries import add
@@ -73,17 +73,28 @@ class SteerRuns:
         """
 
         async def tell(newest: Line | None) -> Entry | None:
-            entries = [line.entry for line in await self._read.run(model, run)]
-            before = next((entry.model_digest for entry in entries if entry.step is Step.TOLD), None)
+            before, was_started = await self._so_far(newest, model, run)
             if before == payload_digest:
                 return None
             if before is not None:
                 raise WrongMoment(f"of the run {run} another model was told before")
-            if not any(_was_started(entry) for entry in entries):
+            if not was_started:
                 raise WrongMoment(f"the run {run} was not started: it has made no model")
             return told(newest, model, run, payload_digest, self._clock(), by)
 
         await add(self._record, model, tell)
+
+    async def _so_far(self, newest: Line | None, model: ModelName, run: str) -> tuple[str | None, bool]:
+        """Which model it is said to have made, and whether it was started.
+
+        Of the run under way the newest entry says so: while one takes days, many events are refused.
+        """
+        underway = state_of(newest).underway
+        if underway is not None and underway.request.name == run:
+            return underway.model_digest, underway.phase is not Phase.PERMITTED
+        entries = [line.entry for line in await self._read.run(model, run)]
+        before = next((entry.model_digest for entry in entries if entry.step is Step.TOLD), None)
+        return before, any(_was_started(entry) for entry in entries)
 
     async def serve(self, model: ModelName, run: str, by: str) -> None:
         """The model that the run made is in use: what comes from now on is its traffic.
@@ -108,4 +119,4 @@ class SteerRuns:
 
 def _was_started(entry: Entry) -> bool:
     outcome = None if entry.receipt is None else entry.receipt.outcome
-    return entry.step is Step.STARTED and outcome is not TriggerOutcome.DRY_RUN
+    return entry.step is Step.ENDED or (entry.step is Step.STARTED and outcome is not TriggerOutcome.DRY_RUN)

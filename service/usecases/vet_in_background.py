@@ -13,7 +13,7 @@ from service.domain.retraining.gate import Evidence, Refusal
 from service.ports import Vetting
 
 PATIENCE_SECONDS = 0.5
-"""In which most datasets are read."""
+"""In which most datasets are read; waited for once, so that many that take longer hold nobody up."""
 MAXIMUM_LOOKS = 100
 """Under way, or waiting to be asked for."""
 
@@ -45,12 +45,12 @@ class VetInBackground:
     async def vet(self, request: RetrainRequest, used_version: int | None, /) -> Evidence | Refusal:
         self._forget_old()
         key = (request.name, used_version)
-        if key not in self._looks:
+        look = self._looks.get(key)
+        if look is None:
             if len(self._looks) >= MAXIMUM_LOOKS:
                 raise VettingUnderWay(f"{MAXIMUM_LOOKS} runs are being vetted already")
-            self._looks[key] = self._begun(request, used_version)
-        look = self._looks[key]
-        await asyncio.wait({look.task}, timeout=self._patience_seconds)
+            look = self._looks[key] = self._begun(request, used_version)
+            await asyncio.wait({look.task}, timeout=self._patience_seconds)
         if not look.task.done():
             raise VettingUnderWay("what the run would be made from is still being read")
         del self._looks[key]

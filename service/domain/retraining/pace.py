@@ -37,7 +37,9 @@ def quiet_until(plan: ResponsePlan, now: datetime) -> datetime | None:
 
 
 def _back_off(plan: ResponsePlan, failures: int) -> timedelta:
-    return min(_DAY, timedelta(seconds=plan.back_off_seconds * 2 ** min(failures - 1, 20)))
+    first = timedelta(seconds=plan.back_off_seconds)
+    doubled: timedelta = first * 2 ** min(failures - 1, 20)
+    return min(max(_DAY, first), doubled)
 
 
 def _refusal(reason: str, detail: str) -> Refusal:

@@ -14,9 +14,11 @@ from service.adapters.store import Keys, connection
 from service.domain.errors import ConcurrentChange, TriggerRejected, TriggerUnavailable, WrongMoment
 from service.domain.models import ModelName
 from service.domain.retraining import transitions
+from service.domain.retraining.gate import Check, Refusal
 from service.domain.retraining.record import Entry, Line
 from service.domain.retraining.run import Progress, RunSeen
 from service.ports import RetrainingRecord
+from service.usecases import read_retraining
 from service.usecases.read_retraining import ReadRetraining
 from service.usecases.record_entries import add
 from service.usecases.registered_models import RegisteredModels
@@ -66,6 +68,10 @@ class Scene:
 
     async def add(self, entry: Entry) -> None:
         assert await self.record.append(entry)
+
+    async def told(self) -> list[str]:
+        lines = await self.record.page(CHURN, 100, 100)
+        return [line.entry.by for line in lines if line.entry.step == "TOLD"]
 
     async def by(self, step: str) -> list[str]:
         return [line.entry.by for line in await self.record.page(CHURN, 0, 100) if line.entry.step == step]
@@ -143,6 +149,25 @@ async def test_a_run_that_can_be_seen_ends_as_it_does(scene: Scene, progress: Pr
     with pytest.raises(WrongMoment, match=progress):
         await scene.steering(nothing_else, progress).give_up(CHURN, RUN, "ana", "away with it")
     assert await scene.by("ENDED") == []
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+async def test_the_model_of_a_run_that_took_long_is_told_though_its_first_entries_are_far_behind(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, *, is_over: bool
+) -> None:
+    monkeypatch.setattr(read_retraining, "MOST_LOOKED_AT", 100)
+    under_way = Refusal(Check.PACE, "under_way", "one at a time is")
+    for number in range(2, 110):
+        event = request(f"retrain-churn-{number}", verdict=number)
+        await scene.add(transitions.refused(await scene.newest(), event, under_way, now()))
+    if is_over:
+        succeeded = RunSeen(CHURN, RUN, Progress.SUCCEEDED)
+        await scene.add(transitions.ended(await scene.newest(), succeeded, now(), renews=False))
+    for _ in range(2):
+        await scene.steering(nothing_else).tell_model(CHURN, RUN, MADE, "ana")
+    assert await scene.told() == ["ana"]
+    with pytest.raises(WrongMoment, match="another model"):
+        await scene.steering(nothing_else).tell_model(CHURN, RUN, "sha256:" + "0" * 64, "ana")
 
 
 async def test_of_many_who_tell_a_runs_model_at_once_one_is_believed(scene: Scene) -> None:

@@ -67,6 +67,14 @@ async def test_what_takes_long_is_read_once_and_answered_when_it_is_read() -> No
     assert scene.reading.asked == [("run", 3)]
 
 
+async def test_what_takes_long_is_waited_for_once() -> None:
+    scene = Scene()
+    await scene.ask_in_vain()
+    scene.vetting._patience_seconds = 3600.0
+    with anyio.fail_after(60):
+        await scene.ask_in_vain()
+
+
 async def test_an_answer_is_given_once() -> None:
     scene = Scene()
     await scene.ask_in_vain()

@@ -284,6 +284,15 @@ def test_a_suspended_run_goes_on_when_it_is_released() -> None:
     assert line.entry.state.underway.phase is Phase.RUNNING
 
 
+def test_a_back_off_of_a_week_is_a_week_after_every_failure() -> None:
+    """A day is the longest that a shorter one grows to."""
+    plan = ResponsePlan(back_off_seconds=7 * 86_400)
+    for failures in (1, 2, 30):
+        state = RetrainingState(failures=failures, failed_at=NOON)
+        assert too_soon(plan, state, NOON + 7 * DAY - timedelta(seconds=1)) is not None
+        assert too_soon(plan, state, NOON + 7 * DAY) is None
+
+
 def test_a_refusal_of_any_check_decides_its_event_and_leaves_the_pace() -> None:
     for number, check in enumerate(Check, 1):
         line = written(transitions.refused(None, request(number, "event"), Refusal(check, "why", ""), NOON))
