@@ -60,20 +60,24 @@ class FollowRuns:
         self._monotonic = monotonic
         self._metrics = metrics
         self._known: OrderedDict[tuple[ModelName, str], _Known] = OrderedDict()
-        self._troubled = False
+        self._troubled: set[str] = set()
 
     async def run(self, changed: Callable[[ModelName], None]) -> None:
         """Watch until cancelled; `changed` is to see to it that the model is looked at soon."""
 
         async def note(seen: RunSeen) -> None:
+            self._no_trouble("watched")
             self._note(seen.model, seen.name, seen)
             changed(seen.model)
 
         while True:
+            begun = self._monotonic()
             try:
                 await self._runs.watch(note)
             except Exception as error:  # noqa: BLE001 - whatever the target says must not end the process
-                self._trouble(error)
+                if self._monotonic() - begun >= LOOK_SECONDS:
+                    self._no_trouble("watched")  # nothing was told, and nothing was wrong until now
+                self._trouble("watched", error)
             await anyio.sleep(RETRY_SECONDS)
 
     async def __call__(self, model: ModelName) -> Outlook:
@@ -117,15 +121,14 @@ class FollowRuns:
 
     async def _looked(self, model: ModelName, name: str) -> _Known:
         try:
-            return self._note(model, name, await self._runs.look(model, name))
+            seen = await self._runs.look(model, name)
         except (TriggerUnavailable, TriggerRejected) as error:
-            self._trouble(error)
+            self._trouble("looked at", error)
             return self._note(model, name, None)
+        self._no_trouble("looked at")
+        return self._note(model, name, seen)
 
     def _note(self, model: ModelName, name: str, seen: RunSeen | None) -> _Known:
-        if seen is not None and self._troubled:
-            _log.info("runs are seen again")
-            self._troubled = False
         now, before = self._monotonic(), self._known.pop((model, name), None)
         since = before.since if before is not None and _progress(before.seen) is _progress(seen) else now
         known = self._known[model, name] = _Known(seen, now, since)
@@ -133,12 +136,17 @@ class FollowRuns:
             self._known.popitem(last=False)
         return known
 
-    def _trouble(self, error: Exception) -> None:
+    def _trouble(self, what: str, error: Exception) -> None:
         self._metrics.evaluation_failures.labels("", type(error).__name__).inc()
-        if not self._troubled:  # once, not once a try
-            expected = isinstance(error, DriftwardenError)
-            _log.error("runs cannot be seen now, and will be again: %s", error, exc_info=None if expected else error)
-        self._troubled = True
+        if what not in self._troubled:  # once, not once a try
+            exc_info = None if isinstance(error, DriftwardenError) else error
+            _log.error("runs cannot be %s now, which will be tried again: %s", what, error, exc_info=exc_info)
+        self._troubled.add(what)
+
+    def _no_trouble(self, what: str) -> None:
+        if what in self._troubled:
+            _log.info("runs can be %s again", what)
+            self._troubled.discard(what)
 
 
 def _progress(seen: RunSeen | None) -> Progress | None:

@@ -189,7 +189,38 @@ async def test_a_target_that_cannot_be_watched_is_said_once_and_tried_again(
         tasks.cancel_scope.cancel()
     said = [record.getMessage() for record in caplog.records if "runs " in record.getMessage()]
     assert len(said) == 2
-    assert (said[0].startswith("runs cannot be seen now"), said[1]) == (True, "runs are seen again")
+    assert (said[0].startswith("runs cannot be watched now"), said[1]) == (True, "runs can be watched again")
+
+
+async def test_an_account_that_may_look_and_not_watch_is_told_so_once(
+    made: Scene, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many runs it looks at meanwhile."""
+    monkeypatch.setattr(follow_runs, "RETRY_SECONDS", 0.001)
+    caplog.set_level(logging.INFO)
+    await made.begun()
+    target = Target(TriggerUnavailable("may not watch"))
+    replica = follower(made, target)
+    failures = replica.follow._metrics.evaluation_failures.labels("", "TriggerUnavailable")
+
+    async def look(*_: str) -> RunSeen:
+        return RUNNING
+
+    monkeypatch.setattr(target, "look", look)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(replica.follow.run, lambda _: None)
+        for number in range(1, 5):
+
+            async def tried(times: float = number) -> bool:
+                return failures._value.get() >= times
+
+            await eventually_async(tried, "it is tried again")
+            replica.later()
+            assert await replica.follow(MODEL) is Outlook.LATER
+        tasks.cancel_scope.cancel()
+    assert [record.getMessage() for record in caplog.records if "runs " in record.getMessage()] == [
+        "runs cannot be watched now, which will be tried again: may not watch"
+    ]
 
 
 async def test_while_the_target_cannot_be_asked_nothing_is_written_down(made: Scene) -> None:
