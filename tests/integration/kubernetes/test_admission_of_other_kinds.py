@@ -91,6 +91,10 @@ OF_ARGO = {
     "kept for ever": (spec(ttlStrategy=None), "bounds"),
 }
 OF_TEKTON = {
+    "an annotation that attaches a network": (
+        {"metadata": {"annotations": {"k8s.v1.cni.cncf.io/networks": "storage"}}},
+        "annotations",
+    ),
     "tasks of its own": (spec(pipelineRef=None, pipelineSpec={"tasks": []}), "contents"),
     "steps of its own": (spec(taskRunSpecs=[{"pipelineTaskName": "retraining"}]), "contents"),
     "the node's network": (pods(hostNetwork=True), "contents"),
@@ -147,19 +151,21 @@ def test_jobs_are_not_the_services_any_more(request: pytest.FixtureRequest, kind
 
 
 @pytest.mark.parametrize(
-    ("kind", "go_on", "more"),
+    ("kind", "go_on", "more", "noted"),
     [
-        ("argo", {"suspend": None}, {"activeDeadlineSeconds": 60}),
-        ("tekton", {"status": None}, {"timeouts": {"pipeline": "1h"}}),
+        ("argo", {"suspend": None}, {"activeDeadlineSeconds": 60}, "workflows.argoproj.io/phase"),
+        ("tekton", {"status": None}, {"timeouts": {"pipeline": "1h"}}, "tekton.dev/pipeline"),
     ],
 )
 def test_one_that_waits_may_be_let_go_on_and_nothing_else(
-    request: pytest.FixtureRequest, kind: str, go_on: Job, more: Job
+    request: pytest.FixtureRequest, kind: str, go_on: Job, more: Job, noted: str
 ) -> None:
     guarded: Guarded = request.getfixturevalue(kind)
     account, run = guarded.account, guarded.run(suspended=True)
     account.cluster.request("POST", guarded.path, run, token=account.token)
     path = f"{guarded.path}/{run['metadata']['name']}"
+    notes = {"metadata": {"labels": {noted: "a"}, "annotations": {noted: "a"}}}  # by its controller, while it waits
+    account.cluster.request("PATCH", path, notes, patch="merge-patch+json")
     patch = partial(account.cluster.request, "PATCH", path, token=account.token, patch="merge-patch+json")
 
     def refusal_of(change: Job) -> str:
