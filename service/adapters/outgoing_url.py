@@ -23,7 +23,8 @@ _METADATA = frozenset(
 """Of clouds that do not use a link-local address for it, or not that alone."""
 _THIS_NETWORK = ip_network("0.0.0.0/8")
 _BROADCAST = IPv4Address("255.255.255.255")
-_NAT64 = ip_network("64:ff9b::/96")
+_TRANSLATED = tuple(map(ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96")))
+"""RFC 6052, 8215 and 7915."""
 _COMPATIBLE = ip_network("::/96")
 
 
@@ -126,5 +127,5 @@ def _embedded(address: IPv6Address) -> IPv4Address | None:
         return address.sixtofour
     if address.teredo is not None:
         return address.teredo[1]
-    is_inside = address in _NAT64 or (address in _COMPATIBLE and int(address) > 1)
+    is_inside = any(address in each for each in _TRANSLATED) or (address in _COMPATIBLE and int(address) > 1)
     return IPv4Address(int(address) & 0xFFFFFFFF) if is_inside else None

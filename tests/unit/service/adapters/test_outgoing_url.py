@@ -37,6 +37,8 @@ SETTING = "DRIFT_EVENTS__URL"
         "::127.0.0.1",
         "64:ff9b::169.254.169.254",
         "64:ff9b::7f00:1",
+        "64:ff9b:1::169.254.169.254",
+        "::ffff:0:169.254.169.254",
         "2002:a9fe:a9fe::1",
         "2002:7f00:1::",
     ],
@@ -57,6 +59,7 @@ def test_59_addresses_of_the_machines_surroundings_are_refused(address: str) -> 
         "fd00::1",
         "2001:db8::1",
         "64:ff9b::93.184.215.14",
+        "64:ff9b:1::93.184.215.14",
         "2002:5db8:d70e::1",
     ],
 )
