@@ -7,12 +7,12 @@ from urllib.parse import quote
 
 from service.adapters.kubernetes_credentials import Credentials
 from service.adapters.trigger.cron_job import read_cron_job
-from service.adapters.trigger.manifest import identity_labels, render
+from service.adapters.trigger.manifest import identity_labels, permitted_with, render
 from service.adapters.trigger.run_kind import Objects
 from service.adapters.trigger.target import Target, refusal
 from service.adapters.trigger.template import MadeFrom, Template
 from service.domain.errors import TriggerRejected, TriggerUnavailable
-from service.domain.models import RetrainRequest, TriggerOutcome, TriggerReceipt
+from service.domain.models import TriggerOutcome, TriggerReceipt
 from service.domain.retraining.pinned import json_digest
 from service.domain.retraining.run import Order
 from service.domain.retraining.sources import ALL_OTHERS, of_model
@@ -55,7 +55,7 @@ class KubernetesObjectTrigger:
             manifest = await self.manifest(order)
         except (TriggerRejected, TriggerUnavailable):
             # What has changed since, or is away, may have been another way when it was made.
-            if (existing := await self._existing(collection, objects, order.request)) is not None:
+            if (existing := await self._existing(collection, objects, order)) is not None:
                 return _receipt(TriggerOutcome.ALREADY_EXISTS, objects, existing, "")
             raise
         # Strict: a misspelt field of the template is refused, where the default is to drop it and run something else.
@@ -63,7 +63,7 @@ class KubernetesObjectTrigger:
         if answer.ok:
             return _receipt(TriggerOutcome.CREATED, objects, answer.body, json_digest(manifest))
         if answer.status == 409 and answer.reason == "AlreadyExists":
-            existing = await self._existing(collection, objects, order.request)
+            existing = await self._existing(collection, objects, order)
             if existing is None:
                 raise TriggerUnavailable(f"{objects.kind} {name} was deleted while it was made")
             return _receipt(TriggerOutcome.ALREADY_EXISTS, objects, existing, json_digest(manifest))
@@ -71,7 +71,7 @@ class KubernetesObjectTrigger:
         if answer.status not in _NOT_ADMITTED:
             raise refused
         try:
-            existing = await self._existing(collection, objects, order.request)
+            existing = await self._existing(collection, objects, order)
         except TriggerUnavailable as error:
             raise TriggerUnavailable(f"{refused}; whether it is there already is not known: {error}") from error
         if existing is None:
@@ -92,18 +92,25 @@ class KubernetesObjectTrigger:
             raise TriggerRejected("nothing is named that runs of this model are made from, nor for all others (*)")
         return made_from
 
-    async def _existing(self, collection: str, objects: Objects, request: RetrainRequest) -> dict[str, Any] | None:
-        """What has the request's name, if it was made for it; None: nothing has."""
+    async def _existing(self, collection: str, objects: Objects, order: Order) -> dict[str, Any] | None:
+        """What has the request's name, if it was made for it, of what was permitted; None: nothing has."""
+        request = order.request
         answer = await self._api.ask("GET", f"{collection}/{quote(request.name, safe='')}")
         if answer.status == 404 and answer.reason == "NotFound":
             return None
         if not answer.ok:
             raise refusal(f"get {objects.kind} {request.name}", answer)
-        labels = answer.body.get("metadata", {}).get("labels") or {}
-        if not identity_labels(request).items() <= labels.items():
+        metadata = answer.body.get("metadata", {})
+        if not identity_labels(request).items() <= (metadata.get("labels") or {}).items():
             raise TriggerRejected(
                 f"{objects.kind} {request.name} in {objects.namespace} exists and was not made for this "
                 f"verdict: the name is taken; look at it and remove it"
+            )
+        annotations = metadata.get("annotations") or {}
+        if any(annotations.get(name) != value for name, value in permitted_with(order.evidence).items()):
+            raise TriggerRejected(
+                f"{objects.kind} {request.name} in {objects.namespace} exists and was made from something else than "
+                "what was permitted: the name is taken; look at it and remove it"
             )
         return answer.body
 

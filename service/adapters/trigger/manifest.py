@@ -24,6 +24,7 @@ from service.adapters.trigger.template import (
 )
 from service.domain.errors import TriggerRejected
 from service.domain.models import RetrainRequest
+from service.domain.retraining.gate import Evidence
 from service.domain.retraining.run import Order
 
 MODEL_LABEL = f"{PREFIX}model"
@@ -89,23 +90,31 @@ def _suspend(manifest: dict[str, Any], template: Template) -> None:
     manifest.setdefault("spec", {})[suspension.member] = suspension.waits
 
 
-def _annotations(order: Order) -> dict[str, str]:
-    request, evidence = order.request, order.evidence
+def permitted_with(evidence: Evidence) -> dict[str, str | None]:
+    """Annotations by which an object is known as made from that; None: there must be none of that name."""
     facts = {
-        "drift-event": request.name,
-        "reference-digest": request.reference_digest,
-        "plan-digest": request.plan_digest,
         "template-digest": evidence.template_digest,
         "dataset-digest": evidence.dataset_digest,
         "dataset-version": None if evidence.dataset_version is None else str(evidence.dataset_version),
         "approver": evidence.approver,
         "base-model-digest": evidence.base_model_digest,
+    }
+    return {f"{PREFIX}{name}": value for name, value in facts.items()}
+
+
+def _annotations(order: Order) -> dict[str, str]:
+    request = order.request
+    facts = {
+        "drift-event": request.name,
+        "reference-digest": request.reference_digest,
+        "plan-digest": request.plan_digest,
         "window-start": _rfc3339(request.window_start),
         "window-end": _rfc3339(request.window_end),
         "drifted-features": _bounded_list(request.drifted_features),
         "traceparent": request.traceparent,
     }
-    return {f"{PREFIX}{name}": value for name, value in facts.items() if value is not None}
+    named = {f"{PREFIX}{name}": value for name, value in facts.items()} | permitted_with(order.evidence)
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def _facts(order: Order) -> dict[str, str]:

@@ -1,7 +1,9 @@
 """The retraining Job in a real Kubernetes API."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,6 @@ from service.adapters.trigger.kubernetes_object import KubernetesObjectTrigger
 from service.adapters.trigger.template import Template, parse_template
 from service.domain.errors import TriggerRejected, TriggerUnavailable
 from service.domain.models import TriggerOutcome, model_name
-from service.domain.retraining.gate import Evidence
 from tests.cluster.api import ApiError, Cluster, wait_until
 from tests.cluster.fixtures import Account
 from tests.unit.service.adapters.trigger.requests import order, retrain_request
@@ -62,15 +63,28 @@ async def test_three_triggers_firing_at_once_make_one_job(account: Account, temp
 
 
 async def test_what_was_permitted_with_another_template_is_not_started_but_found_where_it_was(
-    trigger: KubernetesObjectTrigger, account: Account
+    trigger: KubernetesObjectTrigger, account: Account, template: Template
 ) -> None:
-    another = order(REQUEST, evidence=Evidence("sha256:" + "0" * 64))
-    with pytest.raises(TriggerRejected, match=r"the template is sha256:.* now, and sha256:0{64} was permitted"):
-        await trigger.fire(another)
-    assert account.jobs() == []
-    made = await trigger.fire(order(REQUEST))
-    found = await trigger.fire(another)
+    changed = replace(template, digest="0" * 64)
+    async with KubernetesObjectTrigger(changed, Kubeconfig(str(account.kubeconfig))) as by_now:
+        with pytest.raises(TriggerRejected, match=r"the template is sha256:0{64} now, and sha256:.* was permitted"):
+            await by_now.fire(order(REQUEST))
+        assert account.jobs() == []
+        made = await trigger.fire(order(REQUEST))
+        found = await by_now.fire(order(REQUEST))
     assert (found.outcome, found.uid, found.manifest_digest) == (TriggerOutcome.ALREADY_EXISTS, made.uid, "")
+
+
+@pytest.mark.parametrize("change", [{"dataset_digest": "sha256:" + "d" * 64}, {"dataset_version": 8}], ids=str)
+async def test_a_job_that_was_made_from_something_else_is_not_taken_for_what_was_permitted(
+    trigger: KubernetesObjectTrigger, account: Account, change: dict[str, Any]
+) -> None:
+    """As after a restored store decides anew: the record would say what the Job never saw."""
+    await trigger.fire(order(REQUEST))
+    permitted = order(REQUEST)
+    with pytest.raises(TriggerRejected, match="was made from something else than what was permitted"):
+        await trigger.fire(replace(permitted, evidence=replace(permitted.evidence, **change)))
+    assert len(account.jobs()) == 1
 
 
 async def test_a_job_that_fills_the_quota_is_found_and_is_not_waited_for(
