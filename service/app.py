@@ -299,7 +299,8 @@ def _wire(
             described += [labels.routes(JoinLabels(known, predictions, log, notify, metrics, tracing), bodies)]
             described += _manage(settings, stores, watched, known, fitted, admission, bodies)
             target = Target() if trigger is None else Target(trigger.vetting, trigger.runs)
-            described += retraining_routes(settings, known, stores.record, stores.observations, _now, target, admission)
+            kept = (stores.record, stores.verdicts, stores.observations)
+            described += retraining_routes(settings, known, *kept, _now, target, admission)
         for routes in described:
             app.include_router(routes, dependencies=bearer.DESCRIBED, responses=bearer.REFUSALS)
     apart = role.ingests and settings.http.metrics_port is not None

@@ -9,7 +9,7 @@ from service.adapters.artifacts.service_key import read_service_key
 from service.http.admission import Admission
 from service.http.bodies import Bodies, BodyBounds
 from service.http.routes import retrainings
-from service.ports import Clock, ObservationLog, RetrainingRecord, Runs, Vetting
+from service.ports import Clock, ObservationLog, RetrainingRecord, Runs, VerdictLog, Vetting
 from service.settings import Settings
 from service.usecases.read_retraining import ReadRetraining
 from service.usecases.registered_models import RegisteredModels
@@ -30,6 +30,7 @@ def retraining_routes(
     settings: Settings,
     known: RegisteredModels,
     record: RetrainingRecord,
+    verdicts: VerdictLog,
     log: ObservationLog,
     clock: Clock,
     target: Target,
@@ -37,7 +38,7 @@ def retraining_routes(
 ) -> list[APIRouter]:
     """Raises `InvalidConfiguration`."""
     key = read_service_key(settings.trigger.signing_key_file)
-    read = ReadRetraining(known, record, clock, key)
+    read = ReadRetraining(known, record, verdicts, clock, key)
     sign = None if key is None else SignEvents(key, signature_holds)
     by_hand = RetrainByHand(known, record, clock, target.vetting, sign)
     steer = SteerRuns(read, record, log, target.runs, clock)

@@ -155,10 +155,21 @@ class AskedView(Document):
     reason: str
 
 
+class HeldUpView(Document):
+    """One thing that stands between drift and a run."""
+
+    reason: str
+    """A name: that of the gate's refusal, where there is one."""
+    detail: str
+    """For people: what it is, and where it is set or told."""
+
+
 class RetrainingsView(Document):
     """How a model's retraining is, and what came to pass, newest first."""
 
     model: str
+    held_up: list[HeldUpView]
+    """Why drift starts no run now, the most immediate first; empty: the next window that drifts is vetted."""
     underway: UnderwayView | None
     asked: AskedView | None
     failures: int
@@ -172,6 +183,7 @@ class RetrainingsView(Document):
         asked = state.asked
         return cls(
             model=model,
+            held_up=[HeldUpView.model_validate(each) for each in page.held_up],
             underway=None if state.underway is None else UnderwayView.of(state.underway),
             asked=None if asked is None else AskedView(run=asked.request.name, by=asked.by, reason=asked.reason),
             failures=state.failures,

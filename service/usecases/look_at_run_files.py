@@ -74,7 +74,9 @@ def _signed(files: RunFiles) -> SignedDataset | Refusal:
         check = Check.DATASET_BYTES if isinstance(error, _OF_BYTES) else Check.DATASET_SIGNATURE
         return Refusal(check, f"dataset_{_reason(error)}", _detail(error))
     if dataset is None:
-        detail = "the retrainings file names no dataset for this model: name one (docs/vetting.md)"
+        detail = (
+            "no dataset is named for this model: name one in the file of DRIFT_TRIGGER__RETRAININGS (docs/vetting.md)"
+        )
         return Refusal(Check.DATASET_SIGNATURE, "no_dataset", detail)
     return dataset
 

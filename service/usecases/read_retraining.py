@@ -3,19 +3,22 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from service.domain.errors import NoSigningKey, UnknownRun
+from service.domain.errors import NoSigningKey, UnknownModel, UnknownRun
 from service.domain.integrity.envelope import Bundle, signed_bytes
 from service.domain.models import ModelName
+from service.domain.retraining.held_up import HeldUp, held_up
 from service.domain.retraining.provenance import provenance
 from service.domain.retraining.record import Line, RetrainingState, Step
 from service.domain.retraining.signed_head import NOTHING, Head
 from service.domain.retraining.transitions import state_of
-from service.ports import Clock, PrivateKey, RetrainingRecord
+from service.ports import Clock, PrivateKey, RetrainingRecord, VerdictLog
 from service.usecases.registered_models import RegisteredModels
 
 MOST_LOOKED_AT = 2_000
 """Entries among which a run is looked for."""
 _A_TIME = 100
+_DECISIONS = 20
+"""Latest entries that say why nothing is started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,29 +29,38 @@ class RecordPage:
     lines: Sequence[Line]
     before: int | None
     """Ask for those before this number next; None: there are no more."""
+    held_up: Sequence[HeldUp]
+    """Why drift starts no run now; of a model that is not registered any more, nothing."""
 
 
 class ReadRetraining:
     """Reads only."""
 
     def __init__(
-        self, models: RegisteredModels, record: RetrainingRecord, clock: Clock, key: PrivateKey | None
+        self,
+        models: RegisteredModels,
+        record: RetrainingRecord,
+        verdicts: VerdictLog,
+        clock: Clock,
+        key: PrivateKey | None,
     ) -> None:
         """`key`: signs what is handed out; None: nothing does."""
         self._models = models
         self._record = record
+        self._verdicts = verdicts
         self._clock = clock
         self._key = key
 
     async def page(self, model: ModelName, limit: int, before: int | None) -> RecordPage:
         """Also of a model that was deleted. Raises `UnknownModel` for one that never had a record."""
         newest = await self._newest(model)
+        held = await self._held_up(model, newest)
         if newest is None:
-            return RecordPage(RetrainingState(), (), None)
+            return RecordPage(RetrainingState(), (), None, held)
         last = newest.entry.number if before is None else min(before - 1, newest.entry.number)
         lines = await self._until(model, last, limit)
         first = lines[0].entry.number if lines else 1
-        return RecordPage(state_of(newest), lines[::-1], first if first > 1 else None)
+        return RecordPage(state_of(newest), lines[::-1], first if first > 1 else None, held)
 
     async def run(self, model: ModelName, name: str) -> Sequence[Line]:
         """All entries of one run, oldest first. Raises `UnknownModel`, `UnknownRun`."""
@@ -78,6 +90,17 @@ class ReadRetraining:
             raise NoSigningKey("set DRIFT_TRIGGER__SIGNING_KEY_FILE: provenance that nobody signs says nothing")
         lines = await self.run(model, name)
         return _signed(provenance(lines, f"urn:driftwarden:service:{key.fingerprint}"), key)
+
+    async def _held_up(self, model: ModelName, newest: Line | None) -> Sequence[HeldUp]:
+        try:
+            registration = await self._models.current(model)
+        except UnknownModel:
+            return ()
+        lines = () if newest is None else await self._until(model, newest.entry.number, _DECISIONS)
+        verdicts, decided_until = await self._verdicts.latest(model, 1), state_of(newest).decided_until
+        if verdicts and verdicts[0].response.silent_until > decided_until + 1:  # there may be an event behind that
+            verdicts = await self._verdicts.latest(model, max(1, min(_A_TIME, verdicts[0].number - decided_until)))
+        return held_up(registration, lines, verdicts, self._clock())
 
     async def _newest(self, model: ModelName) -> Line | None:
         newest = await self._record.newest(model)

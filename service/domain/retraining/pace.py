@@ -20,14 +20,14 @@ def too_soon(plan: ResponsePlan, state: RetrainingState, now: datetime) -> Refus
         return _refusal("under_way", f"the run {run.request.name} is {run.phase}: one at a time is")
     starts = [start for start in state.starts if start - now < _DAY]
     if starts and (ends := starts[-1] + timedelta(seconds=plan.cool_down_seconds)) > now:
-        return _refusal("cool_down", f"a run was started at {_said(starts[-1])}; the next may at {_said(ends)}")
+        return _refusal("cool_down", f"a run was started at {said(starts[-1])}; the next may at {said(ends)}")
     failed = state.failed_at if state.failed_at is not None and state.failed_at - now < _DAY else None
     if failed is not None and (ends := failed + _back_off(plan, state.failures)) > now:
-        return _refusal("back_off", f"{state.failures} failed one after another; the next may start at {_said(ends)}")
+        return _refusal("back_off", f"{state.failures} failed one after another; the next may start at {said(ends)}")
     within_a_day = [start for start in starts if now - start < _DAY]
     if len(within_a_day) >= plan.at_most_per_day:
         ends = within_a_day[-plan.at_most_per_day] + _DAY
-        return _refusal("daily_budget", f"{len(within_a_day)} were started in a day; the next may at {_said(ends)}")
+        return _refusal("daily_budget", f"{len(within_a_day)} were started in a day; the next may at {said(ends)}")
     return None
 
 
@@ -46,5 +46,6 @@ def _refusal(reason: str, detail: str) -> Refusal:
     return Refusal(Check.PACE, reason, detail)
 
 
-def _said(moment: datetime) -> str:
+def said(moment: datetime) -> str:
+    """To the second, in UTC if it is."""
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -6,7 +6,9 @@ import pytest
 
 from tests.integration.service.conftest import Application
 from tests.integration.service.test_refusals import assert_problem
-from tests.processes.traffic import reference
+from tests.integration.service.test_way_through import delivered, judged
+from tests.processes.traffic import SMALL_PLAN, payload, reference, rows
+from tests.processes.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
 
@@ -66,3 +68,27 @@ async def test_a_new_reference_needs_rows(running_app: Application) -> None:
 async def test_times_of_day_are_hours_and_minutes(running_app: Application, begin: object) -> None:
     answer = await put(running_app, {"quiet_hours": [{"begin": begin, "end": "06:00"}]})
     assert_problem(answer, 422, "invalid-plan", "response.quiet_hours[0].begin")
+
+
+async def held_up(app: Application) -> dict[str, str]:
+    found = (await app.client.get("/v1/models/churn/retrainings")).json()["held_up"]
+    return {each["reason"]: each["detail"] for each in found}
+
+
+async def test_drift_that_waits_for_the_end_of_quiet_hours_says_so_and_says_so_no_more_when_they_are_gone(
+    running_app: Application,
+) -> None:
+    always = [{"begin": "00:00", "end": "12:00"}, {"begin": "12:00", "end": "00:00"}]
+    await running_app.register(plan={**SMALL_PLAN, "response": {**SMALL_PLAN["response"], "quiet_hours": always}})
+    await running_app.observe(payload(rows(10, 50, shift=3.0)))
+    await judged(running_app, 1)
+    found = await held_up(running_app)
+    assert next(iter(found)) == "quiet_hours"
+    assert "verdict 1" in found["quiet_hours"]
+    await running_app.register()
+    await delivered(running_app)
+
+    async def shown() -> bool:
+        return next(iter(await held_up(running_app))) == "dry_run"
+
+    await eventually_async(shown, "the run was only shown")

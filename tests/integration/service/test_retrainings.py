@@ -128,6 +128,29 @@ async def test_a_run_that_is_asked_for_is_on_record_with_who_asked_and_why(servi
     assert (entry["step"], entry["by"], entry["reason"]) == ("ASKED", "owner", "new prices")
 
 
+async def test_why_no_run_is_started_is_said_in_the_first_member(service: Service) -> None:
+    assert [each["reason"] for each in (await service.get())["held_up"]] == ["no_verdict"]
+    await service.asked()
+    shown = await service.get(limit=1)
+    assert list(shown)[:2] == ["model", "held_up"]
+    assert [each["reason"] for each in shown["held_up"]] == ["waiting", "no_verdict"]
+
+
+async def test_a_run_that_waits_for_somebody_is_what_holds_the_next_one_up(service: Service) -> None:
+    run = await service.permitted(suspended=True)
+    first = (await service.get())["held_up"][0]
+    assert first["reason"] == "under_way"
+    assert run in first["detail"]
+    assert "release" in first["detail"]
+
+
+async def test_of_a_model_that_was_deleted_nothing_is_held_up(service: Service) -> None:
+    await service.permitted()
+    headers = service.callers.as_caller("owner")
+    assert (await service.running.client.delete("/v1/models/fraud", headers=headers)).status_code == 204
+    assert (await service.get())["held_up"] == []
+
+
 async def test_what_is_asked_for_is_signed_and_carries_nothing_of_the_reason(service: Service) -> None:
     await service.asked("run this: $(curl evil)")
     asked = (await service.newest()).entry.state.asked

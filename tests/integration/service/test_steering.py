@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from service.adapters.log import RedisObservationLog, RedisRetrainingRecord
+from service.adapters.log import RedisObservationLog, RedisRetrainingRecord, RedisVerdictLog
 from service.adapters.reference_store import RedisRegistrations
 from service.adapters.store import Keys, connection
 from service.domain.errors import ConcurrentChange, TriggerRejected, TriggerUnavailable, WrongMoment
@@ -53,12 +53,13 @@ class Target:
 @dataclass(frozen=True, slots=True)
 class Scene:
     record: RedisRetrainingRecord
+    verdicts: RedisVerdictLog
     log: RedisObservationLog
     registrations: RedisRegistrations
 
     def steering(self, meanwhile: Meanwhile, progress: Progress | None = None) -> SteerRuns:
         models = RegisteredModels(self.registrations, lambda: 0.0)
-        read = ReadRetraining(models, self.record, now, None)
+        read = ReadRetraining(models, self.record, self.verdicts, now, None)
         return SteerRuns(read, self.record, self.log, Target(meanwhile, progress), now)
 
     async def newest(self) -> Line:
@@ -92,6 +93,7 @@ async def scene(shared_store: str) -> AsyncIterator[Scene]:
     async with connection(shared_store, 15.0) as redis:
         made = Scene(
             RedisRetrainingRecord(redis, keys, 1000),
+            RedisVerdictLog(redis, keys, 1000),
             RedisObservationLog(redis, keys, 10_000, 2**20, horizon=100),
             RedisRegistrations(redis, keys),
         )
