@@ -54,6 +54,7 @@ from service.domain.errors import (
     UnreadableBody,
     UnsupportedFormat,
     VettingUnavailable,
+    VettingUnderWay,
     WrongMoment,
 )
 
@@ -101,6 +102,7 @@ _PROBLEMS: dict[type[DriftwardenError], tuple[HTTPStatus, str, str]] = {
     WrongMoment: (HTTPStatus.CONFLICT, "wrong-moment", "The run is not at that point"),
     NoSigningKey: (HTTPStatus.NOT_FOUND, "no-signing-key", "The service has no key to sign with"),
     VettingUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "vetting-unavailable", "The dataset cannot be looked at now"),
+    VettingUnderWay: (HTTPStatus.SERVICE_UNAVAILABLE, "vetting-under-way", "The dataset is being read for others"),
     TriggerUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, "target-unavailable", "What starts runs does not answer"),
     TriggerRejected: (HTTPStatus.BAD_GATEWAY, "target-rejected", "What starts runs refuses this"),
     IntegrityLost: (HTTPStatus.SERVICE_UNAVAILABLE, "integrity-lost", "Something is not what it should be"),

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 from anyio import CapacityLimiter, to_thread
 
-from service.domain.errors import ArtifactUnreadable, VettingUnavailable
+from service.domain.errors import ArtifactUnreadable, VettingUnavailable, VettingUnderWay
 from service.domain.models import ModelName, RetrainRequest
 from service.domain.retraining.gate import Check, Evidence, Refusal
 from service.domain.retraining.pinned import Pin, digest_of, images, references
@@ -79,7 +79,7 @@ class VetRun:
 
     async def _look_at_files(self, source: RunSource, used_version: int | None) -> FilesFound | Refusal:
         if source.limiter.statistics().tasks_waiting >= MAXIMUM_WAITING:
-            raise VettingUnavailable("the files are being read for several others already")
+            raise VettingUnderWay("the files are being read for several others already")
         look = partial(look_at_files, source.files, used_version, enforced=self._enforced)
         try:
             with anyio.fail_after(self._longest_seconds):

@@ -128,6 +128,18 @@ async def test_when_quiet_hours_are_over_it_is_started(retraining: Retraining) -
     assert await retraining.said() == ["PERMITTED", "STARTED"]
 
 
+async def test_a_plan_that_starts_nothing_any_more_takes_no_permission_back(retraining: Retraining) -> None:
+    """Whoever was ended while it was asked of the target may have had it made."""
+    retraining.target.away = True
+    await retraining.drift()
+    await retraining.settle()
+    await retraining.register(replace(EVERY_WINDOW, retrain=False))
+    retraining.target.away = False
+    retraining.time.pass_by(minutes=1)
+    await retraining.settle()
+    assert await retraining.said() == ["PERMITTED", "STARTED"]
+
+
 async def in_quiet_hours_what_was_permitted(retraining: Retraining, *, by_hand: bool) -> None:
     """Before they began, while the target was away."""
     retraining.target.away = True

@@ -26,7 +26,6 @@ INTERNAL = {
     domain.ContentRefused,
     domain.ArtifactUnreadable,
     domain.UnsignableArtifact,
-    domain.VettingUnderWay,
     DriftwardenError,
 }
 """Never the answer to a request."""

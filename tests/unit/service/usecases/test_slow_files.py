@@ -5,7 +5,7 @@ import threading
 import anyio
 import pytest
 
-from service.domain.errors import VettingUnavailable
+from service.domain.errors import VettingUnavailable, VettingUnderWay
 from service.domain.retraining.gate import Evidence, Refusal
 from service.domain.retraining.vetting_statement import SignedDataset
 from service.usecases.vet_run import MAXIMUM_WAITING, RunSource, VetRun
@@ -61,7 +61,7 @@ async def test_only_so_many_wait_for_one_another() -> None:
             for _ in range(1 + MAXIMUM_WAITING):
                 tasks.start_soon(look)
             await anyio.wait_all_tasks_blocked()
-            with pytest.raises(VettingUnavailable, match="for several others"):
+            with pytest.raises(VettingUnderWay, match="for several others"):
                 await vet.vet(retrain_request(), None)
             free = threading.Event()
             free.set()
