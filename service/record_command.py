@@ -14,6 +14,7 @@ from service.domain.errors import ArtifactRefused, BrokenRecord, CorruptedState
 from service.domain.integrity.envelope import MAXIMUM_BUNDLE_BYTES
 from service.domain.integrity.names import shown
 from service.domain.integrity.trust import Trust
+from service.domain.models import TriggerOutcome
 from service.domain.retraining.record import Entry
 from service.usecases.verify_provenance import VerifiedProvenance, verify_provenance
 from service.usecases.verify_record import VerifiedRecord, refuse_unless_it_goes_on, verify_record
@@ -100,6 +101,8 @@ def _line(entry: Entry) -> str:
         told.append(f"by {shown(entry.by)}")
     if entry.refusal is not None:
         told.append(f"{entry.refusal.check}: {shown(entry.refusal.reason)}")
+    if entry.receipt is not None and entry.receipt.outcome is TriggerOutcome.DRY_RUN:
+        told.append(entry.receipt.outcome)
     if entry.progress is not None:
         told.append(entry.progress)
     told += [f"{what} {shown(digest)}" for what, digest in _digests(entry) if digest]

@@ -128,8 +128,9 @@ class DeliverActions:
         self._outboxes.pop(model, None)
 
     async def follow(self, model: ModelName) -> None:
-        """Show what another process has done."""
+        """Show what another process has done: what waits is that one's to show."""
         self._metrics.show_retraining(model, state_of(await self._record.newest(model)))
+        self._metrics.pending_actions.labels(self._metrics.model(model)).set(0)
 
     async def _outbox(self, model: ModelName) -> _Outbox:
         """What is known of it; nothing, if the store holds another history than the one that it is known of."""

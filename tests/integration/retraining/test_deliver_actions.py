@@ -256,6 +256,19 @@ async def test_a_dataset_that_takes_long_is_no_failure_and_is_asked_for_in_each_
     assert await retraining.said() == ["PERMITTED", "STARTED"]
 
 
+async def test_what_waited_here_does_not_seem_to_wait_when_another_replica_has_started_it(
+    retraining: Retraining,
+) -> None:
+    retraining.target.away = True
+    await retraining.drift()
+    assert await retraining.settle() is Outlook.FAILED
+    before, retraining.deliver, retraining.target.away = retraining.deliver, retraining.replica(), False
+    assert await retraining.settle() is Outlook.NOTHING
+    retraining.metrics.pending_actions.labels(MODEL).set(1)  # as the replica that has given the model up showed it
+    await before.follow(MODEL)
+    assert retraining.metrics.pending_actions.labels(MODEL)._value.get() == 0
+
+
 async def test_what_was_tried_before_it_could_be_vetted_does_not_make_the_start_wait_longer(
     retraining: Retraining,
 ) -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from service.__main__ import cli
 from service.adapters.artifacts.elliptic_keys import EllipticKey
 from service.domain.integrity.envelope import Bundle, signed_bytes
-from service.domain.models import ModelName
+from service.domain.models import ModelName, TriggerOutcome
 from service.domain.retraining.provenance import provenance
 from service.domain.retraining.record import Line, written
 from service.domain.retraining.signed_event import statement_of
@@ -40,6 +40,17 @@ def test_what_stands_in_a_whole_record_is_listed_without_anything_that_a_termina
     assert "5 2026-01-31T12:04:00+00:00 TOLD retrain-churn-1 by trainer" in done.output
     assert "REFUSED retrain-churn-2 by ana pace: cool_down" in said[-1]
     assert "\x1b" not in done.output
+
+
+def test_a_run_that_was_only_shown_is_told_from_one_that_was_started(tmp_path: Path) -> None:
+    entry = LINES[2].entry
+    assert entry.receipt is not None
+    shown = replace(entry, receipt=replace(entry.receipt, outcome=TriggerOutcome.DRY_RUN))
+    lines = [*LINES[:2], written(shown)]
+    file = tmp_path / "churn.jsonl"
+    file.write_bytes(handed_out(lines, head(lines)))
+    done = run(file, "--key", public(tmp_path), "--list")
+    assert "STARTED retrain-churn-1 DRY_RUN" in done.output.splitlines()[-1]
 
 
 def test_a_record_that_was_cut_off_ends_the_command_with_1(handed: Path) -> None:
