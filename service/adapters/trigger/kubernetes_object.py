@@ -93,7 +93,10 @@ class KubernetesObjectTrigger:
         return made_from
 
     async def _existing(self, collection: str, objects: Objects, order: Order) -> dict[str, Any] | None:
-        """What has the request's name, if it was made for it, of what was permitted; None: nothing has."""
+        """What has the request's name, if it was made for it, of what was permitted; None: nothing has.
+
+        An earlier release, which may be updated at this moment, says nothing of what it makes objects from.
+        """
         request = order.request
         answer = await self._api.ask("GET", f"{collection}/{quote(request.name, safe='')}")
         if answer.status == 404 and answer.reason == "NotFound":
@@ -107,7 +110,9 @@ class KubernetesObjectTrigger:
                 f"verdict: the name is taken; look at it and remove it"
             )
         annotations = metadata.get("annotations") or {}
-        if any(annotations.get(name) != value for name, value in permitted_with(order.evidence).items()):
+        permitted = permitted_with(order.evidence)
+        said = {name: annotations.get(name) for name in permitted}
+        if any(said.values()) and said != permitted:
             raise TriggerRejected(
                 f"{objects.kind} {request.name} in {objects.namespace} exists and was made from something else than "
                 "what was permitted: the name is taken; look at it and remove it"

@@ -9,6 +9,7 @@ import pytest
 
 from service.adapters.kubernetes_credentials import Kubeconfig
 from service.adapters.trigger.kubernetes_object import KubernetesObjectTrigger
+from service.adapters.trigger.manifest import identity_labels
 from service.adapters.trigger.template import Template, parse_template
 from service.domain.errors import TriggerRejected, TriggerUnavailable
 from service.domain.models import TriggerOutcome, model_name
@@ -85,6 +86,18 @@ async def test_a_job_that_was_made_from_something_else_is_not_taken_for_what_was
     with pytest.raises(TriggerRejected, match="was made from something else than what was permitted"):
         await trigger.fire(replace(permitted, evidence=replace(permitted.evidence, **change)))
     assert len(account.jobs()) == 1
+
+
+async def test_a_job_of_an_earlier_release_is_found(
+    trigger: KubernetesObjectTrigger, account: Account, template: Template
+) -> None:
+    """Which has made it for the same verdict, and was updated before it had written that down."""
+    of_it = {name: value for name, value in template.document.items() if name != "metadata"}
+    labels = identity_labels(REQUEST)
+    annotations = {"driftwarden.dev/reference-digest": REQUEST.reference_digest}
+    metadata = {"name": REQUEST.name, "labels": labels, "annotations": annotations}
+    account.cluster.apply([{**of_it, "metadata": metadata}], account.retraining_namespace)
+    assert (await trigger.fire(order(REQUEST))).outcome is TriggerOutcome.ALREADY_EXISTS
 
 
 async def test_a_job_that_fills_the_quota_is_found_and_is_not_waited_for(
