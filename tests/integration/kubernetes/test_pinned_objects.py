@@ -148,12 +148,14 @@ async def test_a_cluster_that_is_away_refuses_nothing(tmp_path: Path, cluster: C
             await objects.read(SCRIPTS)
 
 
-class _Half(BaseHTTPRequestHandler):
-    """A proxy in front of an API server, whose answers end too soon."""
+class _Odd(BaseHTTPRequestHandler):
+    """A proxy in front of an API server, whose answers end too soon; or an object that nests without end."""
+
+    answer = b""
 
     def do_GET(self) -> None:
         known = {"resources": [{"kind": "ConfigMap", "name": "configmaps", "namespaced": True}]}
-        body = json.dumps(known).encode() if self.path == "/api/v1" else b'{"kind": "ConfigMap", "data": {"tr'
+        body = json.dumps(known).encode() if self.path == "/api/v1" else self.answer
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -163,8 +165,12 @@ class _Half(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-async def test_half_an_answer_refuses_nothing(tmp_path: Path) -> None:
-    server = HTTPServer(("127.0.0.1", 0), _Half)
+@pytest.mark.parametrize("answer", [b'{"kind": "ConfigMap", "data": {"tr', b"[" * 100_000 + b"]" * 100_000])
+async def test_an_answer_that_is_no_object_refuses_nothing(
+    tmp_path: Path, answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Odd, "answer", answer)
+    server = HTTPServer(("127.0.0.1", 0), _Odd)
     serving = Thread(target=server.serve_forever)
     serving.start()
     try:
