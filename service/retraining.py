@@ -12,7 +12,7 @@ from service.adapters.artifacts.service_key import read_service_key
 from service.adapters.trigger.dry_run import DryRunTrigger, Rehearsal
 from service.adapters.trigger.template import SHIPPED_TEMPLATE, Template
 from service.domain.retraining.sources import ALL_OTHERS
-from service.ports import Clock, Registrations, Runs, Trigger, Vetting
+from service.ports import Clock, ClusterObjects, Registrations, Runs, Trigger, Vetting
 from service.run_sources import RunSources, is_enforced, read_sources
 from service.settings import TriggerSettings
 from service.telemetry.metrics import Metrics
@@ -24,7 +24,7 @@ from service.usecases.sign_events import SignEvents
 from service.usecases.sign_permissions import SignPermissions
 from service.usecases.trigger_by_model import TriggerByModel
 from service.usecases.vet_in_background import VetInBackground
-from service.usecases.vet_run import VetRun
+from service.usecases.vet_run import CALLERS_WAITING, VetRun
 
 _FRESH_SECONDS = 120.0
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -64,8 +64,8 @@ async def open_trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Open
             for model, each in sources.named.items()
             if isinstance(each.made_from, Template)  # a CronJob is refused: it needs a cluster
         }
-        vetting = VetRun(sources.source_of, None, enforced=is_enforced(settings))
-        by_model, behind = TriggerByModel(shown), _in_background(vetting, settings, stack)
+        vetting, behind = _vettings(sources, None, settings, stack)
+        by_model = TriggerByModel(shown)
         pinned = _pinned_at_start(settings, sources)
         return OpenedTrigger(by_model, by_model, vetting, behind, pinned, events, permissions)
     # The client takes more than a second to import, and a dry run does not need it.
@@ -83,9 +83,18 @@ async def open_trigger(settings: TriggerSettings, stack: AsyncExitStack) -> Open
     await stack.enter_async_context(trigger)
     followed = [each.objects for each in made_from.values()]
     runs = await stack.enter_async_context(KubernetesRuns(followed, credentials, request_timeout_s=seconds))
-    vetting = VetRun(sources.source_of, objects, enforced=is_enforced(settings))
-    behind, pinned = _in_background(vetting, settings, stack), _pinned_at_start(settings, sources)
+    vetting, behind = _vettings(sources, objects, settings, stack)
+    pinned = _pinned_at_start(settings, sources)
     return OpenedTrigger(trigger, Rehearsal(trigger.manifest), vetting, behind, pinned, events, permissions, runs)
+
+
+def _vettings(
+    sources: RunSources, objects: ClusterObjects | None, settings: TriggerSettings, stack: AsyncExitStack
+) -> tuple[Vetting, Vetting]:
+    """For callers, and for the gate."""
+    enforced = is_enforced(settings)
+    for_callers = VetRun(sources.source_of, objects, enforced=enforced, most_waiting=CALLERS_WAITING)
+    return for_callers, _in_background(VetRun(sources.source_of, objects, enforced=enforced), settings, stack)
 
 
 def _in_background(vetting: Vetting, settings: TriggerSettings, stack: AsyncExitStack) -> VetInBackground:

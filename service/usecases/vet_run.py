@@ -21,7 +21,9 @@ from service.usecases.look_at_run_files import FilesFound, look_at_files
 LONGEST_SECONDS = 3600.0
 """For reading a dataset and a base model; beyond it their volume is taken to be away."""
 MAXIMUM_WAITING = 4
-"""Behind whoever reads the same files: callers may ask what the gate would say, and must not hold it up."""
+"""Behind whoever reads the same files."""
+CALLERS_WAITING = 1
+"""And that are callers, who ask what the gate would say: however many do, it has a place behind them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,17 @@ class VetRun:
         *,
         enforced: bool,
         longest_seconds: float = LONGEST_SECONDS,
+        most_waiting: int = MAXIMUM_WAITING,
     ) -> None:
-        """`objects`: None where nothing that is pinned is in a cluster. `enforced`: False: datasets advise only."""
+        """`objects`: None where nothing that is pinned is in a cluster. `enforced`: False: datasets advise only.
+
+        `most_waiting`: with so many others behind whoever reads the same files, nobody is taken.
+        """
         self._source_of = source_of
         self._objects = objects
         self._enforced = enforced
         self._longest_seconds = longest_seconds
+        self._most_waiting = most_waiting
 
     async def vet(self, request: RetrainRequest, used_version: int | None, /) -> Evidence | Refusal:
         source = self._source_of(request.model)
@@ -78,7 +85,7 @@ class VetRun:
         return [(pin, await self._objects.read(pin.named)) for pin in pins]
 
     async def _look_at_files(self, source: RunSource, used_version: int | None) -> FilesFound | Refusal:
-        if source.limiter.statistics().tasks_waiting >= MAXIMUM_WAITING:
+        if source.limiter.statistics().tasks_waiting >= self._most_waiting:
             raise VettingUnderWay("the files are being read for several others already")
         look = partial(look_at_files, source.files, used_version, enforced=self._enforced)
         try:

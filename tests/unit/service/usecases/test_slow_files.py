@@ -8,7 +8,7 @@ import pytest
 from service.domain.errors import VettingUnavailable, VettingUnderWay
 from service.domain.retraining.gate import Evidence, Refusal
 from service.domain.retraining.vetting_statement import SignedDataset
-from service.usecases.vet_run import MAXIMUM_WAITING, RunSource, VetRun
+from service.usecases.vet_run import CALLERS_WAITING, MAXIMUM_WAITING, RunSource, VetRun
 from tests.unit.service.adapters.trigger.requests import retrain_request
 
 pytestmark = pytest.mark.anyio
@@ -71,3 +71,26 @@ async def test_only_so_many_wait_for_one_another() -> None:
             )
             answers.set()
     assert len(done) == 1 + MAXIMUM_WAITING
+
+
+async def test_however_many_callers_ask_what_it_would_say_the_gate_has_a_place() -> None:
+    answers = threading.Event()
+    source = RunSource(Slow(answers), "", {}, None, ())
+    for_callers = VetRun(lambda _: source, None, enforced=False, most_waiting=CALLERS_WAITING)
+    gate = VetRun(lambda _: source, None, enforced=False)
+    done: list[Evidence | Refusal] = []
+    refused: list[VettingUnavailable] = []
+
+    async def ask(vet: VetRun) -> None:
+        try:
+            done.append(await vet.vet(retrain_request(), None))
+        except VettingUnavailable as error:
+            refused.append(error)
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            for vet in [for_callers] * 10 + [gate]:
+                tasks.start_soon(ask, vet)
+                await anyio.wait_all_tasks_blocked()
+            answers.set()
+    assert (len(done), len(refused)) == (1 + CALLERS_WAITING + 1, 10 - 1 - CALLERS_WAITING)
