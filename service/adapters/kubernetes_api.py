@@ -15,6 +15,8 @@ from service.adapters.kubernetes_credentials import Credentials
 from service.domain.errors import InvalidConfiguration
 
 _MEDIA_TYPES = {"PATCH": "application/merge-patch+json"}
+_MAXIMUM_MESSAGE = 1_000
+"""Characters."""
 _MAXIMUM_LINE = 16 * 1024 * 1024
 """Of what is followed: no object that an API server keeps is near as large."""
 
@@ -42,7 +44,8 @@ class Answer:
 
     @property
     def message(self) -> str:
-        return str(self.body.get("message") or self.text[:500] or "no message")
+        """Bounded: it is written down, and whoever wrote the object or a webhook has a say in it."""
+        return str(self.body.get("message") or self.text or "no message")[:_MAXIMUM_MESSAGE]
 
 
 class KubernetesApi:

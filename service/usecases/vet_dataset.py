@@ -25,6 +25,8 @@ def vet_dataset(
     signer = dataset.key.fingerprint
     if signer == key.fingerprint:
         raise UnsignableArtifact("this key has signed the dataset, and cannot vet it: that is for somebody else to do")
+    if dataset.statement.version is None:
+        raise UnsignableArtifact("the dataset is signed without a version, by which older ones are told: sign it again")
     if expires <= issued:
         raise UnsignableArtifact("the statement would have expired when it is made: choose a later end")
     statement = VettingStatement(

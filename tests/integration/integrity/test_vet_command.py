@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service.__main__ import cli
-from service.domain.errors import DriftwardenError
+from service.domain.errors import DriftwardenError, UnsignableArtifact
 from service.domain.integrity.envelope import parse_bundle
 from service.domain.retraining.vetting_statement import parse_vetting
 from tests.processes.vetted import Vetted
@@ -65,6 +65,13 @@ def test_a_statement_takes_the_place_of_no_signature_nor_a_signature_that_of_a_s
     signing = ["sign", str(vetted.dataset), "--key", key, "--kind", "dataset", "--signature"]
     assert CliRunner().invoke(cli, [*signing, str(statement)]).exit_code == 1
     assert CliRunner().invoke(cli, [*signing, str(signature)]).exit_code == 0
+
+
+def test_a_dataset_that_would_be_refused_for_want_of_a_version_is_not_vetted(vetted: Vetted) -> None:
+    vetted.sign_dataset(version=None)
+    done = vet(vetted, *by_signer(vetted))
+    assert isinstance(done.exception, UnsignableArtifact)
+    assert not (vetted.folder / "fraud.vetting").exists()
 
 
 @pytest.mark.parametrize("expires", ["", "soon", "0d", "30m", "2999-12-31T23:59:59"])

@@ -43,3 +43,10 @@ def test_retry_after_is_read_where_it_is_a_number_of_seconds(header: str | None,
 @pytest.mark.parametrize("text", ["", "<html>bad gateway</html>", "[1]", "null"])
 def test_an_answer_that_is_no_json_object_is_no_error(text: str) -> None:
     assert _object(text) == {}
+
+
+def test_what_is_written_down_of_an_answer_is_bounded() -> None:
+    answer = Answer(422, {"message": "spec is wrong: " + "a" * 10**6}, "", None)
+    said = str(refusal("create Job a", answer))
+    assert said.startswith("the Kubernetes API refused to create Job a (422): spec is wrong: a")
+    assert len(said) < 1_100
