@@ -21,6 +21,7 @@ _METADATA = frozenset(
     map(ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
 )
 """Of clouds that do not use a link-local address for it, or not that alone."""
+_ALLOWED = ", which only DRIFT_EVENTS__ALLOW_LOOPBACK=true allows"
 _THIS_NETWORK = ip_network("0.0.0.0/8")
 _BROADCAST = IPv4Address("255.255.255.255")
 _TRANSLATED = tuple(map(ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96")))
@@ -59,14 +60,15 @@ def refuse_literal(url: httpx.URL, setting: str, *, loopback: bool) -> None:
     host = _host(url)
     name = host.rstrip(".").lower()
     if not loopback and (name == "localhost" or name.endswith(".localhost")):
-        raise InvalidConfiguration(f"{setting} is an address of this machine")
+        raise InvalidConfiguration(f"{setting} is an address of this machine{_ALLOWED}")
     try:
         # In all spellings that the system takes for one: 127.1, 0x7f000001, 2130706433.
         (*_, (found, *_)) = getaddrinfo(host, None, type=SOCK_STREAM, flags=AI_NUMERICHOST)[0]
     except (gaierror, UnicodeError):
         return  # a name
     if (kind := refused_kind(str(found), loopback=loopback)) is not None:
-        raise InvalidConfiguration(f"{setting} is {kind}, and no address of a service")
+        allowed = not loopback and refused_kind(str(found), loopback=True) is None
+        raise InvalidConfiguration(f"{setting} is {kind}{_ALLOWED if allowed else ', and no address of a service'}")
 
 
 async def resolved(host: str, port: int) -> Sequence[str]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from service.domain.events import Event
 from service.domain.models import ModelName, Verdict
+from service.domain.retraining.gate import Check
 from service.domain.retraining.record import Entry, Line, Step, written
 from service.domain.retraining.run import Progress
 from service.ports import RetrainingRecord
@@ -16,6 +17,8 @@ CHANGED = "io.driftwarden.retraining.changed.v1"
 """Of an entry in a record of retraining; the line in the log is known by it, too."""
 MOST_FEATURES = 50
 _BAD = frozenset({Step.REJECTED, Step.NOT_RENEWED})
+_MEANT = frozenset({"switched_off", "reference_replaced"})
+"""Refusals that, as those of the pace do, only carry out what somebody has set: with all others something is wrong."""
 _log = logging.getLogger(__name__)
 
 
@@ -51,9 +54,7 @@ class TellRetraining:
         self._metrics.retrainings.labels(label, entry.step.value, _reason(entry)).inc()
         self._metrics.show_retraining(entry.model, entry.state)
         said = _known(_said(entry))
-        failed = entry.step in _BAD or entry.progress not in {None, Progress.SUCCEEDED}
-        level = logging.ERROR if failed else logging.INFO
-        _log.log(level, "retraining %s", entry.step.value, extra={**said, "event": CHANGED})
+        _log.log(_level(entry), "retraining %s", entry.step.value, extra={**said, "event": CHANGED})
         digest = line.digest.removeprefix("sha256:")
         self._announce(Event(digest, CHANGED, entry.model, entry.at, {**said, "entry_digest": line.digest}))
 
@@ -76,6 +77,14 @@ class ToldRecord:
 
     async def page(self, model: ModelName, after: int, limit: int, /) -> Sequence[Line]:
         return await self._record.page(model, after, limit)
+
+
+def _level(entry: Entry) -> int:
+    if entry.step in _BAD or entry.progress not in {None, Progress.SUCCEEDED}:
+        return logging.ERROR
+    refusal = entry.refusal
+    is_meant = refusal is None or refusal.check is Check.PACE or refusal.reason in _MEANT
+    return logging.INFO if is_meant else logging.WARNING
 
 
 def _reason(entry: Entry) -> str:

@@ -232,6 +232,25 @@ async def test_a_refusal_of_the_vetting_is_written_down_with_its_name(retraining
     assert retraining.target.names == []
 
 
+@pytest.mark.parametrize(
+    ("plan", "refusal", "level"),
+    [({}, Refusal(Check.VETTING, "vetting_expired", ""), "WARNING"), ({"retrain": False}, None, "INFO")],
+)
+async def test_a_refusal_is_a_warning_where_something_is_wrong(
+    retraining: Retraining,
+    plan: dict[str, object],
+    refusal: Refusal | None,
+    level: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    retraining.vetter.answer = refusal
+    await retraining.drift()
+    await retraining.register(replace(EVERY_WINDOW, **plan))
+    await retraining.settle()
+    assert [each.levelname for each in caplog.records if each.getMessage() == "retraining REFUSED"] == [level]
+
+
 async def test_what_cannot_be_looked_at_is_neither_refused_nor_started(retraining: Retraining) -> None:
     known, retraining.vetter.answer = retraining.vetter.answer, VettingUnavailable("the volume is not mounted")
     await retraining.drift()

@@ -106,6 +106,18 @@ def test_59_a_url_that_says_so_itself_is_refused_at_the_start(url: str) -> None:
         refuse_literal(parsed_url(url, SETTING), SETTING, loopback=False)
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://localhost", "http://[::1]"])
+def test_what_may_be_allowed_names_the_setting_that_allows_it(url: str) -> None:
+    with pytest.raises(InvalidConfiguration, match="ALLOW_LOOPBACK"):
+        refuse_literal(parsed_url(url, SETTING), SETTING, loopback=False)
+
+
+@pytest.mark.parametrize("url", ["http://169.254.169.254", "http://[64:ff9b::7f00:1]"])
+def test_what_nobody_can_allow_names_no_such_setting(url: str) -> None:
+    with pytest.raises(InvalidConfiguration, match="no address of a service"):
+        refuse_literal(parsed_url(url, SETTING), SETTING, loopback=False)
+
+
 @pytest.mark.parametrize(
     "url", ["http://broker.events:80/x?y=z", "https://10.1.2.3", "http://[fd00::1]:8080", "http://b"]
 )
