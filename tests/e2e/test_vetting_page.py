@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "vetting.md").read_text(encoding="utf-8")
 VET, PIN = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-(FILE,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+FILE, KEYS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
 def typed_in(folder: Path, commands: str) -> str:
@@ -49,12 +49,9 @@ async def test_what_is_typed_from_the_page_lets_a_run_pass(tmp_path: Path) -> No
     (tmp_path / "job.yaml").write_text(TEMPLATE)
     typed_in(datasets, VET)
     typed_in(tmp_path, "driftwarden keygen release; driftwarden sign models/fraud --key release.pem --kind model")
-    for name, key in (
-        ("dataset-keys", "datasets/data"),
-        ("approver-keys", "datasets/approver"),
-        ("model-keys", "release"),
-    ):
-        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({"keys": [{"id": name, "key": f"{key}.pub"}]}))
+    (tmp_path / "dataset-keys.yaml").write_text(KEYS.replace("data.pub", "datasets/data.pub"))
+    (tmp_path / "approver-keys.yaml").write_text(KEYS.replace("data.pub", "datasets/approver.pub"))
+    (tmp_path / "model-keys.yaml").write_text(yaml.safe_dump({"keys": [{"id": "release", "key": "release.pub"}]}))
     pinned = yaml.safe_load(typed_in(tmp_path, PIN.splitlines()[0]))
     written = FILE.replace(" /datasets", f" {datasets}").replace(" /models", f" {tmp_path}/models")
     assert written.count("sha256:...") > 1
