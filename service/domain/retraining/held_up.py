@@ -109,5 +109,5 @@ def _not_asked_for(registration: Registration, verdicts: Sequence[Verdict]) -> l
     if sum(recent) < plan.confirm:
         counted = f"since the last event {sum(recent)} of the latest {plan.out_of} windows have drifted"
         text = f"{counted}, and {plan.confirm} must (response.confirm); verdict {newest.number} is"
-        found.append(HeldUp("not_confirmed", f"{text} {newest.decision.finding}"))
+        found.append(HeldUp("too_few_drifted", f"{text} {newest.decision.finding}"))
     return found

@@ -53,7 +53,7 @@ def test_a_model_without_verdicts_and_one_that_is_calm() -> None:
     calm = replace(event(registered(DRIFTING)), action=None)
     calm = replace(calm, decision=replace(calm.decision, finding=Finding.STABLE))
     [found] = held_up(registered(ResponsePlan()), [], [calm], NOON)
-    assert found.reason == "not_confirmed"
+    assert found.reason == "too_few_drifted"
     assert "0 of the latest 3 windows" in found.detail
     assert found.detail.endswith("verdict 1 is STABLE")
 
@@ -95,7 +95,7 @@ def test_a_run_under_way_says_what_it_waits_for() -> None:
     assert "SUSPENDED since" in found.detail
     quiet = replace(DRIFTING, quiet_hours=QUIET)
     assert reasons(quiet, permitted(verdict), [verdict])[:2] == ["under_way", "quiet_hours"]
-    assert reasons(quiet, suspended, [verdict])[:2] == ["under_way", "not_confirmed"]
+    assert reasons(quiet, suspended, [verdict])[:2] == ["under_way", "too_few_drifted"]
 
 
 def test_a_refusal_is_told_by_its_name_also_when_others_stand_in_the_way_by_now() -> None:
