@@ -110,7 +110,8 @@ async def test_rows_tested_at_once_need_their_times(running_app: Application) ->
     body = lines(np.round(cyclic(1, when), 3), when // 1000)
     answer = await client.put("/v1/models/churn/reference", params={"columns": COLUMNS}, content=body, headers=headers)
     assert answer.status_code == 200, answer.text
-    assert (await client.put("/v1/models/churn/plan", json=PLAN)).status_code == 200
+    plan = {name: said for name, said in PLAN.items() if name != "response"}  # which may say what is newer than that
+    assert (await client.put("/v1/models/churn/plan", json=plan)).status_code == 200
     entries = await running_app.redis.xrange(running_app.key("churn", "registrations"))
     assert [each[1][b"f"] for each in entries] == [b"4", b"4"]  # which a release that knows no seasons refuses
     noon = times(DAYS * 720 + 360, 200)
