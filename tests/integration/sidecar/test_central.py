@@ -38,15 +38,17 @@ async def answering(answer: bytes | None, requests: list[bytes] | None = None) -
     """A server that says this to everything, or nothing at all, and ends the connection."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        said = await reader.readuntil(b"\r\n\r\n")
-        if requests is not None:
-            requests.append(said)
-        if answer is None:
-            await reader.read()
-        else:
-            writer.write(answer)
-            await writer.drain()
-        writer.close()
+        try:
+            said = await reader.readuntil(b"\r\n\r\n")
+            if requests is not None:
+                requests.append(said)
+            if answer is None:
+                await reader.read()
+            else:
+                writer.write(answer)
+                await writer.drain()
+        finally:  # also of one that is given up when the test ends
+            writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
