@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
-from service.adapters.kubernetes_api import Answer, KubernetesApi, KubernetesUnreachable
+from service.adapters.kubernetes_api import Answer, KubernetesApi, KubernetesUnreachable, group_path, resource_of
 from service.adapters.kubernetes_credentials import Credentials
 from service.domain.errors import VettingUnavailable
 from service.domain.retraining.pinned import ObjectName
@@ -42,7 +42,7 @@ class KubernetesObjects:
         """The path of all objects of its kind; asked once."""
         key = (named.api_version, named.kind)
         if key not in self._collections:
-            group = f"/{'apis' if '/' in named.api_version else 'api'}/{named.api_version}"
+            group = group_path(named.api_version)
             answer = await self._get(group)
             if not answer.ok:
                 raise _unavailable(named.api_version, answer)
@@ -50,13 +50,13 @@ class KubernetesObjects:
         return self._collections[key]
 
     def _path(self, group: str, named: ObjectName, answer: Answer) -> str:
-        for resource in answer.body.get("resources", ()):
-            if resource.get("kind") == named.kind and "/" not in resource.get("name", "/"):
-                within = f"/namespaces/{self._namespace}" if resource.get("namespaced") else ""
-                return f"{group}{within}/{resource['name']}"
-        raise VettingUnavailable(
-            f"the Kubernetes API knows no {named.kind} in {named.api_version}: is its CRD installed?"
-        )
+        resource = resource_of(named.kind, answer)
+        if resource is None:
+            raise VettingUnavailable(
+                f"the Kubernetes API knows no {named.kind} in {named.api_version}: is its CRD installed?"
+            )
+        within = f"/namespaces/{self._namespace}" if resource.get("namespaced") else ""
+        return f"{group}{within}/{resource['name']}"
 
     async def _get(self, path: str) -> Answer:
         try:

@@ -121,6 +121,23 @@ class KubernetesApi:
         return response
 
 
+def group_path(api_version: str) -> str:
+    """Where the API says which resources a version of a group has, and what their paths begin with."""
+    return f"/{'apis' if '/' in api_version else 'api'}/{api_version}"
+
+
+def resource_of(kind: str, answer: Answer) -> dict[str, Any] | None:
+    """Of what it says there: the resource whose objects are of that kind; None: there is none."""
+    return next(
+        (
+            resource
+            for resource in answer.body.get("resources", ())
+            if resource.get("kind") == kind and "/" not in resource.get("name", "/")
+        ),
+        None,
+    )
+
+
 _UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError, ValueError, ConfigException)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.adapters.kubernetes_api import Answer, KubernetesApi, KubernetesUnreachable
+from service.adapters.kubernetes_api import Answer, KubernetesApi, KubernetesUnreachable, group_path, resource_of
 from service.adapters.kubernetes_credentials import Credentials
 from service.adapters.trigger.run_kind import Objects
 from service.domain.errors import TriggerRejected, TriggerUnavailable
@@ -30,7 +30,7 @@ class Target(KubernetesApi):
     async def collection(self, objects: Objects) -> str:
         """Their path; the API is asked for the plural of their kind once. Raises both."""
         version = objects.api_version
-        group = f"/{'apis' if '/' in version else 'api'}/{version}"
+        group = group_path(version)
         if objects not in self._plurals:
             answer = await self.ask("GET", group)
             if not answer.ok:
@@ -54,9 +54,9 @@ def refusal(attempt: str, answer: Answer) -> TriggerUnavailable | TriggerRejecte
 
 def _plural(objects: Objects, answer: Answer) -> str:
     api_version, kind = objects.api_version, objects.kind
-    for resource in answer.body.get("resources", ()):
-        if resource.get("kind") == kind and "/" not in resource.get("name", "/"):
-            if not resource.get("namespaced"):
-                raise TriggerRejected(f"{api_version} {kind} is not a namespaced kind: change the template")
-            return str(resource["name"])
-    raise TriggerUnavailable(f"the Kubernetes API knows no {kind} in {api_version}: is its CRD installed?")
+    resource = resource_of(kind, answer)
+    if resource is None:
+        raise TriggerUnavailable(f"the Kubernetes API knows no {kind} in {api_version}: is its CRD installed?")
+    if not resource.get("namespaced"):
+        raise TriggerRejected(f"{api_version} {kind} is not a namespaced kind: change the template")
+    return str(resource["name"])
