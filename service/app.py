@@ -375,6 +375,34 @@ def _trusted(settings: Settings, stores: Stores, metrics: Metrics) -> TrustedReg
     return TrustedRegistrations(stores.registrations, settings.integrity.reference_seconds, time.monotonic, metrics)
 
 
+def _evaluate_window(
+    settings: Settings,
+    stores: Stores,
+    trigger: OpenedTrigger,
+    watched: _Watched,
+    instruments: _Instruments,
+    fitted: FittedModels,
+) -> EvaluateWindow:
+    return EvaluateWindow(
+        registrations=watched.registrations,
+        fitted=fitted,
+        log=stores.observations,
+        verdicts=stores.verdicts,
+        clock=_now,
+        metrics=instruments.metrics,
+        tracing=instruments.tracing,
+        tuning=Tuning(
+            CapacityLimiter(settings.evaluation.threads),
+            settings.store.kept_batches,
+            time.monotonic,
+            settings.store.retained_batches,
+            label_rows(stores.redis, stores.keys, fitted),
+            trigger.events,
+            watched.tell.drift,
+        ),
+    )
+
+
 def _watch(
     settings: Settings,
     role: Role,
@@ -386,24 +414,7 @@ def _watch(
 ) -> KeepWatch:
     metrics, tracing = instruments.metrics, instruments.tracing
     artifacts = watched.artifacts
-    evaluate = EvaluateWindow(
-        registrations=watched.registrations,
-        fitted=fitted,
-        log=stores.observations,
-        verdicts=stores.verdicts,
-        clock=_now,
-        metrics=metrics,
-        tracing=tracing,
-        tuning=Tuning(
-            CapacityLimiter(settings.evaluation.threads),
-            settings.store.kept_batches,
-            time.monotonic,
-            settings.store.retained_batches,
-            label_rows(stores.redis, stores.keys, fitted),
-            trigger.events,
-            watched.tell.drift,
-        ),
-    )
+    evaluate = _evaluate_window(settings, stores, trigger, watched, instruments, fitted)
     deliver = deliver_actions(
         settings.trigger,
         trigger,
